@@ -1,0 +1,193 @@
+"""The manifest: where a workflow stands, as one value. It is the truth of every checkpoint (`state.json`).
+
+Owns the statuses, the manifest and the questions one can ask of it. Must not know how it is stored, and reads no clock.
+A field marked `volatile` may differ between a run that was cut off and one that was not (law 2 of the product).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from gitckpt.model.names import Oid, PhaseName, RunId, WorkflowName
+
+SCHEMA = 1
+"""The version of the stored format that this program writes."""
+
+if TYPE_CHECKING:
+    Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+else:
+    Json = Any  # msgspec cannot read an alias that names itself
+
+INIT = "INIT"
+COMPLETE = "COMPLETE"
+
+
+def _volatile(default: Any) -> Any:
+    return field(default=default, metadata={"volatile": True})
+
+
+class Status(StrEnum):
+    """A phase's status. The branch never says `running`; only the live mirror does."""
+
+    PENDING = "pending"
+    WAITING = "waiting"
+    RUNNING = "running"
+    BLOCKED = "blocked"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    COMPENSATED = "compensated"
+
+
+DONE = frozenset({Status.COMPLETED, Status.SKIPPED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uncaptured:
+    """What a phase changed that git ignores and no checkpoint holds. `size` in bytes; `paths` at most twenty."""
+
+    paths: tuple[str, ...] = ()
+    count: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseState:
+    """One phase. Durations are integer ms of a monotonic clock, times ISO 8601 with offset."""
+
+    status: Status = Status.PENDING
+    generation: int = 0
+    exit_code: int | None = None
+    definition: str | None = None
+    partial: bool = False
+    attempts: int = _volatile(0)
+    cut_offs: int = _volatile(0)
+    started: str | None = _volatile(None)
+    completed: str | None = _volatile(None)
+    duration_ms: int | None = _volatile(None)
+    previous_duration_ms: int | None = _volatile(None)
+    detail: str | None = _volatile(None)
+    uncaptured: Uncaptured | None = _volatile(None)
+    unknown: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What the run works towards: `finish`, or `reach` a checkpoint (a rollback that has work to do)."""
+
+    kind: str = "finish"
+    checkpoint: Oid | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The user's own HEAD when the checkpoint was made."""
+
+    head: Oid | None = None
+    branch: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything a resume needs. `workspace` is the workspace's folder in the repository, empty at its top."""
+
+    schema: int = SCHEMA
+    workflow: WorkflowName
+    workspace: str = ""
+    objects: str = "sha1"
+    goal: Goal = field(default_factory=Goal)
+    order: tuple[PhaseName, ...]
+    params: Mapping[str, str] = field(default_factory=dict)
+    phases: Mapping[PhaseName, PhaseState]
+    data: Mapping[str, Json] = field(default_factory=dict)
+    outside: tuple[PhaseName, ...] = ()
+    current_state: str = INIT
+    run: RunId = _volatile("")
+    sequence: int = _volatile(0)
+    started_at: str = _volatile("")
+    updated_at: str = _volatile("")
+    source: Source = field(default_factory=Source, metadata={"volatile": True})
+    unknown: Mapping[str, Json] = field(default_factory=dict)
+
+
+def volatile_keys(kind: type[Manifest] | type[PhaseState]) -> frozenset[str]:
+    """Names of the fields that law 2 leaves out of a comparison."""
+    return frozenset(f.name for f in fields(kind) if f.metadata.get("volatile"))
+
+
+def state_of(manifest: Manifest, phase: PhaseName) -> PhaseState:
+    """A phase the manifest has not heard of yet is pending."""
+    return manifest.phases.get(phase, PhaseState())
+
+
+def is_complete(manifest: Manifest) -> bool:
+    """Every phase is completed or skipped."""
+    return all(state_of(manifest, name).status in DONE for name in manifest.order)
+
+
+def with_current_state(manifest: Manifest) -> Manifest:
+    """Set `current_state`: INIT before anything ran, COMPLETE at the end, else the first phase not done."""
+    states = [(name, state_of(manifest, name).status) for name in manifest.order]
+    todo = [name for name, status in states if status not in DONE]
+    if not todo:
+        current: str = COMPLETE
+    elif all(status is Status.PENDING for _, status in states):
+        current = INIT
+    else:
+        current = todo[0]
+    return replace(manifest, current_state=current)
+
+
+def fresh(manifest: Manifest, *, run: RunId, at: str, order: tuple[PhaseName, ...]) -> Manifest:
+    """The manifest of a new run after `manifest`: all pending, `data` empty, numbers that never fall kept."""
+
+    def anew(state: PhaseState) -> PhaseState:
+        return PhaseState(
+            generation=state.generation + (state.status is not Status.PENDING),
+            attempts=state.attempts,
+            previous_duration_ms=state.duration_ms or state.previous_duration_ms,
+            unknown=state.unknown,
+        )
+
+    names = (*order, *(name for name in manifest.phases if name not in order))
+    return with_current_state(
+        replace(
+            manifest,
+            run=run,
+            order=order,
+            started_at=at,
+            goal=Goal(),
+            data={},
+            outside=(),
+            phases={name: anew(state_of(manifest, name)) for name in names},
+        )
+    )
+
+
+def rewound(current: Manifest, target: Manifest) -> Manifest:
+    """The manifest that a rollback from `current` to `target` sets: the target's, with what may never fall kept.
+
+    Attempt numbers are never used again, and the generation of a phase that was done since is raised.
+    """
+
+    def one(name: PhaseName) -> PhaseState:
+        now, then = state_of(current, name), state_of(target, name)
+        undone = now.status is not Status.PENDING and (now.status, now.completed) != (then.status, then.completed)
+        return replace(
+            then,
+            attempts=max(now.attempts, then.attempts),
+            generation=max(now.generation, then.generation) + undone,
+            previous_duration_ms=now.duration_ms or now.previous_duration_ms or then.previous_duration_ms,
+        )
+
+    names = dict.fromkeys((*target.phases, *current.phases))
+    return replace(
+        target,
+        phases={name: one(name) for name in names},
+        sequence=current.sequence,
+        source=current.source,
+        unknown={**target.unknown, **current.unknown},
+    )

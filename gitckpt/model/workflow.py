@@ -1,0 +1,299 @@
+"""What a workflow is: the one declaration of every value that a workflow file may hold, and what follows.
+
+Owns the shapes, their defaults and units, and pure questions about them (order, dependents, digest, retry).
+The `Form` in a type and the `key`/`about` of a field drive the loader and the JSON Schema alike.
+Must not know YAML, files, positions, git or time. The stored form uses the attribute names and integers only.
+"""
+
+from __future__ import annotations
+
+import graphlib
+import hashlib
+import heapq
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Annotated, Literal
+
+from gitckpt.model.names import PhaseName, WorkflowName
+
+VERSION = 1
+"""The `version` that this program reads."""
+
+DEFAULTABLE = ("shell", "timeout", "retry", "env", "working_directory")
+"""The keys of a phase that `defaults` may hold: `env` and `retry` merge key by key, the rest is replaced."""
+
+GIBIBYTE = 1 << 30
+
+
+class Form(Enum):
+    """How a leaf is written in the file where it differs from how it is kept, and what it is checked for."""
+
+    DURATION = "duration"  # `10m`, kept as integer milliseconds
+    SIZE = "size"  # `4MiB`, kept as integer bytes
+    FACTOR = "factor"  # `1.5`, kept as integer thousandths: the stored format has no floats
+    COMMAND = "command"  # shell text that is not blank
+    REGEX = "regex"  # a Python regular expression
+    PATH = "path"  # a path inside the workspace
+    PATTERN = "pattern"  # a gitignore-style pattern inside the workspace
+    ENV_NAME = "env_name"  # a name that a process's environment can hold and gitckpt does not use
+    VALUE = "value"  # any scalar, kept as the text that was written
+    COUNT = "count"  # an integer from 0 on
+    EXIT_CODE = "exit_code"  # an integer from 1 to 255
+    WORKFLOW_NAME = "workflow_name"
+    PHASE_NAME = "phase_name"
+
+
+Milliseconds = Annotated[int, Form.DURATION]
+Bytes = Annotated[int, Form.SIZE]
+Thousandths = Annotated[int, Form.FACTOR]
+Command = Annotated[str, Form.COMMAND]
+Regex = Annotated[str, Form.REGEX]
+WorkspacePath = Annotated[str, Form.PATH]
+WorkspacePattern = Annotated[str, Form.PATTERN]
+EnvName = Annotated[str, Form.ENV_NAME]
+Value = Annotated[str, Form.VALUE]
+Count = Annotated[int, Form.COUNT]
+FailingExit = Annotated[int, Form.EXIT_CODE]
+FileWorkflowName = Annotated[WorkflowName, Form.WORKFLOW_NAME]
+FilePhaseName = Annotated[PhaseName, Form.PHASE_NAME]
+
+Ended = Literal["timeout", "failure"]
+
+
+def _says(about: str, key: str = "") -> Mapping[str, str]:
+    """A field's metadata: a sentence for the schema; the file's key where it is not the attribute's name."""
+    return {"about": about, "key": key}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """When and how a failed attempt is tried again. Without `exit_codes`, every failing exit code counts."""
+
+    max: Count = field(default=0, metadata=_says("How many more tries after the first one"))
+    delay_ms: Milliseconds = field(default=1_000, metadata=_says("The wait before the first retry", "delay"))
+    backoff_thousandths: Thousandths = field(
+        default=2_000, metadata=_says("What each further wait is multiplied by, from 1 on", "backoff")
+    )
+    jitter: bool = field(default=False, metadata=_says("Shorten each wait by chance, down to half of it"))
+    max_delay_ms: Milliseconds = field(default=300_000, metadata=_says("No wait is longer than this", "max_delay"))
+    exit_codes: tuple[FailingExit, ...] = field(
+        default=(), metadata=_says("Exit codes that are tried again, whatever `when` says of failures")
+    )
+    when: tuple[Ended, ...] = field(
+        default=("timeout", "failure"), metadata=_says("Which ends of an attempt are tried again")
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StdoutRule:
+    """What the standard output of a validation must and must not hold; every line given must be true."""
+
+    contains: tuple[str, ...] = field(default=(), metadata=_says("Texts that must occur"))
+    matches: tuple[Regex, ...] = field(
+        default=(), metadata=_says("Python regular expressions that must be found, `^` and `$` at each line")
+    )
+    not_contains: tuple[str, ...] = field(default=(), metadata=_says("Texts that must not occur"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """What must hold after a phase's commands for the phase to be completed."""
+
+    run: Command | None = field(default=None, metadata=_says("A command that must exit 0"))
+    stdout: StdoutRule | None = field(default=None, metadata=_says("What the standard output of `run` must hold"))
+    file: WorkspacePath | None = field(default=None, metadata=_says("A file that must exist, from the workspace's top"))
+    min_size: Bytes | None = field(default=None, metadata=_says("The least size of `file`"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One phase, defaults merged in and `needs` resolved: what stands here is what is run."""
+
+    name: FilePhaseName
+    run: tuple[Command, ...] = field(
+        default=(), metadata=_says("A shell command, or several in order; the first failure ends the phase")
+    )
+    argv: tuple[str, ...] = field(default=(), metadata=_says("A program and its arguments, started without a shell"))
+    needs: tuple[FilePhaseName, ...] = field(
+        default=(),
+        metadata=_says("The phases that come before this one; without it, the phase written above; [] for none"),
+    )
+    env: dict[EnvName, Value] = field(default_factory=dict, metadata=_says("Environment variables, literal text"))
+    shell: str = field(default="bash", metadata=_says("What runs `run`: bash, sh, python, or a command line"))
+    working_directory: WorkspacePath = field(
+        default=".", metadata=_says("Where the commands run, from the workspace's top")
+    )
+    timeout_ms: Milliseconds | None = field(
+        default=None, metadata=_says("After this time the attempt is ended", "timeout")
+    )
+    retry: Retry = field(default_factory=Retry, metadata=_says("When a failed attempt is tried again"))
+    validate: Validation | None = field(
+        default=None, metadata=_says("A command, or more, that must hold for the phase to be completed")
+    )
+    requires: tuple[Command, ...] = field(
+        default=(), metadata=_says("Commands that must exit 0 before the phase starts, else it is blocked")
+    )
+    condition: Command | None = field(
+        default=None, metadata=_says("A command; when it does not exit 0 the phase is skipped", "if")
+    )
+    outs: tuple[WorkspacePattern, ...] = field(
+        default=(), metadata=_says("Files that must exist at the end; captured although git ignores them")
+    )
+    keep_partial: bool = field(
+        default=False, metadata=_says("Keep what a failed attempt left, and build the next attempt on it")
+    )
+    on_failure: Literal["stop", "continue"] = field(
+        default="stop",
+        metadata=_says("After the last failed try: stop the run, or go on with the rest as if it had been done"),
+    )
+    desc: str = field(default="", metadata=_says("One line for people"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Param:
+    """A value given at the start of a run and the same on every resume; commands see it as a variable."""
+
+    default: Value | None = field(default=None, metadata=_says("The value when none is given"))
+    required: bool = field(default=False, metadata=_says("A run cannot begin without a value"))
+    pattern: Regex | None = field(
+        default=None, metadata=_says("A Python regular expression that the whole value must match")
+    )
+    desc: str = field(default="", metadata=_says("One line for people"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceRules:
+    """Which files of the workspace a checkpoint holds, beyond what git's own ignore rules say."""
+
+    include: tuple[WorkspacePattern, ...] = field(default=(), metadata=_says("Captured although git ignores them"))
+    exclude: tuple[WorkspacePattern, ...] = field(default=(), metadata=_says("Never captured and never touched"))
+    uncaptured: Literal["warn", "error"] = field(
+        default="warn", metadata=_says("What follows when a phase changes ignored files")
+    )
+    max_size: Bytes | None = field(default=None, metadata=_says("How large the first checkpoint may be without asking"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRules:
+    """How failed attempts are kept."""
+
+    keep_up_to: Bytes = field(default=GIBIBYTE, metadata=_says("A larger attempt is moved aside instead of stored"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    """A whole validated workflow file: phases in file order, every phase complete in itself."""
+
+    version: int = field(metadata=_says("The version of the file's format: 1"))
+    workflow: FileWorkflowName = field(metadata=_says("The name; its branch is gitckpt/<name>"))
+    description: str = field(default="", metadata=_says("Text for people"))
+    params: dict[EnvName, Param] = field(
+        default_factory=dict, metadata=_says("Values given with `run --set NAME=VALUE`")
+    )
+    env: dict[EnvName, Value] = field(
+        default_factory=dict, metadata=_says("Environment variables of every phase, literal text")
+    )
+    secrets: tuple[EnvName, ...] = field(
+        default=(), metadata=_says("Variables whose values are masked in logs and kept out of checkpoints")
+    )
+    workspace: WorkspaceRules = field(default_factory=WorkspaceRules, metadata=_says("Which files a checkpoint holds"))
+    phases: tuple[Phase, ...] = field(metadata=_says("The phases by name, in order"))
+    attempts: AttemptRules = field(default_factory=AttemptRules, metadata=_says("How failed attempts are kept"))
+
+
+def phase(workflow: Workflow, name: PhaseName) -> Phase:
+    """The phase of that name. Raises KeyError where there is none."""
+    for each in workflow.phases:
+        if each.name == name:
+            return each
+    raise KeyError(name)
+
+
+def order(workflow: Workflow) -> tuple[PhaseName, ...]:
+    """Every phase after what it needs; among those that may come next, the one written first comes first.
+
+    Raises graphlib.CycleError on a cycle, which the loader never lets through.
+    """
+    graph = graphlib.TopologicalSorter({each.name: each.needs for each in workflow.phases})
+    graph.prepare()
+    written = {each.name: position for position, each in enumerate(workflow.phases)}
+    ready = [written[name] for name in graph.get_ready()]
+    heapq.heapify(ready)
+    placed: list[PhaseName] = []
+    while ready:
+        first = workflow.phases[heapq.heappop(ready)].name
+        placed.append(first)
+        graph.done(first)
+        for name in graph.get_ready():
+            heapq.heappush(ready, written[name])
+    return tuple(placed)
+
+
+def dependents(workflow: Workflow, name: PhaseName) -> frozenset[PhaseName]:
+    """The phases that need `name`, directly or through others; `name` itself is not among them."""
+    needs = {each.name: frozenset(each.needs) for each in workflow.phases}
+    found: set[PhaseName] = set()
+    for each in order(workflow):
+        if name in needs[each] or needs[each] & found:
+            found.add(each)
+    return frozenset(found)
+
+
+def environment(workflow: Workflow, phase: Phase) -> dict[str, str]:
+    """The variables that the file sets for a phase: the workflow's, then the phase's own over them."""
+    return {**workflow.env, **phase.env}
+
+
+def digest(phase: Phase, workflow: Workflow) -> str:
+    """`sha256:` and 16 hex digits over what decides what a phase does.
+
+    Its texts for people, time-out and retry are no part of it: changing those never calls a completed phase
+    into question.
+    """
+    check = phase.validate
+    decides = {
+        "argv": phase.argv,
+        "condition": phase.condition,
+        "env": environment(workflow, phase),
+        "outs": phase.outs,
+        "requires": phase.requires,
+        "run": phase.run,
+        "shell": phase.shell,
+        "validate": None if check is None else _validation_parts(check),
+        "working_directory": phase.working_directory,
+    }
+    text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _validation_parts(check: Validation) -> list[object]:
+    out = check.stdout
+    told: Iterable[object] = () if out is None else (out.contains, out.matches, out.not_contains)
+    return [check.run, list(told), check.file, check.min_size]
+
+
+def is_retried(retry: Retry, *, ended: Ended, exit_code: int | None) -> bool:
+    """Whether an attempt that ended so may be tried again, were any try left. A signal has exit code None."""
+    if ended == "timeout":
+        return "timeout" in retry.when
+    if retry.exit_codes:
+        return exit_code in retry.exit_codes
+    return "failure" in retry.when
+
+
+def retry_delay_ms(retry: Retry, *, retries_made: int, chance_permille: int) -> int:
+    """Milliseconds to wait before the next retry. `chance_permille` is the dice for jitter, 0 to 1000.
+
+    Integers only, and capped at every step, so a hundred retries cannot make a number of a hundred digits.
+    """
+    delay = min(retry.delay_ms, retry.max_delay_ms)
+    for _ in range(retries_made):
+        if delay >= retry.max_delay_ms:
+            break
+        longer = min(delay * retry.backoff_thousandths // 1000, retry.max_delay_ms)
+        if longer == delay:
+            break
+        delay = longer
+    return delay - delay * chance_permille // 2000 if retry.jitter else delay
