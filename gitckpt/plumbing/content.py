@@ -1,0 +1,283 @@
+"""What a workspace holds, as three trees: the files, what a git tree cannot say about them, and the paths git
+would refuse. Owns how they are read as one list of paths, and what differs between two; knows neither disks
+nor checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gitckpt.errors import ObjectUnreadable
+from gitckpt.plumbing.extra import (
+    ENTRIES,
+    HEADER,
+    MODE_BITS,
+    USUAL,
+    Defaults,
+    Escaped,
+    Extra,
+    Kind,
+    Said,
+    decode_extra,
+    decode_header,
+    defaults_under,
+    encode_extra,
+    encode_header,
+    escaped_id,
+    mirrored,
+)
+from gitckpt.plumbing.objects import DIRECTORY, EXECUTABLE, GITLINK, LINK, refusable
+from gitckpt.plumbing.pack import Pack
+from gitckpt.plumbing.reader import Reader, TreeEntry
+
+__all__ = [
+    "ENTRIES",
+    "HEADER",
+    "MODE_BITS",
+    "USUAL",
+    "Change",
+    "Content",
+    "Defaults",
+    "Escaped",
+    "Extra",
+    "Item",
+    "Kind",
+    "Said",
+    "compare",
+    "decode_extra",
+    "decode_header",
+    "defaults_of",
+    "defaults_under",
+    "encode_extra",
+    "encode_header",
+    "escaped_id",
+    "list_content",
+    "mirrored",
+    "nest",
+    "not_kept",
+    "unnest",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """Raw tree ids: the captured files (relative to the workspace's top, without `.gitckpt`), `extra`,
+    `escaped`.
+    """
+
+    files: bytes
+    extra: bytes | None = None
+    escaped: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One path: its kind, its permission bits (0 for a link), and its blob's raw id (b"" for a folder or a
+    FIFO).
+    """
+
+    kind: Kind
+    mode: int
+    oid: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One path that differs; None where it is absent."""
+
+    path: bytes
+    old: Item | None
+    new: Item | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """The trees that speak of one folder: its files and its part of `extra`; either may be absent."""
+
+    files: bytes | None = None
+    extra: bytes | None = None
+
+
+_NOWHERE = _Folder()
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """One folder read: its items by path relative to it (escaped ones may lie deeper), and its subfolders by
+    name.
+    """
+
+    items: dict[bytes, Item] = field(default_factory=dict)
+    folders: dict[bytes, _Folder] = field(default_factory=dict)
+
+
+class _Side:
+    """One content being read. Raises ObjectUnreadable where it is damaged or names what no folder holds."""
+
+    def __init__(self, reader: Reader, content: Content | None) -> None:
+        self._reader = reader
+        self.escaped = reader.tree(content.escaped) if content and content.escaped else {}
+        self.defaults = defaults_of(reader, content)
+        self.top = _Folder(content.files, content.extra) if content else _NOWHERE
+
+    def level(self, folder: _Folder, path: bytes) -> _Level:
+        """The folder at `path` (b"" or ending with a slash)."""
+        level = _Level()
+        if folder is _NOWHERE:
+            return level
+        files = self._reader.tree(folder.files) if folder.files else {}
+        mirror = self._reader.tree(folder.extra) if folder.extra else {}
+        said, escaped = _said(self._reader, mirror)
+        for name, entry in files.items():
+            if refusable(name):
+                raise ObjectUnreadable(entry.oid.hex(), f"the name {name!r} in {path!r} is not one of a folder's")
+            level.items[name] = self._item(entry, said.get(name))
+            if entry.mode == DIRECTORY:
+                level.folders[name] = _Folder(entry.oid, _tree_in(mirror, mirrored(name)))
+        for name, extra in said.items():
+            if name in files:
+                continue
+            if extra.type == "dir":
+                level.items[name] = Item(kind="dir", mode=extra.mode)
+                level.folders[name] = _Folder(None, _tree_in(mirror, mirrored(name)))
+            elif extra.type == "fifo":
+                level.items[name] = Item(kind="fifo", mode=extra.mode)
+        for escape in escaped:
+            self._escaped_into(level, escape, path)
+        return level
+
+    def _item(self, entry: TreeEntry, said: Extra | None) -> Item:
+        if entry.mode == LINK:
+            return Item(kind="link", mode=0, oid=entry.oid)
+        if entry.mode in (DIRECTORY, GITLINK):
+            # We never write a gitlink; git's checkout makes an empty folder of one.
+            return Item(kind="dir", mode=said.mode if said else self.defaults.dir)
+        default = self.defaults.exec if entry.mode == EXECUTABLE else self.defaults.file
+        return Item(kind="file", mode=said.mode if said else default, oid=entry.oid)
+
+    def _escaped_into(self, level: _Level, escape: Escaped, path: bytes) -> None:
+        parts = escape.path.split(b"/")
+        for depth in range(1, len(parts)):
+            level.items.setdefault(b"/".join(parts[:depth]), Item(kind="dir", mode=self.defaults.dir))
+        if escape.type in ("dir", "fifo"):
+            level.items[escape.path] = Item(kind=escape.type, mode=escape.mode)
+            return
+        blob = self.escaped.get((escape.id or "").encode("ascii", "replace"))
+        if blob is None:
+            raise ObjectUnreadable(escape.id or "-", f"no escaped blob holds {path + escape.path!r}")
+        mode = 0 if escape.type == "link" else escape.mode
+        level.items[escape.path] = Item(kind=escape.type, mode=mode, oid=blob.oid)
+
+
+def _tree_in(tree: dict[bytes, TreeEntry], name: bytes) -> bytes | None:
+    entry = tree.get(name)
+    return entry.oid if entry and entry.mode == DIRECTORY else None
+
+
+def _said(reader: Reader, mirror: dict[bytes, TreeEntry]) -> tuple[dict[bytes, Extra], tuple[Escaped, ...]]:
+    blob = mirror.get(ENTRIES)
+    if blob is None:
+        return {}, ()
+    try:
+        entries, escaped = decode_extra(reader.blob(blob.oid))
+    except (ValueError, RecursionError) as broken:
+        raise ObjectUnreadable(blob.oid.hex(), str(broken)) from None
+    return {entry.name: entry for entry in entries}, escaped
+
+
+def defaults_of(reader: Reader, content: Content | None) -> Defaults:
+    """The default modes of a content: its header's, else the usual ones. Raises ObjectUnreadable."""
+    if content is None or content.extra is None:
+        return USUAL
+    blob = reader.tree(content.extra).get(HEADER)
+    if blob is None:
+        return USUAL
+    try:
+        return decode_header(reader.blob(blob.oid))
+    except (ValueError, RecursionError) as broken:
+        raise ObjectUnreadable(blob.oid.hex(), str(broken)) from None
+
+
+def list_content(reader: Reader, content: Content) -> dict[bytes, Item]:
+    """Every path of a content, folders too, in no particular order. Raises ObjectUnreadable."""
+    side = _Side(reader, content)
+    found: dict[bytes, Item] = {}
+    # A stack of our own: a tree may be deeper than Python's.
+    todo = [(b"", side.top)]
+    while todo:
+        path, folder = todo.pop()
+        level = side.level(folder, path)
+        for name, item in level.items.items():
+            found[path + name] = item
+        todo += [(path + name + b"/", below) for name, below in level.folders.items()]
+    return found
+
+
+def not_kept(reader: Reader, content: Content) -> dict[bytes, Said]:
+    """The sockets and devices that were there and are not part of the content, by path. Raises
+    ObjectUnreadable.
+    """
+    found: dict[bytes, Said] = {}
+    todo = [(b"", content.extra)]
+    while todo:
+        path, tree = todo.pop()
+        mirror = reader.tree(tree) if tree else {}
+        for name, extra in _said(reader, mirror)[0].items():
+            if extra.type in ("socket", "device"):
+                found[path + name] = extra.type
+        todo += [
+            (path + name.removesuffix(b".d") + b"/", entry.oid)
+            for name, entry in mirror.items()
+            if entry.mode == DIRECTORY and name.endswith(b".d")
+        ]
+    return found
+
+
+def compare(reader: Reader, a: Content | None, b: Content | None) -> list[Change]:
+    """What differs from `a` to `b`, sorted by path; None is a content that holds nothing.
+
+    Folders that are equal in all trees are not read, so it costs what changed. Folders are items: making,
+    removing and changing the mode of one is a change. Raises ObjectUnreadable.
+    """
+    old, new = _Side(reader, a), _Side(reader, b)
+    same_defaults = old.defaults == new.defaults
+    # Escaped blobs lie flat beside the folders: where any of them differs, folders that may name one are
+    # read.
+    same_escaped = old.escaped == new.escaped
+    changes: list[Change] = []
+    todo = [(b"", old.top, new.top)]
+    while todo:
+        path, before, after = todo.pop()
+        if before == after and same_defaults and (same_escaped or before.extra is None):
+            continue
+        was, now = old.level(before, path), new.level(after, path)
+        for name in was.items.keys() | now.items.keys():
+            one, other = was.items.get(name), now.items.get(name)
+            if one != other:
+                changes.append(Change(path=path + name, old=one, new=other))
+        todo += [
+            (path + name + b"/", was.folders.get(name, _NOWHERE), now.folders.get(name, _NOWHERE))
+            for name in was.folders.keys() | now.folders.keys()
+        ]
+    changes.sort(key=lambda change: change.path)
+    return changes
+
+
+def nest(pack: Pack, prefix: bytes, tree_entries: Iterable[tuple[bytes, int, bytes]]) -> bytes:
+    """Write a tree at `prefix` (b"sub/dir", b"" for the top) and those above it; the id of the topmost."""
+    oid = pack.tree(tree_entries)
+    for component in reversed(prefix.split(b"/") if prefix else []):
+        oid = pack.tree([(component, DIRECTORY, oid)])
+    return oid
+
+
+def unnest(reader: Reader, root: bytes, prefix: bytes) -> bytes | None:
+    """The id of the tree at `prefix` below the tree `root`; None where there is none."""
+    oid = root
+    for component in prefix.split(b"/") if prefix else []:
+        entry = reader.tree(oid).get(component)
+        if entry is None or entry.mode != DIRECTORY:
+            return None
+        oid = entry.oid
+    return oid

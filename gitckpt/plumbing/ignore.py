@@ -1,0 +1,102 @@
+"""What git ignores, in git's own words: its rules from `.gitignore`, `info/exclude` and the user's
+configuration. Owns the process that answers; decides nothing about what is captured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from gitckpt.errors import GitFailed
+from gitckpt.plumbing.launch import Dialogue, DialogueError
+from gitckpt.plumbing.process import user_environment_for, user_git
+from gitckpt.plumbing.repository import Repository
+
+
+class Ignore:
+    """Asks one long-lived `git check-ignore`. Git remembers ignore files: open a new one for each walk."""
+
+    def __init__(self, repository: Repository, timeout: float = 60.0) -> None:
+        self._repository = repository
+        self._timeout = timeout
+        self._dialogue: Dialogue | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the git process; the next question would start another."""
+        if self._dialogue is not None:
+            self._dialogue.close()
+            self._dialogue = None
+
+    def ignored(self, paths: Sequence[bytes]) -> list[bool]:
+        """For each path relative to the repository's top: do the rules ignore it? Tracked or not does not
+        count.
+
+        A folder's rule needs the folder to be there (`build/` matches nothing else). A path that a later
+        `!pattern` takes back is not ignored. Raises GitFailed, for example for a path beyond a symlink;
+        ValueError for b"".
+        """
+        if not paths:
+            return []
+        if b"" in paths:
+            raise ValueError("the repository's top is never ignored")
+        try:
+            return self._ask(paths)
+        except DialogueError:
+            self.close()
+        try:
+            return self._ask(paths)
+        except DialogueError as ended:
+            self.close()
+            raise GitFailed(("check-ignore",), 128, str(ended)) from None
+
+    def _ask(self, paths: Sequence[bytes]) -> list[bool]:
+        if self._dialogue is None:
+            self._dialogue = Dialogue(
+                # It refuses the literal ones; `./` before each path keeps `:(top)x` a name.
+                "--no-literal-pathspecs",
+                "check-ignore",
+                "--stdin",
+                "-z",
+                "-v",
+                "--non-matching",
+                "--no-index",
+                environment=user_environment_for(self._repository),
+                folder=str(self._repository.top),
+                timeout=self._timeout,
+            )
+        dialogue = self._dialogue
+        dialogue.send(b"".join([b"./%b\0" % path for path in paths]))
+        answers = []
+        for path in paths:
+            # Where the rule stands (file, line), the rule, the path.
+            dialogue.until(b"\0")
+            dialogue.until(b"\0")
+            pattern = dialogue.until(b"\0")
+            if dialogue.until(b"\0") != b"./" + path:
+                self.close()
+                raise GitFailed(("check-ignore",), 0, f"it answered for another path than {path!r}")
+            answers.append(pattern != b"" and not pattern.startswith(b"!"))
+        return answers
+
+
+def tracked_ignored(repository: Repository, prefix: bytes) -> frozenset[bytes]:
+    """The files in the user's index below `prefix` that a rule would ignore: git never ignores what it
+    tracks.
+
+    Relative to the repository's top. Empty for an index that cannot be read: then the rules alone decide.
+    """
+    paths = (b"--", prefix) if prefix else (b"--",)
+    try:
+        said = user_git(repository, "ls-files", "-i", "-c", "--exclude-standard", "-z", *paths)
+    except GitFailed:
+        return frozenset()
+    return frozenset(said.split(b"\0")) - {b""}
