@@ -1,0 +1,300 @@
+"""Content to workspace: the difference of two contents, done on disk, complete after any number of
+interrupted tries.
+
+Owns the order of the changes and the unfinished files under `.gitckpt/tmp/`. Never deletes what the changes
+do not name, never follows a symlink, never leaves a half-written file under its own name. Must not know why
+it is asked to.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from gitckpt.errors import CannotRestore, Unreadable
+from gitckpt.model.names import LIVE_FOLDER
+from gitckpt.plumbing.content import Change, Content, Item, compare
+from gitckpt.plumbing.reader import Reader
+from gitckpt.workspace.afterwards import update_cache
+from gitckpt.workspace.disk import Disk, SparseWriter
+from gitckpt.workspace.obstructions import holds
+from gitckpt.workspace.openings import Openings
+from gitckpt.workspace.statcache import StatCache
+
+_OWN = LIVE_FOLDER.encode()
+_TMP = _OWN + b"/tmp"
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What was done: paths written (made, changed, or only their mode), paths removed, and what had to stay.
+
+    `kept` are uncaptured things in the way: folders that are not empty without them, or the new names beside
+    them.
+    """
+
+    written: int
+    removed: int
+    kept: tuple[bytes, ...] = ()
+
+
+def plan(reader: Reader, before: Content, after: Content) -> list[Change]:
+    """What must change on disk, from `before` to `after`, sorted by path. Raises ObjectUnreadable."""
+    return compare(reader, before, after)
+
+
+def apply(root: Path, reader: Reader, changes: Sequence[Change], cache: StatCache) -> Applied:
+    """Make the workspace at `root` what `changes` say; durable on return, and `cache` knows what was written.
+
+    Run it again after a kill, with the same changes, and it ends the same. Rescue what `obstructions` names
+    first: it is replaced. Raises CannotRestore, ObjectUnreadable.
+    """
+    if not changes:
+        return Applied(written=0, removed=0)
+    for change in changes:
+        _check(root, change.path)
+    with Disk(root) as disk:
+        with _naming(_TMP):
+            disk.ensure(_TMP)
+            tmp = os.dup(disk.folder(_TMP))
+        try:
+            becoming = _Becoming(disk, tmp, reader, changes)
+            applied = becoming.run()
+            with _naming(b""):
+                disk.sync()
+            becoming.finish()
+        finally:
+            os.close(tmp)
+    update_cache(root, changes, cache)
+    return applied
+
+
+class _Becoming:
+    """One call of `apply`, step by step."""
+
+    def __init__(self, disk: Disk, tmp: int, reader: Reader, changes: Sequence[Change]) -> None:
+        self._disk = disk
+        self._tmp = tmp
+        self._reader = reader
+        self._changes = changes
+        self._openings = Openings(disk, tmp)
+        self._number = 0
+        self._written = 0
+        self._removed = 0
+        self._kept: list[bytes] = []
+
+    def run(self) -> Applied:
+        self._sweep()
+        self._open_folders()
+        for change in reversed(self._changes):
+            with _naming(change.path):
+                self._remove(change)
+        for change in self._changes:
+            if change.new is not None and change.new.kind == "dir":
+                with _naming(change.path):
+                    self._disk.ensure(change.path.rpartition(b"/")[0])
+                    self._disk.make_folder(change.path, 0o700)
+                    self._written += 1
+        for change in self._changes:
+            if change.new is not None and change.new.kind != "dir":
+                with _naming(change.path):
+                    self._place(change, change.new)
+                    self._written += 1
+        self._set_folder_modes()
+        return Applied(written=self._written, removed=self._removed, kept=tuple(sorted(self._kept)))
+
+    def finish(self) -> None:
+        """Leave nothing of ours behind."""
+        self._openings.done()
+        for folder in (_TMP, _OWN):
+            try:
+                parent, name = self._disk.place(folder)
+                os.rmdir(name, dir_fd=parent)
+            except OSError:
+                # The live folder stays when it holds its mirror.
+                return
+
+    def _sweep(self) -> None:
+        """Remove what a killed try left unfinished; what it noted of modes is kept."""
+        with _naming(_TMP):
+            # An O_PATH descriptor cannot be listed.
+            number = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._tmp)
+            try:
+                for name in os.listdir(number):
+                    if name.startswith("new-"):
+                        os.unlink(name, dir_fd=number)
+            finally:
+                os.close(number)
+
+    # --- order: make writable, remove, create, write, link, modes -------------------------------------------
+
+    def _open_folders(self) -> None:
+        direct = {change.path.rpartition(b"/")[0] for change in self._changes}
+        above = set(direct)
+        for path in direct:
+            parts = path.split(b"/")
+            above.update(b"/".join(parts[:depth]) for depth in range(len(parts)))
+        for path in sorted(above - {b""}):
+            with _naming(path):
+                self._openings.need(path, 0o300 if path in direct else 0o100)
+
+    def _remove(self, change: Change) -> None:
+        old, new = change.old, change.new
+        if old is None or (new is not None and (old.kind == "dir") == (new.kind == "dir")):
+            # Something of the same sort takes its place: renamed over, or a folder that stays.
+            return
+        found = self._disk.look(change.path)
+        if found is None:
+            self._removed += new is None
+            return
+        folder = stat.S_ISDIR(found.st_mode)
+        if new is not None and folder == (new.kind == "dir"):
+            return
+        parent, name = self._disk.place(change.path)
+        if not folder:
+            os.unlink(name, dir_fd=parent)
+        elif not self._remove_folder(parent, name):
+            if new is None:
+                self._kept.append(change.path)
+            return
+        self._removed += new is None
+
+    def _remove_folder(self, parent: int, name: bytes) -> bool:
+        """Whether the folder was empty and is gone."""
+        try:
+            os.rmdir(name, dir_fd=parent)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False
+        self._disk.forget()
+        return True
+
+    def _place(self, change: Change, new: Item) -> None:
+        path = change.path
+        self._disk.ensure(path.rpartition(b"/")[0])
+        found = self._disk.look(path)
+        if found is not None and stat.S_ISDIR(found.st_mode):
+            parent, name = self._disk.place(path)
+            if not self._remove_folder(parent, name):
+                self._kept.append(self._disk.move_aside(path))
+        elif found is not None and _only_mode(change.old, new) and self._holds(path, found, new):
+            self._disk.set_mode(path, new.mode)
+            return
+        name = b"new-%d" % self._number
+        self._number += 1
+        self._make(self._tmp, name, new)
+        parent, last = self._disk.place(path)
+        try:
+            os.rename(name, last, src_dir_fd=self._tmp, dst_dir_fd=parent)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            os.unlink(name, dir_fd=self._tmp)
+            self._place_beside(path, new)
+
+    def _holds(self, path: bytes, found: os.stat_result, new: Item) -> bool:
+        try:
+            return holds(self._disk, path, found, new)
+        except Unreadable:
+            # What cannot be compared is written anew.
+            return False
+
+    def _place_beside(self, path: bytes, new: Item) -> None:
+        """Another file system is mounted there: the unfinished file lies beside, under a name a later try
+        finds.
+        """
+        self._disk.crossed = True
+        digest = base64.b32encode(hashlib.sha256(path).digest())[:16].lower()
+        parent, last = self._disk.place(path)
+        name = b".gitckpt-new-" + digest
+        if self._disk.look((path.rpartition(b"/")[0] + b"/" + name).lstrip(b"/")) is not None:
+            os.unlink(name, dir_fd=parent)
+        parent, last = self._disk.place(path)
+        self._make(parent, name, new)
+        os.rename(name, last, src_dir_fd=parent, dst_dir_fd=parent)
+
+    def _make(self, folder: int, name: bytes, new: Item) -> None:
+        """Make a file, link or FIFO, complete with its mode."""
+        match new.kind:
+            case "link":
+                os.symlink(self._reader.blob(new.oid), name, dir_fd=folder)
+            case "fifo":
+                os.mkfifo(name, 0o600, dir_fd=folder)
+                number = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=folder)
+                try:
+                    os.fchmod(number, new.mode)
+                finally:
+                    os.close(number)
+            case "file":
+                number = os.open(name, _CREATE, 0o600, dir_fd=folder)
+                try:
+                    writer = SparseWriter(number)
+                    self._reader.stream(new.oid, writer.write)
+                    writer.end()
+                    os.fchmod(number, new.mode)
+                finally:
+                    os.close(number)
+            case "dir":
+                raise ValueError("a folder is not made under another name")
+            case _:
+                assert_never(new.kind)
+
+    def _set_folder_modes(self) -> None:
+        wanted = self._openings.originals()
+        for change in self._changes:
+            if change.new is not None and change.new.kind == "dir":
+                wanted[change.path] = change.new.mode
+            else:
+                wanted.pop(change.path, None)
+        for path in sorted(wanted, key=lambda path: (-path.count(b"/"), path)):
+            with _naming(path):
+                found = self._disk.look(path)
+                if found is None or not stat.S_ISDIR(found.st_mode):
+                    continue
+                # setuid and setgid of folders are not captured, so those on disk are kept.
+                mode = wanted[path] & 0o1777 | found.st_mode & 0o6000
+                if stat.S_IMODE(found.st_mode) != mode:
+                    self._disk.set_mode(path, mode)
+
+
+def _only_mode(old: Item | None, new: Item) -> bool:
+    return old is not None and old.kind == new.kind != "link" and old.oid == new.oid
+
+
+def _check(root: Path, path: bytes) -> None:
+    """Refuse a path that a true content never has: it would leave the workspace or write into git's own
+    folder.
+    """
+    parts = path.split(b"/")
+    if b"\0" in path or any(part in (b"", b".", b"..") for part in parts):
+        raise CannotRestore(path, "no checkpoint of ours names such a path")
+    if parts[0] in (_OWN, b".git") or (parts[0].lower() in (_OWN, b".git") and _same(root, parts[0], parts[0].lower())):
+        raise CannotRestore(path, "a checkpoint may not write there")
+
+
+def _same(root: Path, one: bytes, other: bytes) -> bool:
+    """Whether two names are one file: so on disks that do not tell case apart."""
+    top = os.fsencode(root) + b"/"
+    try:
+        return os.path.samestat(os.lstat(top + one), os.lstat(top + other))
+    except OSError:
+        return False
+
+
+@contextmanager
+def _naming(path: bytes) -> Iterator[None]:
+    """Turn a refusal of the system into a fact that names the path."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotRestore(path, os.strerror(error.errno or 0)) from error

@@ -1,0 +1,219 @@
+"""The stat cache: what the last scan saw, so that the next one reads only what changed.
+
+Owns the record of one directory, the file format, and the rule for entries touched within the clock's grain
+of a scan. A cache is only ever a hint: a missing, damaged or foreign one costs time, never exactness. Must
+not know what a checkpoint is, nor decide what is captured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import zlib
+from array import array
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from gitckpt.workspace import kinds
+
+FIELDS = 5
+"""Integers a record keeps for an entry: mode, inode, size, mtime ns, ctime ns (only the mode for a folder).
+"""
+
+_MAGIC = b"gitckpt stat cache 2\n"
+_FULL_INODE = (1 << 63) - 1
+
+Escaped = tuple[bytes, str, int, bytes]
+"""One path git could refuse: path, type, permission bits, blob id (empty for a folder or FIFO)."""
+
+
+class Record(msgspec.Struct, array_like=True, gc=False):
+    """One directory as last seen. `names`, `stats`, `kinds` and `oids` run in parallel, in the order of the
+    listing.
+    """
+
+    names: bytes = b""
+    stats: bytes = b""
+    kinds: bytes = b""
+    oids: bytes = b""
+    dirty: list[int] = []
+    folders: list[int] = []
+    settled: bool = False
+    tree: bytes = b""
+    extra: bytes = b""
+    said: bytes = b""
+    escaped: list[Escaped] = []
+    files: int = 0
+    size: int = 0
+    large: list[tuple[int, bytes]] = []
+    named: list[int] = []
+
+    def entries(self, width: int) -> dict[bytes, Entry]:
+        """The record opened up, by name; `width` is the length of an id in bytes."""
+        names = split_names(self.names)
+        numbers = array("q")
+        numbers.frombytes(self.stats)
+        dirty = set(self.dirty)
+        return {
+            name: Entry(
+                stat=tuple(numbers[index * FIELDS : index * FIELDS + FIELDS]),
+                kind=self.kinds[index],
+                oid=self.oids[index * width : index * width + width],
+                dirty=index in dirty,
+            )
+            for index, name in enumerate(names)
+        }
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One entry of a record. `oid` is empty or zero where the bytes are unknown, `dirty` where it cannot be
+    trusted.
+    """
+
+    stat: tuple[int, ...]
+    kind: int
+    oid: bytes = b""
+    dirty: bool = False
+
+
+class Basis(msgspec.Struct, array_like=True, frozen=True):
+    """What git's ignore decisions rested on at the last scan: signatures of files, and the tracked
+    exceptions.
+    """
+
+    sources: list[tuple[bytes, tuple[int, ...]]] = []
+    excludes_file: bytes = b""
+    config: list[tuple[bytes, tuple[int, ...]]] = []
+    index: tuple[int, ...] = ()
+    tracked: frozenset[bytes] = frozenset()
+
+
+class _Stored(msgspec.Struct, array_like=True):
+    object_format: str
+    key: bytes
+    secret_key: bytes
+    escaped: bytes
+    basis: Basis
+    folders: dict[bytes, Record]
+
+
+class StatCache:
+    """What the last scan of one workspace saw. `load` it, hand it to `snapshot` or `apply` (they change it),
+    `save` it.
+    """
+
+    def __init__(self, object_format: str, path: Path | None = None) -> None:
+        self.path = path
+        self.object_format = object_format
+        self.width = 32 if object_format == "sha256" else 20
+        self.key = b""
+        self.secret_key = b""
+        self.escaped = b""
+        self.basis = Basis()
+        self.folders: dict[bytes, Record] = {}
+
+    @classmethod
+    def load(cls, path: Path, object_format: str) -> StatCache:
+        """Read the cache at `path`; an absent, damaged or foreign file gives an empty one."""
+        cache = cls(object_format, path)
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return cache
+        head = len(_MAGIC) + 8
+        if data[: len(_MAGIC)] != _MAGIC or data[len(_MAGIC) : head] != b"%08x" % zlib.crc32(data[head:]):
+            return cache
+        try:
+            stored = msgspec.msgpack.decode(memoryview(data)[head:], type=_Stored)
+        except msgspec.MsgspecError:
+            return cache
+        if stored.object_format == object_format:
+            cache.key, cache.secret_key, cache.escaped = stored.key, stored.secret_key, stored.escaped
+            cache.basis, cache.folders = stored.basis, stored.folders
+        return cache
+
+    def save(self) -> None:
+        """Write the cache where it was loaded from, by atomic replacement; not fsynced: a checksum finds a
+        torn one.
+        """
+        if self.path is None:
+            return
+        stored = _Stored(
+            object_format=self.object_format,
+            key=self.key,
+            secret_key=self.secret_key,
+            escaped=self.escaped,
+            basis=self.basis,
+            folders=self.folders,
+        )
+        payload = msgspec.msgpack.encode(stored)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        number, name = tempfile.mkstemp(prefix=self.path.name + ".", suffix=".part", dir=self.path.parent)
+        try:
+            with os.fdopen(number, "wb") as out:
+                out.write(_MAGIC + b"%08x" % zlib.crc32(payload))
+                out.write(payload)
+            os.replace(name, self.path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+
+    def unsettle(self, folder: bytes) -> None:
+        """Forget the trees of `folder` and of all above it; what was seen of single entries stays."""
+        while True:
+            record = self.folders.get(folder)
+            if record is not None:
+                record.settled, record.tree, record.extra = False, b"", b""
+            if not folder:
+                return
+            folder = folder[: max(folder.rfind(b"/"), 0)]
+
+    def put(self, folder: bytes, entries: dict[bytes, Entry]) -> None:
+        """Replace what is known of the entries of `folder`, and unsettle it."""
+        record = self.folders.setdefault(folder, Record())
+        blank = bytes(self.width)
+        record.names = b"/".join(entries)
+        record.stats = pack_stats([number for entry in entries.values() for number in entry.stat])
+        record.kinds = bytes(entry.kind for entry in entries.values())
+        record.oids = b"".join(entry.oid or blank for entry in entries.values())
+        record.dirty = [index for index, entry in enumerate(entries.values()) if entry.dirty]
+        record.folders = [i for i, entry in enumerate(entries.values()) if entry.kind in kinds.WALKED]
+        record.said = b""
+        self.unsettle(folder)
+
+    def forget(self, folder: bytes) -> None:
+        """Drop `folder` and everything below it."""
+        below = folder + b"/"
+        for path in [path for path in self.folders if path == folder or path.startswith(below)]:
+            del self.folders[path]
+
+
+def split_names(names: bytes) -> list[bytes]:
+    """The names of a record, in order."""
+    return names.split(b"/") if names else []
+
+
+def pack_stats(numbers: list[int]) -> bytes:
+    """Pack the numbers of a listing; some overlay file systems use the top bit of an inode number."""
+    try:
+        return array("q", numbers).tobytes()
+    except OverflowError:
+        return array("q", [number & _FULL_INODE if number > 0 else number for number in numbers]).tobytes()
+
+
+def signature(path: bytes | str | Path) -> tuple[int, ...]:
+    """The state of one file that others depend on; empty when it is absent."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return (found.st_mode, found.st_ino & _FULL_INODE, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def signatures(paths: Iterable[bytes]) -> list[tuple[bytes, tuple[int, ...]]]:
+    """The state of each of `paths`, with its path."""
+    return [(path, signature(path)) for path in paths]

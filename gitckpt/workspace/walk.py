@@ -1,0 +1,297 @@
+"""The walk: one pass over the names and stats of a workspace, level by level, deciding what each entry is.
+
+Owns listing, the comparison with the stat cache, and the decisions. Reads no file and writes nothing; must
+not know objects or packs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+
+from gitckpt.errors import Unreadable
+from gitckpt.model.names import LIVE_FOLDER
+from gitckpt.plumbing.objects import refusable
+from gitckpt.plumbing.repository import Repository
+from gitckpt.workspace import kinds
+from gitckpt.workspace.hiding import Hiding
+from gitckpt.workspace.rules import QUIET_CACHES, Matcher
+from gitckpt.workspace.statcache import FIELDS, Escaped, Record, StatCache, pack_stats, split_names
+
+CAPTURED = 0
+"""Zone of an ordinary folder."""
+HIDDEN = 1
+"""Zone inside a folder that git ignores: only what the rules bring in, or the index holds, is captured."""
+VERBATIM = 2
+"""Zone below a name git could refuse, such as a nested `.git`: captured whole."""
+
+_GITIGNORE = b".gitignore"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_TYPES = {
+    stat.S_IFREG: kinds.FILE,
+    stat.S_IFLNK: kinds.LINK,
+    stat.S_IFDIR: kinds.FOLDER,
+    stat.S_IFIFO: kinds.FIFO,
+    stat.S_IFSOCK: kinds.SOCKET,
+}
+
+
+class Folder:
+    """One directory of the walk, and later what the snapshot made of it. Lists run in parallel, in listing
+    order.
+    """
+
+    __slots__ = (
+        "children", "escaped", "extra", "files", "kinds", "mode", "name", "names", "numbers", "oids",
+        "parent", "path", "record", "reused", "same", "size", "stale", "tree", "trusted", "view", "zone",
+    )  # fmt: skip
+
+    def __init__(self, path: bytes, zone: int, record: Record | None) -> None:
+        self.path = path
+        self.zone = zone
+        self.record = record
+        self.parent: Folder | None = None
+        self.name = b""
+        self.mode = 0
+        self.stale = False
+        self.same = False
+        self.names: list[bytes] = []
+        self.numbers: list[int] = []
+        self.kinds = bytearray()
+        self.oids: list[bytes] = []
+        self.children: list[Folder] = []
+        # What the snapshot makes of the folder; `files` is -1 while it has not been listed.
+        self.view = (b"", b"")
+        self.trusted = False
+        self.reused = False
+        self.tree = b""
+        self.extra = b""
+        self.escaped: list[Escaped] = []
+        self.files = -1
+        self.size = 0
+
+    def child_path(self, name: bytes) -> bytes:
+        """The path of an entry, relative to the workspace's root."""
+        return self.path + b"/" + name if self.path else name
+
+
+class Walk:
+    """The folders of one walk, parents before children, and the basis its decisions rest on."""
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        repository: Repository,
+        prefix: bytes,
+        matcher: Matcher,
+        cache: StatCache,
+        key: bytes,
+    ) -> None:
+        self._root = os.fsencode(root)
+        self._skipped = _own_places(root, repository, prefix)
+        self._matcher = matcher
+        self._cache = cache
+        self._blank = bytes(cache.width)
+        self.folders: list[Folder] = []
+        with Hiding(repository, prefix, cache.basis) as hiding:
+            self._hiding = hiding
+            self.basis = hiding.basis
+            self._run(stale=hiding.stale or cache.key != key)
+
+    def _run(self, *, stale: bool) -> None:
+        top = Folder(b"", CAPTURED, self._cache.folders.get(b""))
+        top.stale = stale
+        level = [top]
+        while level:
+            unknown: list[tuple[Folder, int]] = []
+            present = [folder for folder in level if self._list(folder, unknown)]
+            self._decide(unknown)
+            self.folders += present
+            level = []
+            for folder in present:
+                self._descend(folder)
+                level += folder.children
+
+    # --- one folder -----------------------------------------------------------------------------------------
+
+    def _list(self, folder: Folder, unknown: list[tuple[Folder, int]]) -> bool:
+        """List one folder; False when it has gone, or cannot be read and need not be."""
+        try:
+            joined, folder.numbers = self._scan(folder.path)
+        except OSError as error:
+            gone = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) and folder.path
+            if gone or folder.zone == HIDDEN:
+                return False
+            raise Unreadable(folder.path, os.strerror(error.errno or 0)) from None
+        folder.names = split_names(joined)
+        record = folder.record
+        stats = pack_stats(folder.numbers)
+        if record is None:
+            self._all_new(folder, unknown)
+        elif record.stats == stats and record.names == joined:
+            folder.kinds = bytearray(record.kinds)
+            folder.same = not folder.stale and not record.dirty and record.settled
+            if not folder.same:
+                self._merge(folder, record, unknown)
+        else:
+            self._merge(folder, record, unknown)
+        return True
+
+    def _scan(self, path: bytes) -> tuple[bytes, list[int]]:
+        """The names of a folder, joined by slashes, and the numbers of each. Through a descriptor: 15 %
+        faster.
+        """
+        names: list[str] = []
+        numbers: list[int] = []
+        add, extend = names.append, numbers.extend
+        skipped = self._skipped.get(path)
+        opened = os.open(self._root + b"/" + path if path else self._root, _FOLDER)
+        try:
+            with os.scandir(opened) as listing:
+                for entry in listing:
+                    name = entry.name
+                    if skipped is not None and name in skipped:
+                        continue
+                    try:
+                        found = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    mode = found.st_mode
+                    if mode & 0o170000 == 0o040000:
+                        extend((mode, 0, 0, 0, 0))
+                    else:
+                        extend((mode, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+                    add(name)
+        finally:
+            os.close(opened)
+        return os.fsencode("/".join(names)), numbers
+
+    def _all_new(self, folder: Folder, unknown: list[tuple[Folder, int]]) -> None:
+        count = len(folder.names)
+        folder.kinds = bytearray(count)
+        folder.oids = [b""] * count
+        unknown += [(folder, index) for index in range(count)]
+
+    def _merge(self, folder: Folder, record: Record, unknown: list[tuple[Folder, int]]) -> None:
+        """Take over what the cache still knows, entry by entry."""
+        width = self._cache.width
+        old = {name: index for index, name in enumerate(split_names(record.names))}
+        before = array("q")
+        before.frombytes(record.stats)
+        dirty = set(record.dirty)
+        numbers, blank = folder.numbers, self._blank
+        if _GITIGNORE in old or _GITIGNORE in folder.names:
+            folder.stale = folder.stale or _rules_changed(folder, old, before, dirty)
+        folder.kinds = bytearray(len(folder.names))
+        folder.oids = [b""] * len(folder.names)
+        for index, name in enumerate(folder.names):
+            was = old.get(name)
+            if was is None:
+                unknown.append((folder, index))
+                continue
+            at, then = index * FIELDS, was * FIELDS
+            kind = record.kinds[was]
+            unchanged = was not in dirty and before[then : then + FIELDS].tolist() == numbers[at : at + FIELDS]
+            if unchanged:
+                oid = record.oids[was * width : was * width + width]
+                folder.oids[index] = oid if oid != blank else b""
+            if folder.stale or not _decision_holds(kind, numbers[at] ^ before[then], unchanged):
+                unknown.append((folder, index))
+            else:
+                folder.kinds[index] = kind
+
+    # --- decisions ------------------------------------------------------------------------------------------
+
+    def _decide(self, unknown: list[tuple[Folder, int]]) -> None:
+        """Decide the new entries of one level; git is asked about all of them in one batch."""
+        asked = [
+            (folder, index)
+            for folder, index in unknown
+            if folder.zone == CAPTURED and not refusable(folder.names[index])
+        ]
+        answers = self._hiding.ignored([folder.child_path(folder.names[index]) for folder, index in asked])
+        hidden = {(id(folder), index) for (folder, index), yes in zip(asked, answers, strict=True) if yes}
+        for folder, index in unknown:
+            ignored = folder.zone == HIDDEN or (id(folder), index) in hidden
+            decide = self._decide_ignored if ignored else self._decide_seen
+            kind = folder.kinds[index] = self._unless_excluded(folder, index, decide)
+            if kind == kinds.FILE and self._bytes_decide(folder.child_path(folder.names[index])):
+                # Whether it is left out shows only when it is read: a cached id must not spare that.
+                folder.oids[index] = b""
+
+    def _unless_excluded(self, folder: Folder, index: int, decide: Callable[[bytes, bytes, int], int]) -> int:
+        name, mode = folder.names[index], folder.numbers[index * FIELDS]
+        path = folder.child_path(name)
+        asked = path + b"/" if stat.S_ISDIR(mode) else path
+        return kinds.EXCLUDED if self._matcher.excluded(asked) else decide(path, name, mode)
+
+    def _decide_ignored(self, path: bytes, name: bytes, mode: int) -> int:
+        folder = stat.S_ISDIR(mode)
+        if self._matcher.brought_in(path + b"/" if folder else path):
+            return self._decide_seen(path, name, mode)
+        if not folder:
+            return self._decide_seen(path, name, mode) if self._hiding.tracked(path) else kinds.HIDDEN
+        if name in QUIET_CACHES and not self._hiding.tracked(path) and not self._matcher.looks_into(name):
+            return kinds.QUIET
+        return kinds.HIDDEN_FOLDER
+
+    def _decide_seen(self, path: bytes, _name: bytes, mode: int) -> int:
+        kind = _TYPES.get(stat.S_IFMT(mode), kinds.DEVICE)
+        if kind == kinds.FILE and self._matcher.secret_by_name(path):
+            return kinds.SECRET_NAME
+        return kind
+
+    def _bytes_decide(self, path: bytes) -> bool:
+        return self._matcher.may_hold_key(path) or self._matcher.secret_by_mode(path)
+
+    def _descend(self, folder: Folder) -> None:
+        record = folder.record
+        if folder.same and record is not None:
+            indexes = record.folders
+        else:
+            walked = kinds.WALKED
+            indexes = [index for index, kind in enumerate(folder.kinds) if kind in walked]
+        for index in indexes:
+            name = folder.names[index]
+            if folder.zone == VERBATIM or (folder.kinds[index] == kinds.FOLDER and refusable(name)):
+                zone = VERBATIM
+            else:
+                zone = HIDDEN if folder.kinds[index] == kinds.HIDDEN_FOLDER else CAPTURED
+            path = folder.child_path(name)
+            child = Folder(path, zone, self._cache.folders.get(path))
+            child.parent, child.name, child.mode = folder, name, folder.numbers[index * FIELDS]
+            child.stale = folder.stale
+            folder.children.append(child)
+
+
+def _decision_holds(kind: int, changed_bits: int, unchanged: bool) -> bool:  # noqa: FBT001 - a fact, not a choice
+    """Whether a cached decision still stands for an entry whose mode differs in `changed_bits`."""
+    if kind == kinds.UNDECIDED or changed_bits & 0o170000:
+        return False
+    return unchanged or kind not in (kinds.SECRET_MODE, kinds.PRIVATE_KEY, kinds.SECRET_VALUE)
+
+
+def _rules_changed(folder: Folder, old: dict[bytes, int], before: array[int], dirty: set[int]) -> bool:
+    """Whether this folder's own `.gitignore` came, went, changed, or cannot be told."""
+    was = old.get(_GITIGNORE)
+    if was is None or _GITIGNORE not in folder.names or was in dirty:
+        return True
+    now = folder.names.index(_GITIGNORE) * FIELDS
+    return folder.numbers[now : now + FIELDS] != before[was * FIELDS : was * FIELDS + FIELDS].tolist()
+
+
+def _own_places(root: Path, repository: Repository, prefix: bytes) -> dict[bytes, frozenset[str]]:
+    """Names never captured, by folder: our live folder, and the repository's own git directory."""
+    places: dict[bytes, set[str]] = {b"": {LIVE_FOLDER}}
+    if not prefix:
+        places[b""].add(".git")
+    for place in (repository.git_dir, repository.common_dir):
+        if place.is_relative_to(root):
+            folder, _, name = str(place.relative_to(root)).rpartition("/")
+            places.setdefault(os.fsencode(folder), set()).add(name)
+    return {folder: frozenset(names) for folder, names in places.items()}
