@@ -1,0 +1,32 @@
+"""`definition.json`: the validated definition a checkpoint was made with, defaults filled in, and its source.
+
+Owns the codec. The definition is shown and compared; what runs always comes from today's workflow file.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import cast
+
+import msgspec
+
+from gitckpt.model.codec import dumps, loads
+from gitckpt.model.manifest import SCHEMA, Json
+from gitckpt.model.workflow import Workflow
+
+
+def encode_definition(workflow: Workflow, path: str, source: bytes) -> bytes:
+    """`path` is relative to the workspace; `source` the file's bytes."""
+    text: Json
+    try:
+        text = source.decode()
+    except UnicodeDecodeError:
+        text = {"b64": base64.b64encode(source).decode()}
+    plain = cast(Json, msgspec.to_builtins(workflow))
+    return dumps({"schema": SCHEMA, "path": path, "source": text, "workflow": plain})
+
+
+def decode_workflow(data: bytes) -> Workflow:
+    """The workflow of a stored definition. Raises Damaged, msgspec.ValidationError."""
+    plain = loads(data, "definition.json")
+    return msgspec.convert(plain.get("workflow") if isinstance(plain, dict) else None, Workflow)

@@ -1,0 +1,143 @@
+"""Making a checkpoint: its commit in a pack, then all refs in one compare-and-swap.
+
+Owns the commit's layout when written, its message, and the one transaction. Must not know why a checkpoint is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gitckpt.model.advance import advance
+from gitckpt.model.codec import encode_events, encode_manifest
+from gitckpt.model.events import Event, title
+from gitckpt.model.manifest import Manifest
+from gitckpt.model.names import Oid, PhaseName
+from gitckpt.plumbing.content import Content, nest
+from gitckpt.plumbing.objects import encode_tree
+from gitckpt.plumbing.pack import Pack
+from gitckpt.plumbing.reader import Signature, TreeEntry
+from gitckpt.plumbing.refs import RefUpdate, transact
+from gitckpt.store import refs
+from gitckpt.store.checkpoint import FILE, FOLDER, TREE, Checkpoint, folder
+from gitckpt.store.store import Store
+
+PROGRAM = ("gitckpt", "gitckpt@localhost")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A commit to be: `parents[0]` is the checkpoint before; `outputs` replace those of its phases."""
+
+    parents: tuple[Oid, ...]
+    content: Content
+    manifest: Manifest
+    events: tuple[Event, ...]
+    definition: bytes
+    outputs: Mapping[PhaseName, bytes] = field(default_factory=dict)
+    author: Signature
+    committer: Signature
+
+
+def write_commit(store: Store, pack: Pack, draft: Draft) -> Oid:
+    """Put the draft's commit, and every tree above its content, into the pack."""
+    own: list[tuple[bytes, int, bytes]] = [
+        (b"state.json", FILE, pack.blob(encode_manifest(draft.manifest))),
+        (b"events.json", FILE, pack.blob(encode_events(draft.events))),
+        (b"definition.json", FILE, pack.blob(draft.definition)),
+    ]
+    for name, tree in ((b"extra", draft.content.extra), (b"escaped", draft.content.escaped)):
+        if tree is not None:
+            own.append((name, TREE, tree))
+    output = _outputs(store, pack, draft)
+    if output is not None:
+        own.append((b"output", TREE, output))
+    top = pack.written_tree(draft.content.files) or store.reader.tree(draft.content.files)
+    files = [(name, entry.mode, entry.oid) for name, entry in top.items()]
+    store.reader.remember_tree(encode_tree(files))  # no commit holds this tree, so git may drop it
+    root = nest(pack, store.prefix, [*files, (FOLDER, TREE, pack.tree(own))])
+    return pack.commit(
+        tree=root,
+        parents=draft.parents,
+        author=draft.author,
+        committer=draft.committer,
+        message=message_of(draft.manifest, draft.events),
+    )
+
+
+def publish(
+    store: Store, pack: Pack, *, tip: Checkpoint | None, draft: Draft, oid: Oid, beside: Sequence[RefUpdate] = ()
+) -> Checkpoint:
+    """Move the branch from `tip` to the written commit, with its tag and the refs `beside`, all or nothing.
+
+    Raises RefMoved when the branch is not at `tip` any more, and leaves everything as it was.
+    """
+    if draft.manifest != advance(tip.manifest if tip else None, draft.events):
+        raise AssertionError("a checkpoint's manifest must follow from its parent's and its events")
+    updates = [RefUpdate(store.branch, oid, tip.oid if tip else None), *beside, *_tag(store, draft, oid)]
+    pack.finish()
+    transact(store.repository, updates, f"gitckpt: {subject_of(draft.manifest, draft.events)}")
+    pack.release()
+    return Checkpoint(
+        oid=oid,
+        parents=draft.parents,
+        content=draft.content,
+        manifest=draft.manifest,
+        events=draft.events,
+        author=draft.author.name,
+        seconds=draft.author.seconds,
+        offset_minutes=draft.author.offset_minutes,
+    )
+
+
+def subject_of(manifest: Manifest, events: Sequence[Event]) -> str:
+    """The first line of a checkpoint's message: `0012 load done`."""
+    named = title(events)
+    words = (f"{manifest.sequence:04d}", named.phase or named.kind, named.status, named.detail)
+    return _one_line(" ".join(word for word in words if word))[:200]
+
+
+def message_of(manifest: Manifest, events: Sequence[Event]) -> str:
+    """Subject and trailers. The trailers are for people and `git log --grep`, never read back."""
+    named = title(events)
+    trailers = {
+        "Workflow": manifest.workflow,
+        "Run": manifest.run,
+        "Sequence": str(manifest.sequence),
+        "Phase": named.phase or "",
+        "Kind": named.kind,
+        "Status": named.status,
+    }
+    lines = [f"Gitckpt-{key}: {_one_line(value)}" for key, value in trailers.items() if value]
+    return f"{subject_of(manifest, events)}\n\n" + "\n".join(lines) + "\n"
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _tag(store: Store, draft: Draft, oid: Oid) -> list[RefUpdate]:
+    """Completions and named checkpoints get a tag. A tag in the way is left alone: nothing relies on ours."""
+    named = title(draft.events)
+    number = draft.manifest.sequence
+    match named.kind:
+        case "phase" if named.status == "done" and named.phase:
+            label = str(named.phase)
+        case "named":
+            label = str(named.phase or refs.tag_label(named.detail))
+        case _:
+            return []
+    name = refs.tag(store.workflow, number, label)
+    return [] if f"{number:04d}-{label}" in store.tags() else [RefUpdate(name, oid, None)]
+
+
+def _outputs(store: Store, pack: Pack, draft: Draft) -> bytes | None:
+    """`output/<phase>/log`, those of other phases as the first parent has them."""
+    entries: dict[bytes, TreeEntry] = {}
+    if draft.parents:
+        parent = store.reader.commit(draft.parents[0])
+        entry = folder(store.reader, parent, store.prefix).own.get(b"output") if parent else None
+        entries = dict(store.reader.tree(entry.oid)) if entry else {}
+    for phase, data in draft.outputs.items():
+        entries[phase.encode()] = TreeEntry(TREE, pack.tree([(b"log", FILE, pack.blob(data))]))
+    return pack.tree([(name, e.mode, e.oid) for name, e in entries.items()]) if entries else None

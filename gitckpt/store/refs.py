@@ -1,0 +1,46 @@
+"""The names of gitckpt's refs, in one place. Pure text."""
+
+from __future__ import annotations
+
+import re
+
+from gitckpt.model.names import PhaseName, WorkflowName
+
+BRANCHES = "refs/heads/gitckpt/"
+TAGS = "refs/tags/gitckpt/"
+OTHERS = "refs/gitckpt/"
+
+
+def branch(workflow: WorkflowName) -> str:
+    """The branch that holds the workflow's checkpoints."""
+    return f"{BRANCHES}{workflow}"
+
+
+def tag(workflow: WorkflowName, number: int, label: str) -> str:
+    """A tag for people: `gitckpt/<workflow>/<0012>-<label>`."""
+    return f"{TAGS}{workflow}/{number:04d}-{label}"
+
+
+def tag_label(text: str) -> str:
+    """Free text as the end of a tag's name."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:60] or "named"
+
+
+def attempts(workflow: WorkflowName, phase: PhaseName) -> str:
+    """The folder of a phase's attempts."""
+    return f"{OTHERS}{workflow}/attempts/{phase}/"
+
+
+def attempt(workflow: WorkflowName, phase: PhaseName, number: int) -> str:
+    """One attempt's files and output."""
+    return f"{attempts(workflow, phase)}{number}"
+
+
+def rescues(workflow: WorkflowName) -> str:
+    """The folder of rescued work."""
+    return f"{OTHERS}{workflow}/rescue/"
+
+
+def diverged(workflow: WorkflowName) -> str:
+    """The folder of histories that were put aside."""
+    return f"{OTHERS}{workflow}/diverged/"

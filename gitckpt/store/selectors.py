@@ -1,0 +1,158 @@
+"""Checkpoints by the names people give them: `load`, `before:load`, `12`, `0012-load`, `latest~2`, `load@2`, …
+
+Owns the selector language. Works from the branch alone: tags are an index for people.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from gitckpt.errors import GitckptError
+from gitckpt.model.events import PhaseCompleted, PhaseSkipped
+from gitckpt.model.names import Oid, PhaseName
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.store import NoCheckpoints, Store
+
+
+@dataclass(eq=False)
+class NoSuchCheckpoint(GitckptError):
+    """A selector that names nothing."""
+
+    selector: str
+    near: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        near = f"; near it: {', '.join(self.near)}" if self.near else ""
+        return f"no checkpoint is called {self.selector!r}{near}"
+
+    @property
+    def hint(self) -> str:
+        return "see what there is: gitckpt log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """What a selector named. `label` is how to show it; `beside`: an attempt, a rescue, or a diverged history."""
+
+    checkpoint: Checkpoint
+    label: str
+    beside: bool = False
+
+
+def select(store: Store, selector: str) -> Selected:
+    """Find a checkpoint. Raises NoCheckpoints, NoSuchCheckpoint with the near names, and what reading raises."""
+    tip = store.tip_oid()
+    if tip is None:
+        raise NoCheckpoints(store.workflow)
+    found = _beside(store, selector) or _on_branch(store, tip, selector)
+    if found is None:
+        raise NoSuchCheckpoint(selector, _near(store, tip, selector))
+    return found
+
+
+def label(checkpoint: Checkpoint) -> str:
+    """`0012-load`: number and phase or kind."""
+    named = checkpoint.title
+    return f"{checkpoint.number:04d}-{named.phase or named.kind}"
+
+
+def _beside(store: Store, selector: str) -> Selected | None:
+    kind, _, text = selector.rpartition("@")
+    if not kind or not text.isdigit():
+        return None
+    match kind:
+        case "rescue":
+            kept = store.rescues()
+        case "diverged":
+            kept = store.diverged()
+        case _:
+            kept = store.attempts(PhaseName(kind))
+    oid = kept.get(int(text))
+    return Selected(checkpoint=store.read(oid), label=selector, beside=True) if oid else None
+
+
+def _on_branch(store: Store, tip: Oid, selector: str) -> Selected | None:
+    short = selector.removeprefix("refs/tags/").removeprefix(f"gitckpt/{store.workflow}/")
+    latest = re.fullmatch(r"latest(?:~(\d{1,9}))?", short)
+    tag = re.fullmatch(r"(\d{4,9})-(.+)", short)
+    if latest:
+        oid = _nth(store.ids(tip), int(latest[1] or 0))
+    elif short == "start":
+        oid = _start(store, tip)
+    elif short.isdigit() and len(short) < 10:
+        oid = _numbered(store, tip, int(short)) or _by_id(store, tip, short)
+    elif tag:
+        oid = _tagged(store, tip, int(tag[1]), short)
+    elif short.startswith("before:"):
+        oid = _before(store, tip, PhaseName(short.removeprefix("before:")))
+    else:
+        oid = _completed(store, tip, PhaseName(short)) or _by_id(store, tip, short)
+    if oid is None:
+        return None
+    checkpoint = store.read(oid)
+    return Selected(checkpoint=checkpoint, label=label(checkpoint))
+
+
+def _nth(ids: list[Oid], back: int) -> Oid | None:
+    return ids[back] if back < len(ids) else None
+
+
+def _start(store: Store, tip: Oid) -> Oid | None:
+    """The first checkpoint of the current run."""
+    for checkpoint in store.history(tip):
+        if checkpoint.title.kind == "start":
+            return checkpoint.oid
+    return None
+
+
+def _numbered(store: Store, tip: Oid, number: int) -> Oid | None:
+    ids = store.ids(tip)
+    back = store.manifest(tip).sequence - number
+    return ids[back] if 0 <= back < len(ids) else None
+
+
+def _tagged(store: Store, tip: Oid, number: int, short: str) -> Oid | None:
+    oid = _numbered(store, tip, number)
+    if oid is None:
+        return None
+    return oid if store.tags().get(short) == oid or label(store.read(oid)) == short else None
+
+
+def _completed(store: Store, tip: Oid, phase: PhaseName) -> Oid | None:
+    """The newest checkpoint in which the phase was completed (or skipped)."""
+    for checkpoint in store.history(tip):
+        for event in checkpoint.events:
+            if isinstance(event, PhaseCompleted | PhaseSkipped) and event.phase == phase:
+                return checkpoint.oid
+    return None
+
+
+def _before(store: Store, tip: Oid, phase: PhaseName) -> Oid | None:
+    """The checkpoint before the newest stretch of checkpoints about the phase; the tip when it never ran."""
+    seen = False
+    for checkpoint in store.history(tip):
+        about = any(getattr(event, "phase", None) == phase for event in checkpoint.events)
+        if seen and not about:
+            return checkpoint.oid
+        seen = seen or about
+    known = store.read(tip).manifest.phases
+    return tip if not seen and phase in known else None
+
+
+def _by_id(store: Store, tip: Oid, text: str) -> Oid | None:
+    if not re.fullmatch(r"[0-9a-f]{4,64}", text):
+        return None
+    beside: Iterable[Oid] = (*store.all_attempts().values(), *store.rescues().values(), *store.diverged().values())
+    matches = {oid for oid in (*store.ids(tip), *beside) if oid.startswith(text)}
+    return matches.pop() if len(matches) == 1 else None
+
+
+def _near(store: Store, tip: Oid, selector: str) -> tuple[str, ...]:
+    attempts = (f"{phase}@{number}" for phase, number in store.all_attempts())
+    rescues = (f"rescue@{number}" for number in store.rescues())
+    names = {"start", "latest", *store.manifest(tip).phases, *store.tags(), *attempts, *rescues}
+    return tuple(get_close_matches(selector, sorted(names), n=3, cutoff=0.5))

@@ -1,0 +1,91 @@
+"""Is the history sound? The law `advance(parent's manifest, events) = manifest`, connectivity, and every byte.
+
+Owns the checks; changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gitckpt.errors import GitckptError
+from gitckpt.model.advance import IllegalEvent, advance
+from gitckpt.model.manifest import SCHEMA
+from gitckpt.model.names import Oid
+from gitckpt.plumbing.reach import problem_of, reachable
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.store import NoCheckpoints, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong, and in which checkpoint or object."""
+
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was looked at and what was found. `sound_up_to`: the newest checkpoint with nothing wrong before it."""
+
+    checkpoints: int
+    objects: int
+    findings: tuple[Finding, ...]
+    sound_up_to: int | None
+
+
+def verify(store: Store) -> Report:
+    """Check every checkpoint of the branch, and every object that it and the refs beside it need."""
+    tip = store.tip_oid()
+    if tip is None:
+        raise NoCheckpoints(store.workflow)
+    findings: list[Finding] = []
+    before: Checkpoint | None = None
+    sound: int | None = None
+    try:
+        ids = store.ids(tip)[::-1]
+    except GitckptError as error:
+        return Report(checkpoints=0, objects=0, findings=(Finding(where=tip[:12], what=str(error)),), sound_up_to=None)
+    for oid in ids:
+        try:
+            checkpoint = store.read(oid)
+        except GitckptError as error:
+            findings.append(Finding(where=oid[:12], what=error.message))
+            before = None
+            continue
+        findings += _law(before, checkpoint)
+        if not findings:
+            sound = checkpoint.number
+        before = checkpoint
+    objects, damaged = _objects(store, tip)
+    return Report(checkpoints=len(ids), objects=objects, findings=(*findings, *damaged), sound_up_to=sound)
+
+
+def _law(before: Checkpoint | None, checkpoint: Checkpoint) -> Iterator[Finding]:
+    where = f"{checkpoint.number:04d}"
+    if checkpoint.manifest.schema > SCHEMA:
+        return
+    if before is None and checkpoint.parents:
+        return  # cut off below (a shallow clone), or the one before is reported already
+    if before is not None and (not checkpoint.parents or checkpoint.parents[0] != before.oid):
+        yield Finding(where=where, what="its first parent is not the checkpoint before it")
+        return
+    try:
+        follows = advance(before.manifest if before else None, checkpoint.events)
+    except IllegalEvent as error:
+        yield Finding(where=where, what=f"its events cannot have happened: {error}")
+        return
+    if follows != checkpoint.manifest:
+        yield Finding(where=where, what="its manifest does not follow from its parent's and its events")
+
+
+def _objects(store: Store, tip: Oid) -> tuple[int, list[Finding]]:
+    """Read and hash every object reachable from our refs."""
+    beside = (*store.all_attempts().values(), *store.rescues().values(), *store.diverged().values())
+    try:
+        needed = reachable(store.repository, (tip, *beside))
+    except GitckptError as error:
+        return 0, [Finding(where="objects", what=error.message)]
+    problems = ((oid, problem_of(store.repository, store.reader, oid)) for oid in needed)
+    return len(needed), [Finding(where=oid[:12], what=problem) for oid, problem in problems if problem]
