@@ -1,0 +1,110 @@
+"""When a dead attempt's files end and the user's edits begin: heartbeat, stamp, and the border they give.
+
+Owns three files of the live folder: `begin`, `heartbeat`, `stamp` (which the watchdog makes). Times are ctimes of
+these files in ns, as the workspace's own file system gives them, never readings of a clock: the two differ on
+network file systems, and a clock may be set. It must not know what the border is used for.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gitckpt.execute.processes import boot_id
+
+BEGIN = "begin"
+HEARTBEAT = "heartbeat"
+STAMP = "stamp"
+NEVER = 2**63 - 1
+
+_SECOND = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """A change with a ctime above `ns` is the user's; up to it, the dead attempt's. `source` says what told it.
+
+    `unknown`: nothing tells, so nothing is the user's, and all is set aside (nothing is lost by that).
+    """
+
+    ns: int
+    source: Literal["stamp", "boot", "heartbeat", "unknown"]
+
+
+class Heartbeat:
+    """Shows that the runner lives. The loop calls `beat` as often as it likes; it costs one call a period."""
+
+    def __init__(self, live_dir: Path, period_s: float = 1.0) -> None:
+        self._path = live_dir / HEARTBEAT
+        self._period = period_s
+        self._next = 0.0
+
+    def beat(self) -> None:
+        """Renew the file's ctime when a period has passed. Raises OSError where the workspace cannot be written."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + self._period
+        try:
+            os.utime(self._path)
+        except FileNotFoundError:
+            _write(self._path)  # the phase cleaned the folder
+
+
+def mark_begin(live_dir: Path) -> None:
+    """An attempt begins: no stamp from before counts, and the heartbeat starts. Raises OSError."""
+    live_dir.mkdir(exist_ok=True)
+    (live_dir / STAMP).unlink(missing_ok=True)
+    _write(live_dir / BEGIN)
+    _write(live_dir / HEARTBEAT)
+
+
+def border(live_dir: Path, period_s: float = 1.0) -> Border:
+    """Where the attempt that died here ends. Reads only."""
+    begin = _changed(live_dir / BEGIN)
+    stamp = _changed(live_dir / STAMP)
+    if stamp is not None and (begin is None or stamp >= begin):
+        return Border(stamp, "stamp")
+    heartbeat = _changed(live_dir / HEARTBEAT)
+    if heartbeat is None:
+        return Border(NEVER, "unknown")
+    boot = boot_id()
+    started = _boot_ns()
+    if boot and started is not None and _content(live_dir / HEARTBEAT) not in {boot, ""}:
+        return Border(max(started, heartbeat), "boot")
+    return Border(heartbeat + int(2 * period_s * _SECOND), "heartbeat")
+
+
+def _write(path: Path) -> None:
+    """Make the file anew, with the boot's id in it. It is replaced whole: a phase may have left a link there."""
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary.write_text(boot_id() + "\n", encoding="ascii")
+    temporary.replace(path)
+
+
+def _changed(path: Path) -> int | None:
+    try:
+        return os.lstat(path).st_ctime_ns
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_bytes()[:100].decode("ascii", "replace").strip()
+    except OSError:
+        return ""
+
+
+def _boot_ns() -> int | None:
+    """The start of this boot on the wall clock, in whole seconds as the kernel gives it."""
+    try:
+        lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    seconds = next((int(line.split()[1]) for line in lines if line.startswith("btime ")), None)
+    return None if seconds is None else seconds * _SECOND

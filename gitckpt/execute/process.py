@@ -1,0 +1,323 @@
+"""One attempt seen from the runner: start its watchdog, ask it to end, read how it ended.
+
+Owns the runner's end of the two pipes, and the shells' command lines. It must not know workflows or checkpoints.
+One `state_dir` holds one attempt at a time: attempts that run at once each have their own.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import secrets
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitckpt.execute.leftovers import PHASE_LOCK, PIDS, end_recorded
+from gitckpt.execute.lock import Lock
+from gitckpt.execute.processes import MARK
+
+_SHELLS = {
+    "bash": ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"),
+    "sh": ("sh", "-e", "-c"),
+    "python": ("python3", "-c"),
+}
+_WATCHDOG = Path(__file__).with_name("watchdog.py")
+VALIDATE = "validate"
+"""The name of the step whose standard output goes to the attempt's `validate_output`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One program of an attempt; the first that ends with anything but 0 ends the attempt.
+
+    `stdin`: a file to read from (default: nothing to read). `stdout`: a file of its own, made empty first; what
+    it prints is added to the common output too. The step named `validate` gets the attempt's `validate_output`.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    timeout_ms: int | None = None
+    stdin: Path | None = field(default=None, kw_only=True)
+    stdout: Path | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """All that one attempt needs. `timeout_ms` is for all steps together; `grace_ms` follows each signal.
+
+    `env` is the whole environment. `output` is appended to, so the caller gives each attempt a file of its own.
+    `live_dir` is the workspace's `.gitckpt`, where the stamp is made.
+    """
+
+    steps: tuple[Step, ...]
+    cwd: Path
+    env: Mapping[str, str]
+    timeout_ms: int | None
+    grace_ms: int
+    output: Path
+    validate_output: Path
+    state_dir: Path
+    live_dir: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """A process that an attempt left running when it succeeded. `command` is not yet safe for a terminal."""
+
+    pid: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How an attempt ended. `step` is the one that ended it; None: all passed, whatever else is said.
+
+    `code` and `signal` are that step's, at most one of them is set; both None: it was never started. A time-out
+    or an interruption is a failure also where the step itself then ended with 0. `step="watchdog"` with
+    `signal=9`: the watchdog was killed, and the attempt's processes with it. Durations: ms, monotonic.
+    """
+
+    step: str | None
+    code: int | None
+    signal: int | None
+    timed_out: bool
+    interrupted: bool
+    duration_ms: int
+    step_durations: tuple[tuple[str, int], ...]
+    survivors: tuple[Survivor, ...]
+
+
+def shell_argv(shell: str, text: str) -> tuple[str, ...]:
+    """The command line for a text in a shell: `bash`, `sh`, `python`, or a program that takes `-c TEXT`."""
+    known = _SHELLS.get(shell)
+    if known is not None:
+        return (*known, text)
+    return (*shlex.split(shell), "-c", text)
+
+
+class LocalExecutor:
+    """Runs attempts on this machine, each under a watchdog of its own."""
+
+    def start(self, job: Job) -> Running:
+        """Start the attempt. Raises Busy when `state_dir` still belongs to another attempt.
+
+        What cannot be started (a missing shell, folder or program) is no exception but a result with code 126 or
+        127, and a line in the output file that says why.
+        """
+        job.state_dir.mkdir(parents=True, exist_ok=True)
+        lock = Lock.take(job.state_dir / PHASE_LOCK)
+        began = time.monotonic()
+        control, tell = os.pipe()
+        hear, status = os.pipe()
+        ours, theirs = [tell, hear], [control, status]
+        try:
+            output = os.open(job.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            theirs.append(output)
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-X", "utf8", str(_WATCHDOG)],
+                stdin=control,
+                stdout=status,
+                stderr=output,
+                pass_fds=(lock.fileno(),),
+                start_new_session=True,
+            )
+        except OSError as problem:
+            _close(ours)
+            lock.release()
+            return Running.never_started(job, problem)
+        finally:
+            _close(theirs)
+        running = Running(job=job, process=process, control=tell, status=hear, began=began)
+        running.say(_work(job, lock.fileno()))
+        lock.hand_over()
+        return running
+
+
+class Running:
+    """An attempt under way. `fileno()` becomes readable when `poll()` has a result."""
+
+    def __init__(
+        self,
+        *,
+        job: Job,
+        process: subprocess.Popen[bytes] | None,
+        control: int,
+        status: int,
+        began: float,
+        result: Result | None = None,
+    ) -> None:
+        self._job = job
+        self._process = process
+        self._control = control
+        self._status = status
+        self._began = began
+        self._result = result
+        self._heard = b""
+        os.set_blocking(status, False)
+
+    @classmethod
+    def never_started(cls, job: Job, problem: OSError) -> Running:
+        """An attempt whose watchdog could not even be started: its result is there at once."""
+        _append(job.output, f"gitckpt: cannot start {job.steps[0].name}: {problem}\n")
+        hear, tell = os.pipe()
+        result = Result(
+            step=job.steps[0].name,
+            code=126,
+            signal=None,
+            timed_out=False,
+            interrupted=False,
+            duration_ms=0,
+            step_durations=(),
+            survivors=(),
+        )
+        _close([tell])  # so that `fileno()` is readable at once
+        nobody = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        return cls(job=job, process=None, control=nobody, status=hear, began=time.monotonic(), result=result)
+
+    def fileno(self) -> int:
+        """To wait on: readable when there is a result."""
+        return self._status
+
+    def poll(self) -> Result | None:
+        """The result, or None while the attempt runs. Never blocks, but after a watchdog's violent death.
+
+        Raises LeftoversRemain when the watchdog was killed and the attempt's processes then would not end.
+        """
+        if self._result is not None or self._process is None:
+            return self._result
+        gone = self._hear()
+        length = int.from_bytes(self._heard[:4], "big")
+        whole = len(self._heard) >= 4 and len(self._heard) == 4 + length
+        if not gone and not whole:
+            return None
+        code = self._process.wait()
+        if whole:
+            self._result = _result(self._heard[4:])
+        else:
+            end_recorded(self._job.state_dir)
+            self._result = self._orphaned(code)
+        return self._result
+
+    def interrupt(self) -> None:
+        """As Ctrl-C: SIGINT to the step's group, after the grace SIGTERM, after another grace the end of all."""
+        self.say(b"I")
+
+    def terminate(self) -> None:
+        """SIGTERM to the step's group, after the grace the end of every process of the attempt."""
+        self.say(b"T")
+
+    def kill(self) -> None:
+        """SIGKILL every process of the attempt."""
+        self.say(b"K")
+
+    def close(self) -> None:
+        """Give the pipes back. An attempt that still runs is killed first, as if the runner had died."""
+        if self._control >= 0:
+            _close([self._control])
+            if self._process is not None:
+                self._process.wait()
+            _close([self._status])
+            self._control = self._status = -1
+
+    def say(self, text: bytes) -> None:
+        """Send to the watchdog; one that is gone has answered already, or `poll` will find it dead."""
+        try:
+            while text:
+                text = text[os.write(self._control, text) :]
+        except BrokenPipeError:
+            pass
+
+    def _hear(self) -> bool:
+        """Read what is there; whether the watchdog has closed its end."""
+        try:
+            while more := os.read(self._status, 1 << 16):
+                self._heard += more
+        except BlockingIOError:
+            return False
+        return True
+
+    def _orphaned(self, code: int) -> Result:
+        return Result(
+            step="watchdog",
+            code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            timed_out=False,
+            interrupted=False,
+            duration_ms=int((time.monotonic() - self._began) * 1000),
+            step_durations=(),
+            survivors=(),
+        )
+
+
+def _work(job: Job, lock: int) -> bytes:
+    """The work, as the watchdog's protocol wants it. Its `-X utf8` makes text of bytes the way agreed here."""
+    mark = secrets.token_hex(16)
+    work = {
+        "steps": [
+            {
+                "name": step.name,
+                "argv": [_text(word) for word in step.argv],
+                "timeout_ms": step.timeout_ms,
+                "stdin": None if step.stdin is None else _path(step.stdin),
+                "stdout": None if (own := _own_output(step, job)) is None else _path(own),
+            }
+            for step in job.steps
+        ],
+        "cwd": _path(job.cwd),
+        "env": {_text(name): _text(value) for name, value in job.env.items()} | {MARK: mark},
+        "timeout_ms": job.timeout_ms,
+        "grace_ms": job.grace_ms,
+        "output": _path(job.output),
+        "pids": _path(job.state_dir / PIDS),
+        "live": _path(job.live_dir),
+        "lock": lock,
+        "mark": mark,
+    }
+    said = marshal.dumps(work)
+    return len(said).to_bytes(4, "big") + said
+
+
+def _own_output(step: Step, job: Job) -> Path | None:
+    if step.stdout is None and step.name == VALIDATE:
+        return job.validate_output
+    return step.stdout
+
+
+def _text(value: str) -> str:
+    return os.fsencode(value).decode("utf-8", "surrogateescape")
+
+
+def _path(path: Path) -> str:
+    return _text(os.path.abspath(path))
+
+
+def _result(data: bytes) -> Result:
+    said = marshal.loads(data)
+    return Result(
+        step=said["step"],
+        code=said["code"],
+        signal=said["signal"],
+        timed_out=said["timed_out"],
+        interrupted=said["interrupted"],
+        duration_ms=said["duration_ms"],
+        step_durations=tuple((name, ms) for name, ms in said["step_durations"]),
+        survivors=tuple(Survivor(pid, command) for pid, command in said["survivors"]),
+    )
+
+
+def _append(path: Path, text: str) -> None:
+    try:
+        with path.open("ab") as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass  # the very file may be what cannot be written; the result says that nothing started
+
+
+def _close(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)

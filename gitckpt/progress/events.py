@@ -1,0 +1,80 @@
+"""What the engine tells those who watch a run, as frozen values.
+
+Owns nothing else. Must not know how any of it is shown. Texts may come from outside and are not yet safe for a
+terminal; durations are integer ms, times of the future are on the monotonic clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunBegan:
+    """A run begins, or goes on from an earlier one: `resumed_at` names the checkpoint."""
+
+    workflow: str
+    number_of_phases: int
+    resumed_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseBegan:
+    """An attempt begins. `eta_ms`: how long it will probably take, where that is known."""
+
+    phase: str
+    attempt: int
+    eta_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLine:
+    """The newest line that a phase printed."""
+
+    phase: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseEnded:
+    """A phase came to an end, or one try of it. `status` as the manifest has it; `detail`: the reason, the items."""
+
+    phase: str
+    status: str
+    detail: str = ""
+    duration_ms: int | None = None
+    checkpoint_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth a line; it may have several."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that the user should see also when all else is quiet."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Nothing runs until `until_ms` (monotonic; 0: no end is known), because of `why`."""
+
+    phase: str
+    until_ms: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The run stopped: `status` says how."""
+
+    status: str
+
+
+ProgressEvent: TypeAlias = RunBegan | PhaseBegan | OutputLine | PhaseEnded | Note | Warned | Waiting | RunEnded

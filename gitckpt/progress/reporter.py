@@ -1,0 +1,201 @@
+"""Who watches a run without a terminal: one line a change, one JSON object a line, or only what went wrong.
+
+Owns the wording of these lines. Must not know how a terminal is redrawn (`live.py` does) and imports nothing heavy.
+A stream that is gone (`gitckpt run | head`) ends the telling, never the run.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Literal, TextIO, TypeAlias, assert_never
+
+from gitckpt.model.text import safe
+from gitckpt.progress.events import (
+    Note,
+    OutputLine,
+    PhaseBegan,
+    PhaseEnded,
+    ProgressEvent,
+    RunBegan,
+    RunEnded,
+    Waiting,
+    Warned,
+)
+from gitckpt.progress.text import duration
+
+Mode: TypeAlias = Literal["auto", "quiet", "json"]
+Choice: TypeAlias = Literal["live", "lines", "quiet", "json"]
+
+SCHEMA = 1
+BAD_STATUSES = frozenset({"failed", "blocked"})
+_QUIET_LIMIT_S = 30.0
+
+
+def choose(stream: TextIO, *, mode: Mode, term: str | None = None) -> Choice:
+    """Which reporter suits the stream: `live` on a terminal that can move its cursor, else `lines`."""
+    if mode != "auto":
+        return mode
+    return "live" if stream.isatty() and term != "dumb" else "lines"
+
+
+class _Stream:
+    """A text stream that stops being written when its reader is gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream: TextIO | None = stream
+
+    def line(self, text: str) -> None:
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+        except UnicodeEncodeError:
+            self._stream.write(text.encode("ascii", "backslashreplace").decode("ascii") + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # ValueError: somebody closed the stream
+            self._stream = None
+
+
+class LineReporter:
+    """One time-stamped line a change: `2026-11-23T10:00:00+00:00 load done 12 s 0007`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._out = _Stream(stream)
+        self._running: str | None = None
+        self._began = 0.0
+        self._told = 0.0
+        self._latest = ""
+
+    def __call__(self, event: ProgressEvent) -> None:
+        match event:
+            case OutputLine(line=line):
+                self._latest = line
+            case PhaseBegan(phase=phase):
+                self._running, self._began, self._latest = phase, time.monotonic(), ""
+                self._say(event)
+            case PhaseEnded() | RunEnded():
+                self._running = None
+                self._say(event)
+            case RunBegan() | Waiting() | Note() | Warned():
+                self._say(event)
+            case _:
+                assert_never(event)
+
+    def tick(self) -> None:
+        """Every 30 s without a change a line says that the phase still runs: CI kills what is silent."""
+        now = time.monotonic()
+        if self._running is not None and now - self._told >= _QUIET_LIMIT_S:
+            line = f"{safe(self._running)} running {duration(int((now - self._began) * 1000))}"
+            self._line(f"{line} | {safe(self._latest)}" if self._latest else line)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _say(self, event: ProgressEvent) -> None:
+        for line in lines_of(event):
+            self._line(line)
+
+    def _line(self, text: str) -> None:
+        self._told = time.monotonic()
+        self._out.line(f"{datetime.now(UTC).astimezone().isoformat(timespec='seconds')} {text}")
+
+
+class QuietReporter:
+    """Only warnings and failures, without a time."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._out = _Stream(stream)
+
+    def __call__(self, event: ProgressEvent) -> None:
+        if isinstance(event, Warned) or (isinstance(event, PhaseEnded) and event.status in BAD_STATUSES):
+            for line in lines_of(event):
+                self._out.line(line)
+
+    def tick(self) -> None:
+        """Nothing to renew."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class JsonReporter:
+    """One JSON object a line: `{"schema": 1, "event": "phase_ended", "at": "…", …}`, texts as they came."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._out = _Stream(stream)
+
+    def __call__(self, event: ProgressEvent) -> None:
+        said: dict[str, object] = {
+            "schema": SCHEMA,
+            "event": _snake(type(event).__name__),
+            "at": datetime.now(UTC).astimezone().isoformat(timespec="milliseconds"),
+        }
+        for entry in fields(event):
+            said[entry.name] = getattr(event, entry.name)
+        if isinstance(event, Waiting):
+            # Another program has another monotonic clock: it is told how long, not until when.
+            said.pop("until_ms")
+            said["wait_ms"] = wait_ms(event)
+        self._out.line(json.dumps(said))
+
+    def tick(self) -> None:
+        """Nothing to renew."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def wait_ms(event: Waiting) -> int:
+    """How long it still waits; 0 when that is over, or not known."""
+    return max(0, event.until_ms - int(time.monotonic() * 1000)) if event.until_ms else 0
+
+
+def lines_of(event: ProgressEvent) -> list[str]:
+    """An event in words, safe to show; several lines where the text has several."""
+    match event:
+        case RunBegan(workflow=workflow, number_of_phases=number, resumed_at=at):
+            whole = f"{safe(workflow)}: {number} phase{'' if number == 1 else 's'}"
+            return [f"{whole}, resumed at {safe(at)}" if at else whole]
+        case PhaseBegan(phase=phase, attempt=attempt, eta_ms=eta):
+            parts = [safe(phase), "began"]
+            parts += [f"attempt {attempt}"] if attempt > 1 else []
+            parts += [f"(about {duration(eta)})"] if eta is not None else []
+            return [" ".join(parts)]
+        case PhaseEnded(phase=phase, status=status):
+            return [" ".join([safe(phase), shown_status(status), *parts_of(event)])]
+        case Waiting(phase=phase, why=why):
+            left = wait_ms(event)
+            return [" ".join([safe(phase), "waits", *([duration(left)] if left else []), safe(why)]).strip()]
+        case OutputLine(phase=phase, line=line):
+            return [f"{safe(phase)} | {safe(line)}"]
+        case Note(text=text):
+            return [safe(line) for line in text.splitlines()]
+        case Warned(text=text):
+            return [f"warning: {safe(line)}" for line in text.splitlines()]
+        case RunEnded(status=status):
+            return [f"run {safe(status)}"]
+        case _:
+            assert_never(event)
+
+
+def shown_status(status: str) -> str:
+    """`completed` reads `done`; what needs a person stands in capitals."""
+    if status == "completed":
+        return "done"
+    return safe(status).upper() if status in BAD_STATUSES else safe(status)
+
+
+def parts_of(event: PhaseEnded) -> list[str]:
+    """Detail, duration and checkpoint number, those that are there."""
+    parts = [safe(event.detail)] if event.detail else []
+    parts += [duration(event.duration_ms)] if event.duration_ms is not None else []
+    parts += [f"{event.checkpoint_number:04d}"] if event.checkpoint_number is not None else []
+    return parts
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
