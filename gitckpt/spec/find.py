@@ -1,0 +1,26 @@
+"""Where a workflow file is. Owns the search upwards; reads nothing, and loads no YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gitckpt.spec.problem import NoWorkflowFile
+
+FILE_NAME = "gitckpt.yaml"
+
+
+def find(start: Path, top: Path | None) -> Path:
+    """The nearest `gitckpt.yaml` from `start` upwards to `top`, or in `start` alone without one (no repository).
+
+    Raises NoWorkflowFile. Above `top` a file is a stranger's: it is never looked for.
+    """
+    here = start.resolve()
+    last = here if top is None else top.resolve()
+    inside = here == last or last in here.parents
+    for folder in (here, *here.parents):
+        candidate = folder / FILE_NAME
+        if candidate.is_file():
+            return candidate
+        if folder == last or not inside:
+            break
+    raise NoWorkflowFile(str(start))

@@ -1,0 +1,97 @@
+"""What is allowed in a workflow file and still likely to hurt: `gitckpt lint`.
+
+Each finding is a warning with its place; none stops a run. Must not run anything of the workflow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from pathspec import GitIgnoreSpec
+
+from gitckpt.model.workflow import Phase, Workflow
+from gitckpt.spec.checks import with_defaults
+from gitckpt.spec.load import Loaded, shown_path
+from gitckpt.spec.problem import Findings, Problem, quoted
+from gitckpt.spec.read import place
+from gitckpt.spec.yaml_strict import Entries, Node, parse
+
+# Folders that differ from machine to machine; /usr, /bin, /dev and /etc are nearly everywhere.
+_MACHINE_PATH = re.compile(
+    r"(?<![\w.$}~:/*)-])/(?:home|Users|root|mnt|media|data|srv|tmp|var|opt|scratch|work|workspace)/[^\s\"';|&)]+"
+)
+
+_Check = Callable[[Workflow, Phase, Entries, Findings], None]
+
+
+def lint(loaded: Loaded) -> tuple[Problem, ...]:
+    """Every warning about a workflow that loads, by position, those of the loader among them."""
+    findings = Findings(shown_path(loaded.path), dict.fromkeys(loaded.warnings))
+    root = parse(loaded.source, findings)
+    if not isinstance(root, Entries):
+        return findings.of("warning")
+    merged = with_defaults(root)
+    _literal_secrets(loaded.workflow.secrets, merged, findings, "env")
+    for phase in loaded.workflow.phases:
+        node = _phase_node(merged, phase)
+        for check in _CHECKS:
+            check(loaded.workflow, phase, node, findings)
+        _literal_secrets(loaded.workflow.secrets, merged, findings, "phases", phase.name, "env")
+    return findings.of("warning")
+
+
+def _phase_node(root: Entries, phase: Phase) -> Entries:
+    """The phase's mapping, placed at its key: what is missing in a phase is told where the phase begins."""
+    phases = root.get("phases")
+    node = phases.get(phase.name) if isinstance(phases, Entries) else None
+    key = phases.key(phase.name) if isinstance(phases, Entries) else None
+    pairs = node.pairs if isinstance(node, Entries) else ()
+    return Entries(pairs, key.mark if key else root.mark)
+
+
+def _no_timeout(_: Workflow, phase: Phase, node: Entries, findings: Findings) -> None:
+    if phase.timeout_ms is None and node.get("timeout") is None:
+        text = f'phase {quoted(phase.name)} has no "timeout": one that hangs, hangs for ever'
+        findings.warning(node.mark, text)
+
+
+def _nothing_checked(_: Workflow, phase: Phase, node: Entries, findings: Findings) -> None:
+    if not phase.outs and phase.validate is None:
+        text = f'phase {quoted(phase.name)} has no "outs" and no "validate": only its exit code is checked'
+        findings.warning(node.mark, text)
+
+
+def _excluded_outs(workflow: Workflow, phase: Phase, node: Entries, findings: Findings) -> None:
+    excluded = GitIgnoreSpec.from_lines(workflow.workspace.exclude)
+    for position, out in enumerate(phase.outs):
+        if excluded.match_file(out):
+            mark = place(node, "outs", position)
+            findings.warning(mark, f'{quoted(out)} is excluded by "workspace", so no checkpoint holds it')
+
+
+def _machine_paths(_: Workflow, phase: Phase, node: Entries, findings: Findings) -> None:
+    for key, commands in (("run", phase.run), ("argv", (" ".join(phase.argv),))):
+        for position, command in enumerate(commands):
+            found = _MACHINE_PATH.search(command)
+            if found:
+                mark = place(node, key, position)
+                text = f"{quoted(found.group())} is outside the workspace: no checkpoint holds or restores it"
+                findings.warning(mark, text)
+
+
+def _literal_secrets(secrets: tuple[str, ...], root: Entries, findings: Findings, *path: str) -> None:
+    for name in secrets:
+        if _holds(root, *path, name):
+            text = f"the value of secret {quoted(name)} stands in this file; set it outside of it"
+            findings.warning(place(root, *path, name), text)
+
+
+def _holds(root: Entries, *path: str) -> bool:
+    node: Node | None = root
+    for step in path:
+        node = node.get(step) if isinstance(node, Entries) else None
+    return node is not None
+
+
+_CHECKS: tuple[_Check, ...] = (_no_timeout, _nothing_checked, _excluded_outs, _machine_paths)

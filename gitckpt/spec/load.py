@@ -1,0 +1,126 @@
+"""From a file to a `Workflow`: finds it, reads it, and raises everything that is wrong with it at once.
+
+Owns the order of the steps (bytes, tree, defaults, shape, checks) and the values of params. Must not know git: the
+caller says where the repository's top is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from gitckpt.model.workflow import DEFAULTABLE, Phase, Workflow
+from gitckpt.spec.checks import check, version_is_newer, warn, with_defaults
+from gitckpt.spec.problem import (
+    DefinitionInvalid,
+    Findings,
+    Mark,
+    ParamsInvalid,
+    Problem,
+    WorkflowFileUnreadable,
+    near,
+    quoted,
+)
+from gitckpt.spec.read import Missing, read_record
+from gitckpt.spec.shape import only_keys, record_shape
+from gitckpt.spec.yaml_strict import MAX_BYTES, Entries, parse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A workflow, the file it came from, that file's bytes, and what in it has no effect."""
+
+    workflow: Workflow
+    path: Path
+    source: bytes
+    warnings: tuple[Problem, ...]
+
+
+def load(path: Path) -> Loaded:
+    """The workflow of a file. Raises DefinitionInvalid with all problems, or WorkflowFileUnreadable."""
+    shown = shown_path(path)
+    findings = Findings(shown)
+    source = _source(path, shown, findings)
+    workflow = None if source is None else interpret(source, findings)
+    errors = findings.of("error")
+    if errors or workflow is None or source is None:
+        raise DefinitionInvalid(errors)
+    return Loaded(workflow=workflow, path=path, source=source, warnings=findings.of("warning"))
+
+
+def interpret(source: bytes, findings: Findings) -> Workflow | None:
+    """The workflow that the bytes of a file say; None, with the problems noted, where they say none."""
+    root = parse(source, findings)
+    if root is None:
+        return None
+    if not isinstance(root, Entries):
+        findings.error(root.mark, 'a workflow file is a mapping that starts with "version: 1"')
+        return None
+    if version_is_newer(root, findings):
+        return None
+    defaults = root.get("defaults")
+    if defaults is not None:
+        read_record(only_keys(record_shape(Phase), DEFAULTABLE), defaults, findings, '"defaults"')
+    warn(root, findings)
+    merged = with_defaults(root)
+    values = read_record(record_shape(Workflow), merged, findings, "the file")
+    if isinstance(values, Missing):
+        return None
+    check(merged, values, findings)
+    if findings.of("error"):
+        return None
+    return msgspec.convert(values, Workflow)
+
+
+def resolve_params(workflow: Workflow, given: Mapping[str, str]) -> dict[str, str]:
+    """The value of every param that has one: as given, else its default. Raises ParamsInvalid."""
+    problems = [
+        f"the workflow has no param {quoted(name)}{near(name, workflow.params)}"
+        for name in given
+        if name not in workflow.params
+    ]
+    values: dict[str, str] = {}
+    for name, param in workflow.params.items():
+        value = given.get(name, param.default)
+        if value is None:
+            if param.required:
+                problems.append(f"param {quoted(name)} is required and has no value")
+            continue
+        if param.pattern is not None and not re.fullmatch(param.pattern, value):
+            problems.append(f"param {quoted(name)} cannot be {quoted(value)}: it must match {param.pattern}")
+        values[name] = value
+    if problems:
+        raise ParamsInvalid(tuple(problems))
+    return values
+
+
+def _source(path: Path, shown: str, findings: Findings) -> bytes | None:
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise WorkflowFileUnreadable(shown, "it is not a file")
+        if found.st_size > MAX_BYTES:
+            size = f"the file has {found.st_size:,} bytes; a workflow file has at most {MAX_BYTES:,}"
+            findings.error(Mark(1, 1), size)
+            return None
+        return path.read_bytes()
+    except OSError as error:
+        raise WorkflowFileUnreadable(shown, error.strerror or str(error)) from error
+
+
+def shown_path(path: Path) -> str:
+    """The path as an error shows it: from the current folder where it is below it."""
+    try:
+        absolute, here = os.path.abspath(path), os.getcwd()
+    except OSError:  # the current folder was removed
+        return str(path)
+    for base in (here, os.environ.get("PWD", here)):
+        if absolute.startswith(base.rstrip("/") + "/"):
+            return os.path.relpath(absolute, base)
+    return absolute
