@@ -1,0 +1,170 @@
+"""The run: resume or begin, within the flags of one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from gitckpt.api.reading import Where, find_workspace
+from gitckpt.api.writing import SystemClock, given_of, phase_name
+from gitckpt.engine.begin import ensure_run, reopen, reopen_from
+from gitckpt.engine.hold import Hold, held, take_measure
+from gitckpt.engine.ports import Reporter
+from gitckpt.engine.run import Signalled, run
+from gitckpt.engine.settle import EditPolicy, settle
+from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.execute import inbox
+from gitckpt.execute.process import LocalExecutor
+from gitckpt.model.decide import Limits, Stop, Verdict
+from gitckpt.model.manifest import DONE, is_complete, state_of
+from gitckpt.model.names import PhaseName
+from gitckpt.model.workflow import Workflow
+from gitckpt.progress.events import Note, RunBegan, RunEnded
+from gitckpt.spec.load import load, resolve_params
+from gitckpt.store.checkpoint import Checkpoint
+
+GUARD_FILES = 200_000
+GUARD_BYTES = 2 * 1024**3
+STUCK = 3
+"""So many cut-offs in a row are worth a word."""
+
+
+@dataclass(eq=False)
+class TooMuch(GitckptError):
+    """The first checkpoint would be very large, and nobody said that it may be."""
+
+    files: int
+    size: int
+    biggest: tuple[tuple[bytes, int], ...]
+
+    @property
+    def message(self) -> str:
+        big = ", ".join(f"{os.fsdecode(path)} ({size:,} bytes)" for path, size in self.biggest[:5])
+        return f"the first checkpoint would hold {self.files:,} files, {self.size:,} bytes; the biggest: {big}"
+
+    @property
+    def hint(self) -> str:
+        return (
+            "leave out what is not part of the work: `workspace: {exclude: [...]}` in the workflow file; "
+            "or allow it: `workspace: {max_size: 10GiB}`"
+        )
+
+
+@dataclass(eq=False)
+class NeedsFirst(GitckptError):
+    """A phase was asked for alone, and what it needs is not done."""
+
+    phase: str
+    needs: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        return f"{self.phase} needs {', '.join(self.needs)}, which is not done"
+
+    @property
+    def hint(self) -> str:
+        return f"run that too: gitckpt run --until {self.phase}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """The flags of `run`."""
+
+    again: bool = False
+    until: str | None = None
+    start_from: str | None = None
+    only: str | None = None
+    step: bool = False
+    params: Mapping[str, str] = field(default_factory=dict)
+    edits: EditPolicy = "tell-apart"
+    large: Callable[[TooMuch], bool] = lambda _: False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """How a run stopped, the newest checkpoint, and whether anything was left to do when it began."""
+
+    stop: Stop
+    tip: Checkpoint
+    began_complete: bool
+
+
+EXIT_CODES: Mapping[Verdict, ExitCode] = {
+    Verdict.COMPLETE: ExitCode.DONE,
+    Verdict.FAILED: ExitCode.FAILED,
+    Verdict.BLOCKED: ExitCode.FAILED,
+    Verdict.STOPPED: ExitCode.STOPPED,
+    Verdict.INTERRUPTED: ExitCode.INTERRUPTED,
+    Verdict.TERMINATED: ExitCode.TERMINATED,
+}
+
+
+def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalled: Signalled) -> Ran:
+    """Run or resume. Raises what settling raises; a failed phase is no exception but a verdict."""
+    workspace = find_workspace(where)
+    loaded = load(workspace.file)
+    limits = _limits(loaded.workflow, request)
+    start_from = phase_name(loaded.workflow, request.start_from) if request.start_from else None
+    params = resolve_params(loaded.workflow, request.params)
+    with held(given_of(workspace, loaded), workspace.place, SystemClock(), reporter) as hold:
+        inbox.sweep(hold.place.inbox)
+        resumed = hold.tip is not None and bool(hold.tip.manifest.run)
+        settle(hold, request.edits)
+        if hold.tip is None:
+            _guard(hold, request.large)
+        began = ensure_run(hold, again="anew" if request.again else "never", params=params, given=tuple(request.params))
+        _prepare(hold, start_from, limits)
+        manifest = hold.at_tip.manifest
+        complete = is_complete(manifest)
+        last = f"{hold.at_tip.number:04d}" if resumed and not began else None
+        reporter(RunBegan(workflow=hold.name, number_of_phases=len(hold.workflow.phases), resumed_at=last))
+        _warn_stuck(hold)
+        stop = run(hold, LocalExecutor(), limits, signalled)
+        reporter(RunEnded(stop.verdict.value))
+        inbox.sweep(hold.place.inbox)
+        return Ran(stop=stop, tip=hold.at_tip, began_complete=complete)
+
+
+def _limits(workflow: Workflow, request: RunRequest) -> Limits:
+    return Limits(
+        only=phase_name(workflow, request.only) if request.only else None,
+        until=phase_name(workflow, request.until) if request.until else None,
+        step=request.step,
+    )
+
+
+def _prepare(hold: Hold, start_from: PhaseName | None, limits: Limits) -> None:
+    if start_from is not None:
+        reopen_from(hold, start_from)
+    if limits.only is not None:
+        manifest = hold.at_tip.manifest
+        phase = next(phase for phase in hold.workflow.phases if phase.name == limits.only)
+        unmet = tuple(need for need in phase.needs if state_of(manifest, need).status not in DONE)
+        if unmet:
+            raise NeedsFirst(limits.only, unmet)
+        if state_of(manifest, limits.only).status in DONE:
+            reopen(hold, (limits.only,), f"run --only {limits.only}")
+
+
+def _warn_stuck(hold: Hold) -> None:
+    for name in hold.at_tip.manifest.order:
+        cut_offs = state_of(hold.at_tip.manifest, name).cut_offs
+        if cut_offs >= STUCK:
+            hold.reporter(
+                Note(
+                    f"{name} was cut off {cut_offs} times in a row; to get past it, call `gitckpt checkpoint -m …` "
+                    "inside it, or give it more time"
+                )
+            )
+
+
+def _guard(hold: Hold, allowed: Callable[[TooMuch], bool]) -> None:
+    """Ask before a first checkpoint of unusual size."""
+    measured = take_measure(hold)
+    limit = hold.workflow.workspace.max_size
+    too_big = measured.size > (GUARD_BYTES if limit is None else limit)
+    if too_big or (limit is None and measured.files > GUARD_FILES):
+        problem = TooMuch(measured.files, measured.size, measured.biggest)
+        if not allowed(problem):
+            raise problem

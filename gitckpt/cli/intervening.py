@@ -1,0 +1,159 @@
+"""`retry`, `skip`, `reset`, `checkpoint`, `state`: the user's hand in a workflow, each recorded as a checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Literal
+
+import click
+
+from gitckpt.api.changing import change
+from gitckpt.api.reading import read_data
+from gitckpt.api.writing import phase_name, write
+from gitckpt.cli.terminal import print_json, quiet_reporter, where
+from gitckpt.engine import begin
+from gitckpt.engine.requests import Request
+from gitckpt.engine.settle import settle
+from gitckpt.model.manifest import Json
+from gitckpt.model.names import PhaseName
+from gitckpt.store.store import NoCheckpoints
+
+
+@click.command()
+@click.argument("phase", required=False)
+@click.pass_context
+def retry(ctx: click.Context, *, phase: str | None) -> int:
+    """Make the failed phases (or PHASE) pending, so that `run` tries them with fresh retries."""
+    with write(where(ctx), quiet_reporter()) as hold:
+        chosen = phase_name(hold.workflow, phase) if phase else None
+        settle(hold)
+        if hold.tip is None:
+            raise NoCheckpoints(hold.name)
+        names = begin.retry(hold, chosen)
+        number = hold.at_tip.number
+    click.echo(f"{', '.join(names)} will be tried ({number:04d}): gitckpt run" if names else "No phase has failed.")
+    return 0
+
+
+@click.command()
+@click.argument("phase")
+@click.option("-m", "--message", default="", help="Why; recorded with your name.")
+@click.pass_context
+def skip(ctx: click.Context, *, phase: str, message: str) -> int:
+    """Mark PHASE as not to be run; what needs it goes on."""
+    with write(where(ctx), quiet_reporter()) as hold:
+        chosen = phase_name(hold.workflow, phase)
+        settle(hold)
+        if hold.tip is None:
+            begin.begin_run(hold, {})
+        made = begin.skip(hold, chosen, message)
+    click.echo(f"{phase} is skipped ({made.number:04d}). Take this back: gitckpt undo")
+    return 0
+
+
+@click.command()
+@click.option("-m", "--message", default="", help="Why; recorded with your name.")
+@click.pass_context
+def reset(ctx: click.Context, *, message: str) -> int:
+    """Give the run up: the next `run` begins a new one. Files and history stay."""
+    with write(where(ctx), quiet_reporter()) as hold:
+        settle(hold)
+        if hold.tip is None:
+            raise NoCheckpoints(hold.name)
+        made = begin.reset(hold, message)
+    click.echo(f"The run is given up ({made.number:04d}). `gitckpt run` begins anew. Take this back: gitckpt undo")
+    return 0
+
+
+@click.command()
+@click.option("-m", "--message", required=True, help="What this checkpoint is.")
+@click.option("--json", "as_json", is_flag=True, help="Say it as JSON on stdout.")
+@click.pass_context
+def checkpoint(ctx: click.Context, *, message: str, as_json: bool) -> int:
+    """Make a named checkpoint. Inside a phase it waits until it is recorded, and a later attempt starts from it."""
+    request = Request(verb="checkpoint", text=message, phase=_phase())
+    answer = change(where(ctx), request, quiet_reporter())
+    if as_json:
+        print_json({"checkpoint": answer.number})
+    else:
+        click.echo(f"{answer.number:04d} {message}")
+    return 0
+
+
+@click.group()
+def state() -> None:
+    """Read and change the workflow's data. Values are JSON; what is no JSON is text."""
+
+
+@state.command("get")
+@click.argument("key", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Always print JSON, with its schema version.")
+@click.pass_context
+def get(ctx: click.Context, *, key: str | None, as_json: bool) -> int:
+    """Print the value of KEY (text as it is, all else as JSON), or all data. Exit 1 when there is no such key."""
+    data = read_data(where(ctx))
+    if key is not None and key not in data:
+        if as_json:
+            print_json({"key": key, "value": None})
+        return 1
+    value: Json = data if key is None else data[key]
+    if as_json:
+        print_json({"data": value} if key is None else {"key": key, "value": value})
+    else:
+        click.echo(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True))
+    return 0
+
+
+@state.command("set")
+@click.argument("key")
+@click.argument("value")
+@click.pass_context
+def set_(ctx: click.Context, *, key: str, value: str) -> int:
+    """Set KEY to VALUE."""
+    return _change(ctx, "set", key, _value(value))
+
+
+@state.command("append")
+@click.argument("key")
+@click.argument("value")
+@click.pass_context
+def append(ctx: click.Context, *, key: str, value: str) -> int:
+    """Put VALUE at the end of the list KEY."""
+    return _change(ctx, "append", key, _value(value))
+
+
+@state.command("incr")
+@click.argument("key")
+@click.argument("by", type=int, default=1)
+@click.pass_context
+def incr(ctx: click.Context, *, key: str, by: int) -> int:
+    """Add BY (1) to the number KEY, and print it."""
+    return _change(ctx, "incr", key, by)
+
+
+def _change(ctx: click.Context, verb: Literal["set", "append", "incr"], key: str, value: Json) -> int:
+    request = Request(verb=verb, key=key, value=value, phase=_phase())
+    answer = change(where(ctx), request, quiet_reporter())
+    if verb == "incr":
+        click.echo(str(answer.value))
+    return 0
+
+
+def _value(text: str) -> Json:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise click.UsageError("a value must be UTF-8 text") from None
+    try:
+        value: Json = json.loads(text)
+    except ValueError:
+        return text
+    if isinstance(value, float):
+        return text
+    return value
+
+
+def _phase() -> PhaseName | None:
+    name = os.environ.get("GITCKPT_PHASE")
+    return PhaseName(name) if name else None

@@ -1,0 +1,141 @@
+"""The `gitckpt` command: finds a command, runs it, and turns what it raises into text and an exit code.
+
+Owns the one error boundary and the list of commands, whose modules load only when they are called. Must not know what
+any command does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from gitckpt.errors import ExitCode, GitckptError
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "init": ("making:init", "Write a workflow file that runs; make a repository if there is none."),
+    "run": ("running:run", "Run the workflow, or resume it where it stopped."),
+    "plan": ("reading_state:plan", "Show what `run` would do, with reasons."),
+    "status": ("reading_state:status", "Show where the workflow stands."),
+    "why": ("reading_state:why", "Say why a phase will run, or will not."),
+    "log": ("reading_history:log", "List the checkpoints, newest first."),
+    "output": ("reading_history:output", "Print what a phase printed."),
+    "show": ("reading_history:show", "Show one checkpoint."),
+    "diff": ("reading_diff:diff", "Show your edits, what a checkpoint changed, or two compared."),
+    "rollback": ("moving:rollback", "Go back to a checkpoint: files, definition and state."),
+    "undo": ("moving:undo", "Take back the last rollback, reset or other command of yours."),
+    "restore": ("moving:restore", "Bring files of a checkpoint, attempt or rescue; state stays."),
+    "adopt": ("moving:adopt", "Take these files as the newest edit of a history made elsewhere."),
+    "retry": ("intervening:retry", "Make failed phases pending, so that `run` tries them."),
+    "skip": ("intervening:skip", "Mark a phase as not to be run."),
+    "reset": ("intervening:reset", "Give the run up; history and files stay."),
+    "checkpoint": ("intervening:checkpoint", "Make a named checkpoint, from inside a phase or any script."),
+    "state": ("intervening:state", "Read and change the workflow's data."),
+    "verify": ("reading_state:verify", "Check every checkpoint and every byte of the history."),
+    "lint": ("making:lint", "Check the workflow file."),
+    "schema": ("making:schema", "Print the workflow file's JSON Schema."),
+}
+
+EXIT_CODES_HELP = (
+    "Exit codes: 0 done, 1 a phase failed or is blocked, 2 usage or definition, 3 waiting at a gate, "
+    "4 busy, 5 a conflict needs your decision, 70 a bug in gitckpt, 75 stopped early on purpose (run again), "
+    "130/143 interrupted."
+)
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are called; `--help` needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"gitckpt.cli.{module}"), name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            also = f", did you mean `{near[0]}`?" if near else "; see `gitckpt --help`"
+            raise click.UsageError(f"no command is called {args[0]!r}{also}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, epilog=EXIT_CODES_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-C", "directory", metavar="DIR", default=".", help="Work in DIR instead of the current folder.")
+@click.option("--file", metavar="F", default=None, help="Use this workflow file; its folder is the workspace.")
+@click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
+@click.version_option(package_name="gitckpt", message="gitckpt %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, directory: str, file: str | None, quiet: bool) -> None:  # noqa: FBT001 - click's way
+    """Run multi-phase workflows that never lose their place: every step is a git commit of files and state."""
+    ctx.obj = {"directory": directory, "file": file, "quiet": quiet}
+
+
+def main() -> None:
+    """The entry point of `gitckpt` and `git-ckpt`."""
+    sys.exit(guarded(sys.argv[1:]))
+
+
+def guarded(arguments: list[str]) -> int:
+    """Run one command line; the exit code. The one broad except of the program is here."""
+    if sys.platform == "win32":
+        say_error("gitckpt does not run on Windows; use it in WSL")
+        return ExitCode.USAGE
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        result = cli.main(args=arguments, prog_name="gitckpt", standalone_mode=False)
+        sys.stdout.flush()
+        return int(result or 0)
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        say_error("interrupted; nothing that was recorded is lost")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has enough (`| head`). Python would complain again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return ExitCode.DONE
+    except GitckptError as error:
+        say_error(error.message, error.hint)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the boundary: a bug becomes a report, never a traceback
+        return report_bug(error, arguments)
+
+
+def say_error(message: str, hint: str = "") -> None:
+    """What failed, then the next step."""
+    from_outside = [*message.splitlines(), *(f"  {line}" for line in hint.splitlines())]
+    click.echo("error: " + "\n".join(from_outside), err=True)
+
+
+def report_bug(error: Exception, arguments: list[str]) -> int:
+    """Write the traceback to a file and say where."""
+    handle, name = tempfile.mkstemp(prefix="gitckpt-bug-", suffix=".txt", text=True)
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(f"gitckpt {' '.join(arguments)}\nPython {sys.version}\n\n")
+        file.write("".join(traceback.format_exception(error)))
+    say_error(
+        f"a bug in gitckpt: {type(error).__name__}: {error}",
+        f"what was recorded before is safe; the report is in {Path(name)}: please send it with what you did",
+    )
+    return ExitCode.BUG

@@ -1,0 +1,177 @@
+"""`rollback`, `undo`, `restore`, `adopt`: going back, taking over, and what is said about it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from gitckpt.api.reading import open_store
+from gitckpt.api.writing import write
+from gitckpt.cli.terminal import print_json, quiet_reporter, where
+from gitckpt.engine.export import export
+from gitckpt.engine.rewind import Moved
+from gitckpt.engine.rewind import adopt as adopt_files
+from gitckpt.engine.rewind import restore as restore_files
+from gitckpt.engine.rewind import rollback as roll_back
+from gitckpt.engine.rewind import undo as take_back
+from gitckpt.model.manifest import DONE, Json, state_of
+from gitckpt.model.text import safe
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.selectors import label, select
+
+
+@click.command()
+@click.argument("checkpoint", required=False)
+@click.option("--keep-edits", is_flag=True, help="Apply your edits since then again, on top.")
+@click.option("--json", "as_json", is_flag=True, help="Say it as JSON on stdout.")
+@click.pass_context
+def rollback(ctx: click.Context, *, checkpoint: str | None, keep_edits: bool, as_json: bool) -> int:
+    """Go back to CHECKPOINT: files, definition and state together, as a new checkpoint.
+
+    CHECKPOINT is a phase (after it), before:PHASE, a number, a tag, a commit id, start, latest, latest~2.
+    Without it the last ten are listed. Nothing is lost: `gitckpt undo` takes it back.
+    """
+    if checkpoint is None:
+        return _list_last(ctx)
+    with write(where(ctx), quiet_reporter()) as hold:
+        moved = roll_back(hold, checkpoint, keep_edits=keep_edits)
+    _say(moved, as_json=as_json, kept_edits=keep_edits)
+    return 0
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Say it as JSON on stdout.")
+@click.pass_context
+def undo(ctx: click.Context, *, as_json: bool) -> int:
+    """Take back the last rollback, reset or other command of yours: files and state as before it."""
+    with write(where(ctx), quiet_reporter()) as hold:
+        moved = take_back(hold)
+    _say(moved, as_json=as_json, kept_edits=False)
+    return 0
+
+
+@click.command()
+@click.argument("checkpoint")
+@click.argument("paths", nargs=-1, type=click.Path())
+@click.option("--to", "folder", metavar="DIR", help="Write them into a new folder instead; nothing else changes.")
+@click.option("--json", "as_json", is_flag=True, help="Say it as JSON on stdout.")
+@click.pass_context
+def restore(ctx: click.Context, *, checkpoint: str, paths: tuple[str, ...], folder: str | None, as_json: bool) -> int:
+    """Bring files of any checkpoint, attempt (load@2) or rescue (rescue@3); the workflow's state stays.
+
+    PATHS are relative to the current folder. What it overwrites is in a checkpoint first.
+    """
+    place = where(ctx)
+    if folder is not None:
+        with open_store(place) as (workspace, store):
+            chosen = select(store, checkpoint)
+            wanted = tuple(_inside(workspace.root, path, place.directory) for path in paths)
+            written = export(store, chosen, wanted, Path(folder))
+        click.echo(f"{written} files of {chosen.label} are in {folder}")
+        return 0
+    with write(place, quiet_reporter()) as hold:
+        wanted = tuple(_inside(hold.given.root, path, place.directory) for path in paths)
+        chosen = select(hold.store, checkpoint)
+        before = hold.at_tip.number
+        made, changes = restore_files(hold, chosen, wanted)
+    if as_json:
+        listed: list[Json] = [safe(change.path) for change in changes]
+        print_json({"checkpoint": made.number, "paths": listed, "from": chosen.label})
+        return 0
+    if not changes:
+        click.echo(f"The files are as at {chosen.label} already.")
+        return 0
+    for change in changes[:20]:
+        mark = "D" if change.new is None else "A" if change.old is None else "M"
+        click.echo(f"  {mark} {safe(change.path)}")
+    if len(changes) > 20:
+        click.echo(f"  … {len(changes) - 20} more")
+    click.echo(f"Brought from {chosen.label}, recorded as {made.number:04d}. As before: gitckpt restore {before}")
+    return 0
+
+
+@click.command()
+@click.argument("remote", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Say it as JSON on stdout.")
+@click.pass_context
+def adopt(ctx: click.Context, *, remote: str | None, as_json: bool) -> int:
+    """Take this workspace's files as the newest edit; with REMOTE, on top of the history there."""
+    with write(where(ctx), quiet_reporter()) as hold:
+        made = adopt_files(hold, remote)
+    if as_json:
+        print_json({"checkpoint": made.number})
+        return 0
+    click.echo(f"Adopted as {made.number:04d}. {_next(made)}")
+    return 0
+
+
+def _inside(root: Path, path: str, directory: Path) -> bytes:
+    """A path given on the command line, relative to the workspace's root."""
+    full = os.path.normpath(os.path.join(os.path.realpath(directory), path))
+    relative = os.path.relpath(full, root)
+    if relative.startswith(".."):
+        raise click.UsageError(f"{safe(path)} is not in the workspace {root}")
+    return b"" if relative == "." else os.fsencode(relative)
+
+
+def _list_last(ctx: click.Context) -> int:
+    with open_store(where(ctx)) as (_, store):
+        ids = store.ids()
+        if not ids:
+            select(store, "latest")
+        for oid in ids[:10]:
+            checkpoint = store.read(oid)
+            named = checkpoint.title
+            what = " ".join(word for word in (named.status, named.detail) if word)
+            click.echo(f"{label(checkpoint):24} {safe(what)}")
+    click.echo("Go back to one: gitckpt rollback NUMBER")
+    return 0
+
+
+def _say(moved: Moved, *, as_json: bool, kept_edits: bool) -> None:
+    if as_json:
+        back: list[Json] = [checkpoint.number for checkpoint in moved.taken_back]
+        print_json(
+            {
+                "checkpoint": moved.now.number,
+                "target": moved.target.number,
+                "taken_back": back,
+                "rescued": moved.rescued,
+                "next": moved.now.manifest.current_state,
+            }
+        )
+        return
+    taken = _taken_back(moved)
+    if taken:
+        click.echo(f"Takes back: {taken}")
+    edits = [checkpoint for checkpoint in moved.taken_back if checkpoint.title.kind == "edit"]
+    if edits and kept_edits:
+        click.echo(f"Your edits ({', '.join(f'{c.number:04d}' for c in edits)}) are applied on top.")
+    if moved.rescued:
+        click.echo(f"Your files as they were are kept as {moved.rescued}: gitckpt diff {moved.rescued}")
+    click.echo(
+        f"Now at {moved.now.number:04d} = {label(moved.target)}. {_next(moved.now)} Take this back: gitckpt undo"
+    )
+
+
+def _taken_back(moved: Moved) -> str:
+    phases = {
+        checkpoint.title.phase: None
+        for checkpoint in reversed(moved.taken_back)
+        if checkpoint.title.kind == "phase" and checkpoint.title.phase
+    }
+    words = [str(phase) for phase in phases]
+    for checkpoint in reversed(moved.taken_back):
+        if checkpoint.title.kind == "edit":
+            words.append(f"your edit {checkpoint.number:04d} (keep it: --keep-edits)")
+        elif checkpoint.title.kind in ("named", "partial"):
+            words.append(f"{checkpoint.title.kind} {checkpoint.number:04d}")
+    return ", ".join(words)
+
+
+def _next(checkpoint: Checkpoint) -> str:
+    manifest = checkpoint.manifest
+    todo = [name for name in manifest.order if state_of(manifest, name).status not in DONE]
+    return f"`gitckpt run` will do {', '.join(todo)}." if todo else "Nothing is left to run."

@@ -1,0 +1,167 @@
+"""`gitckpt run`: flags in, live progress out, and a report when a phase failed."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from gitckpt.api.reading import Where, open_store
+from gitckpt.api.running import EXIT_CODES, Ran, RunRequest, TooMuch, run_workflow
+from gitckpt.cli.live import reporter_for
+from gitckpt.cli.terminal import Signals, where
+from gitckpt.engine.settle import EditPolicy
+from gitckpt.execute.output import cause, tail_lines
+from gitckpt.model.decide import Verdict
+from gitckpt.model.manifest import state_of
+from gitckpt.model.names import PhaseName
+from gitckpt.model.text import safe
+from gitckpt.progress.text import count, duration, size
+from gitckpt.store.store import Store
+
+LONG_MS = 5 * 60 * 1000
+
+
+@click.command()
+@click.option("--again", is_flag=True, help="Resume a run that has not ended; begin a new one when the last has.")
+@click.option("--until", metavar="P", help="Run P and what it needs, then stop (75 when phases are left).")
+@click.option("--from", "start_from", metavar="P", help="Run P and what needs it anew; files stay.")
+@click.option("--only", metavar="P", help="Run exactly P (anew if it is done).")
+@click.option("--step", is_flag=True, help="Run one phase, then stop with 75.")
+@click.option("--dry-run", is_flag=True, help="Show what would run, with reasons (= gitckpt plan).")
+@click.option("--set", "assignments", metavar="K=V", multiple=True, help="Set a param; recorded with the run.")
+@click.option("--discard-edits", is_flag=True, help="After a dead run: set your own changes aside too.")
+@click.option("--keep-everything", is_flag=True, help="After a dead run: count all changes as your own.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for every event, on stdout.")
+@click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    *,
+    again: bool,
+    until: str | None,
+    start_from: str | None,
+    only: str | None,
+    step: bool,
+    dry_run: bool,
+    assignments: tuple[str, ...],
+    discard_edits: bool,
+    keep_everything: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Run the workflow, or resume it where it stopped.
+
+    A finished workflow stays finished. Exit code 0 means that it is complete.
+    """
+    if sum(map(bool, (until, only, start_from and only))) > 1 or (discard_edits and keep_everything):
+        raise click.UsageError("--only, --until and --from exclude each other, as do the two about edits")
+    if dry_run:
+        plan = ctx.parent.command.get_command(ctx, "plan") if isinstance(ctx.parent.command, click.Group) else None  # type: ignore[union-attr]
+        assert plan is not None  # it is in the list of commands
+        flags = [("--from", start_from), ("--only", only), ("--until", until)]
+        arguments = [word for flag, value in flags if value for word in (flag, value)]
+        with plan.make_context("plan", [*arguments, *(["--json"] if as_json else [])], parent=ctx.parent) as inner:
+            return int(plan.invoke(inner) or 0)
+    policy: EditPolicy = "discard" if discard_edits else "keep" if keep_everything else "tell-apart"
+    request = RunRequest(
+        again=again,
+        until=until,
+        start_from=start_from,
+        only=only,
+        step=step,
+        params=_assignments(assignments),
+        edits=policy,
+        large=_ask_large,
+    )
+    quiet = quiet or ctx.obj["quiet"]
+    reporter = reporter_for(sys.stdout if as_json else sys.stderr, "json" if as_json else "quiet" if quiet else "auto")
+    with Signals().heard() as signals:
+        try:
+            ran = run_workflow(where(ctx), request, reporter, signals)
+        finally:
+            reporter.close()
+    _say(where(ctx), ran, quiet=quiet or as_json)
+    return int(EXIT_CODES[ran.stop.verdict])
+
+
+def _assignments(given: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"--set takes NAME=VALUE, not {text!r}")
+        found[name] = value
+    return found
+
+
+def _ask_large(problem: TooMuch) -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    click.echo(problem.message, err=True)
+    return click.confirm("Make it all the same?", err=True)
+
+
+def _say(place: Where, ran: Ran, *, quiet: bool) -> None:
+    """The last words: where it stands and the next command."""
+    number = f"{ran.tip.number:04d}"
+    match ran.stop.verdict:
+        case Verdict.FAILED | Verdict.BLOCKED:
+            with open_store(place) as (_, store):
+                for name in ran.stop.phases:
+                    _say_failure(store, ran, name)
+        case _ if quiet:
+            return
+        case Verdict.COMPLETE if ran.began_complete:
+            _line(f"Complete already, at {number}. A new run: gitckpt run --again · history: gitckpt log")
+        case Verdict.COMPLETE:
+            _line(f"Complete, at {number}.")
+            _line("  see it     gitckpt log · gitckpt diff PHASE · gitckpt status")
+            _line("  go back    gitckpt rollback PHASE")
+        case Verdict.STOPPED:
+            left = ", ".join(ran.stop.phases)
+            _line(f"Stopped at {number}" + (f"; left: {left}" if left else "") + ". Run again to continue: gitckpt run")
+        case Verdict.INTERRUPTED | Verdict.TERMINATED:
+            _line(f"Interrupted. Your files are as at {number}. Go on: gitckpt run")
+
+
+def _say_failure(store: Store, ran: Ran, name: PhaseName) -> None:
+    state = state_of(ran.tip.manifest, name)
+    number = f"{ran.tip.number:04d}"
+    if ran.stop.verdict is Verdict.BLOCKED:
+        _line(f"{name} is blocked: {safe(ran.stop.reason)}. Nothing of it ran; your files are as at {number}.")
+        _line("  go on      gitckpt run, once that holds")
+        return
+    attempt = f"{name}@{state.attempts}"
+    lines = tail_lines(store.output(ran.tip.oid, name) or b"")
+    told = cause(lines)
+    long = (state.duration_ms or 0) >= LONG_MS
+    if long:
+        _line(
+            f"{name} ran {duration(state.duration_ms or 0)} before it failed; to go on from its files: gitckpt restore {attempt}"
+        )
+    _line(f"{name} failed: {safe(state.detail or '')}" + (f": {told}" if told else ""))
+    for line in lines:
+        _line(f"  | {line}")
+    files, total = _left(store, name, state.attempts)
+    kept = f"What the attempt left: {count(files)} files ({size(total)}), kept as {attempt}"
+    _line(f"Your files are as at {number}. {kept}" if not state.partial else f"Its files stay. {kept}")
+    _line(f"  see it     gitckpt diff {attempt} · gitckpt output {attempt}")
+    _line("  go on      gitckpt run")
+
+
+def _left(store: Store, name: PhaseName, number: int) -> tuple[int, int]:
+    """How many files an attempt left behind, and their size in bytes."""
+    from gitckpt.plumbing.content import compare  # noqa: PLC0415 - only after a failure
+
+    oid = store.attempts(name).get(number)
+    if oid is None:
+        return 0, 0
+    kept = store.read(oid)
+    changes = compare(store.reader, store.read(kept.parents[0]).content, kept.content)
+    files = [change.new for change in changes if change.new and change.new.kind != "dir"]
+    return len(files), sum(store.reader.size(item.oid) for item in files if item.oid)
+
+
+def _line(text: str) -> None:
+    click.echo(text, err=True)

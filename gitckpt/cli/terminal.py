@@ -1,0 +1,78 @@
+"""What the commands share: where they work, who reports, and how data is printed.
+
+Owns no command and no meaning.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+import click
+
+from gitckpt.api.reading import Where
+from gitckpt.engine.ports import Reporter
+from gitckpt.model.codec import dumps
+from gitckpt.model.manifest import Json
+from gitckpt.progress.reporter import JsonReporter, LineReporter, QuietReporter
+
+JSON_SCHEMA = 1
+
+
+def where(ctx: click.Context) -> Where:
+    """`-C` and `--file` of this call."""
+    given = ctx.obj
+    file = Path(given["file"]) if given["file"] else None
+    return Where(directory=Path(given["directory"]), file=file)
+
+
+def print_json(value: dict[str, Json]) -> None:
+    """One JSON object on stdout, with the version of its schema."""
+    click.echo(dumps({"schema": JSON_SCHEMA, **value}).decode(), nl=False)
+
+
+def quiet_reporter() -> Reporter:
+    """For commands that are done in a moment: only what matters."""
+    return LineReporter(sys.stderr) if sys.stderr.isatty() else NotesReporter(sys.stderr)
+
+
+class NotesReporter(QuietReporter):
+    """Warnings, failures and notes: a command that moves files says where it kept what."""
+
+
+class Signals:
+    """Counts the user's wishes to stop while a run is on."""
+
+    def __init__(self) -> None:
+        self._wish: Literal["interrupt", "terminate"] | None = None
+        self._times = 0
+
+    def __call__(self) -> tuple[Literal["interrupt", "terminate"] | None, int]:
+        return self._wish, self._times
+
+    def hear(self, number: int, _frame: FrameType | None) -> None:
+        """The handler. The third wish of the same kind ends the program at once."""
+        self._wish = "interrupt" if number == signal.SIGINT else "terminate"
+        self._times += 1
+        if self._times > 2:
+            os._exit(130 if number == signal.SIGINT else 143)
+
+    @contextmanager
+    def heard(self) -> Iterator[Signals]:
+        """Listen to Ctrl-C, kill and a closed terminal for the time of a run."""
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.signal(number, self.hear) for number in numbers}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+__all__ = ["JsonReporter", "Signals", "print_json", "quiet_reporter", "where"]

@@ -1,0 +1,253 @@
+"""What a command that writes holds while it works: both locks, the store, the place, and what it was told.
+
+Owns taking and giving back. `tip` and `record` change as checkpoints land; nothing else in the engine keeps state.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gitckpt.engine.place import Place, Record
+from gitckpt.engine.ports import Clock, Reporter
+from gitckpt.errors import GitckptError
+from gitckpt.execute.lock import Lock
+from gitckpt.model.codec import require_writable
+from gitckpt.model.events import Event
+from gitckpt.model.manifest import Source
+from gitckpt.model.names import WorkflowName
+from gitckpt.model.workflow import Workflow
+from gitckpt.plumbing.content import defaults_of
+from gitckpt.plumbing.extra import Defaults, defaults_under
+from gitckpt.plumbing.pack import Pack, sweep
+from gitckpt.plumbing.reader import Reader, Signature
+from gitckpt.plumbing.repository import Repository, require_git
+from gitckpt.progress.events import Warned
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.publish import PROGRAM
+from gitckpt.store.store import Store
+from gitckpt.workspace.rules import CaptureRules
+from gitckpt.workspace.snapshot import Measure, Snapshot, measure, snapshot
+from gitckpt.workspace.statcache import StatCache
+
+
+@dataclass(eq=False)
+class ReservedFolder(GitckptError):
+    """The user has files of their own where the live folder must be."""
+
+    path: str
+
+    @property
+    def message(self) -> str:
+        return f"{self.path} holds files that are not gitckpt's, and that name is reserved for it"
+
+    @property
+    def hint(self) -> str:
+        return "move them elsewhere (git mv, or mv), then run the command again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a command starts from: where the workspace is, and today's definition of the workflow."""
+
+    repository: Repository
+    root: Path
+    prefix: bytes
+    workflow: Workflow
+    definition: bytes
+    identity: tuple[str, str] | None
+    source: Source
+    environment: dict[str, str]
+
+
+@dataclass(slots=True, kw_only=True)
+class Hold:
+    """See the module. `staged`: what the phase under way wrote to `data`, which lands with it. `sealed`: packs
+    that are stored and not yet needed by any ref; the next landing lets go of them."""
+
+    given: Given
+    store: Store
+    place: Place
+    record: Record
+    cache: StatCache
+    clock: Clock
+    reporter: Reporter
+    tip: Checkpoint | None = None
+    staged: list[Event] = field(default_factory=list)
+    named_once: set[bytes] = field(default_factory=set)
+    sealed: list[Pack] = field(default_factory=list)
+
+    @property
+    def workflow(self) -> Workflow:
+        """Today's definition."""
+        return self.given.workflow
+
+    @property
+    def name(self) -> WorkflowName:
+        """The workflow's name."""
+        return self.given.workflow.workflow
+
+    @property
+    def at_tip(self) -> Checkpoint:
+        """The newest checkpoint, where there must be one."""
+        if self.tip is None:
+            raise AssertionError("nothing was checkpointed yet")
+        return self.tip
+
+    def now(self) -> str:
+        """The time for events: ISO 8601 with offset."""
+        return self.clock.now().isoformat(timespec="seconds")
+
+    def person(self) -> str:
+        """The user's name for `author` fields."""
+        return self.given.identity[0] if self.given.identity else "somebody"
+
+    def signature(self) -> Signature:
+        """The user as committer and author of edits; gitckpt where no user.name is set."""
+        name, email = self.given.identity or PROGRAM
+        now = self.clock.now()
+        offset = now.utcoffset()
+        minutes = int(offset.total_seconds() // 60) if offset else 0
+        return Signature(name=name, email=email, seconds=int(now.timestamp()), offset_minutes=minutes)
+
+    def write_record(self, record: Record) -> None:
+        """Make the record durable, then believe it."""
+        self.place.write(record)
+        self.record = record
+
+
+@contextmanager
+def held(given: Given, place: Place, clock: Clock, reporter: Reporter) -> Iterator[Hold]:
+    """Take both locks and open the store. Raises Busy, BranchCheckedOut, ReservedFolder, CannotRecord."""
+    require_git()
+    place.make()
+    with ExitStack() as stack:
+        for path in (place.lock, *place.others(), place.branch_lock(given.workflow.workflow)):
+            stack.enter_context(Lock.take(path))
+        reader = stack.enter_context(Reader(given.repository))
+        store = Store(given.repository, reader, given.workflow.workflow, given.prefix)
+        store.require_writable()
+        hold = Hold(
+            given=given,
+            store=store,
+            place=place,
+            record=place.read(),
+            cache=StatCache.load(place.cache, given.repository.object_format),
+            clock=clock,
+            reporter=reporter,
+        )
+        prepare_live(place)
+        hold.tip = store.tip()
+        if hold.tip is not None:
+            require_writable(hold.tip.manifest)
+        try:
+            yield hold
+        finally:
+            let_go(hold)
+
+
+def prepare_live(place: Place) -> None:
+    """Make the live folder with its `.gitignore`. Raises ReservedFolder when it holds a user's files."""
+    ignore = place.live / ".gitignore"
+    try:
+        names = set(os.listdir(place.live))
+    except FileNotFoundError:
+        names = set()
+    except NotADirectoryError:
+        raise ReservedFolder(str(place.live)) from None
+    if names - {".gitignore", "state.json", "stamp", "heartbeat", "tmp", "begin"} and ".gitignore" not in names:
+        raise ReservedFolder(str(place.live))
+    place.live.mkdir(exist_ok=True)
+    if ".gitignore" not in names:
+        ignore.write_text("*\n")
+
+
+def take_snapshot(hold: Hold, pack: Pack) -> Snapshot:
+    """The workspace as it is, its new objects in `pack`; what was left out is said once a command."""
+    given = hold.given
+    known = hold.tip.content if hold.tip else None
+    found = snapshot(
+        root=given.root,
+        repository=given.repository,
+        prefix=given.prefix,
+        rules=_rules(given),
+        pack=pack,
+        cache=hold.cache,
+        defaults=_defaults(hold),
+        known=known,
+        reader=hold.store.reader,
+    )
+    _say_once(hold, found)
+    return found
+
+
+def take_measure(hold: Hold) -> Measure:
+    """How much a first checkpoint would hold."""
+    given = hold.given
+    return measure(root=given.root, repository=given.repository, prefix=given.prefix, rules=_rules(given))
+
+
+def _rules(given: Given) -> CaptureRules:
+    return CaptureRules(
+        include=given.workflow.workspace.include,
+        exclude=given.workflow.workspace.exclude,
+        outs=tuple(out for phase in given.workflow.phases for out in phase.outs),
+        secrets=secret_values(given),
+    )
+
+
+def _defaults(hold: Hold) -> Defaults:
+    """The modes that go without saying: those of checkpoint 1, before it those of today's umask."""
+    if hold.tip is not None:
+        return defaults_of(hold.store.reader, hold.tip.content)
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return defaults_under(umask)
+
+
+def secret_values(given: Given) -> tuple[bytes, ...]:
+    """The values of the declared secrets that are set now."""
+    values = (given.environment.get(name, "") for name in given.workflow.secrets)
+    return tuple(os.fsencode(value) for value in values if value)
+
+
+def _say_once(hold: Hold, found: Snapshot) -> None:
+    told = [(left.path, f"left out ({left.why})") for left in found.left_out]
+    told += [(path, "cannot be kept (a socket or device)") for path in found.not_kept]
+    told += [(path, "was changing while it was read; it is kept as it was read last") for path in found.unstable]
+    for path, why in told:
+        if path not in hold.named_once:
+            hold.named_once.add(path)
+            hold.reporter(Warned(f"{os.fsdecode(path)}: {why}"))
+
+
+def open_pack(hold: Hold) -> Pack:
+    """A pack of this workspace's own."""
+    return Pack(hold.given.repository, hold.place.owner)
+
+
+def seal(hold: Hold, pack: Pack) -> None:
+    """Store a pack so that its objects can be read, and keep it from git's gc until the next landing."""
+    pack.finish()
+    if pack not in hold.sealed:
+        hold.sealed.append(pack)
+
+
+def let_go(hold: Hold) -> None:
+    """Refs hold what is needed of the sealed packs now."""
+    while hold.sealed:
+        hold.sealed.pop().release()
+
+
+def sweep_packs(hold: Hold) -> None:
+    """Remove what an unclean end of this workspace left among the packs."""
+    sweep(hold.given.repository, hold.place.owner)
+
+
+def with_base(hold: Hold, tip: Checkpoint) -> Record:
+    """The record once the workspace equals `tip`, with nothing under way but the attempt."""
+    bases = {**hold.record.bases, hold.name: tip.oid}
+    return replace(hold.record, bases=bases, last=hold.name, landing=None)

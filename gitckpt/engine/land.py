@@ -1,0 +1,188 @@
+"""`land`: the only place where a checkpoint is published and the workspace moves.
+
+Owns the order of effects: write the commit, journal where the workspace must go, publish, go there, move the base.
+A kill between any two of them is mended by `finish_landing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from gitckpt.engine.graft import with_items
+from gitckpt.engine.hold import Hold, let_go, open_pack, with_base
+from gitckpt.engine.mirror import write_mirror
+from gitckpt.engine.place import LandingUnderWay
+from gitckpt.model.advance import advance
+from gitckpt.model.events import Edited, Event
+from gitckpt.model.manifest import Manifest
+from gitckpt.model.names import Oid, PhaseName
+from gitckpt.plumbing.content import Change, Content, compare
+from gitckpt.plumbing.pack import Pack
+from gitckpt.plumbing.reader import Signature
+from gitckpt.plumbing.refs import RefUpdate, resolve, transact
+from gitckpt.progress.events import Note
+from gitckpt.store import refs
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.publish import Draft, publish, write_commit
+from gitckpt.workspace.become import apply
+from gitckpt.workspace.collect import collect
+from gitckpt.workspace.obstructions import obstructions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """A commit kept beside the branch in the same transaction: an attempt's leavings, or rescued work."""
+
+    ref: str
+    content: Content
+    events: tuple[Event, ...]
+    outputs: Mapping[PhaseName, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landing:
+    """A checkpoint to be. `content`: its files. `found`: what the workspace holds now; when that differs, a commit
+    holds it (`beside`, or the checkpoint `before`), and the workspace is made equal to `content`."""
+
+    events: tuple[Event, ...]
+    content: Content
+    found: Content
+    outputs: Mapping[PhaseName, bytes] = field(default_factory=dict)
+    second_parent: Oid | None = None
+    beside: Beside | None = None
+    more_refs: tuple[RefUpdate, ...] = ()
+    definition: bytes | None = None
+    ends_attempt: bool = False
+
+
+def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
+    """Publish one checkpoint and make the workspace equal to it. Raises RefMoved when somebody else moved the branch,
+    with nothing changed."""
+    tip = hold.tip
+    draft = _draft(hold, tip, landing)
+    oid = write_commit(hold.store, pack, draft)
+    kept = None if landing.beside is None else _write_beside(hold, pack, draft, landing.beside)
+    updates = [*landing.more_refs]
+    if landing.beside is not None and kept is not None:
+        # A kill inside git's own transaction can have left this very ref behind.
+        updates.append(RefUpdate(landing.beside.ref, kept, resolve(hold.given.repository, landing.beside.ref)))
+    before = kept or (tip.oid if tip else oid)
+    moves = landing.found != landing.content
+    journal = LandingUnderWay(
+        workflow=hold.name,
+        to=oid,
+        before=before if moves else oid,
+        kept_ref=landing.beside.ref if landing.beside else None,
+        ends_attempt=landing.ends_attempt,
+    )
+    hold.write_record(replace(hold.record, landing=journal))
+    checkpoint = publish(hold.store, pack, tip=tip, draft=draft, oid=oid, beside=updates)
+    hold.tip = checkpoint
+    let_go(hold)
+    if moves:
+        _become(hold, landing.found, landing.content)
+    if landing.ends_attempt:
+        hold.record = replace(hold.record, attempt=None)
+    arrive(hold, checkpoint)
+    return checkpoint
+
+
+def arrive(hold: Hold, checkpoint: Checkpoint) -> None:
+    """The workspace equals the checkpoint: move the base, keep the stat cache, renew the mirror."""
+    hold.write_record(with_base(hold, checkpoint))
+    hold.cache.save()
+    write_mirror(hold, checkpoint.manifest)
+
+
+def finish_landing(hold: Hold, landing: LandingUnderWay) -> None:
+    """Finish what a kill interrupted. Published: the workspace goes the rest of the way, what the user changed on
+    that way since is rescued first. Not published: it never happened."""
+    if hold.tip is None or hold.store.tip_oid() != landing.to:
+        hold.write_record(replace(hold.record, landing=None))
+        return
+    if landing.kept_ref and resolve(hold.given.repository, landing.kept_ref) is None:
+        transact(hold.given.repository, [RefUpdate(landing.kept_ref, landing.before, None)], "gitckpt: kept")
+    before, to = hold.store.read(landing.before).content, hold.tip.content
+    changes = compare(hold.store.reader, before, to)
+    if changes:
+        rescue_obstructions(hold, changes, before)
+        apply(hold.given.root, hold.store.reader, changes, hold.cache)
+    record = with_base(hold, hold.tip)
+    hold.write_record(replace(record, attempt=None) if landing.ends_attempt else record)
+
+
+def rescue_obstructions(hold: Hold, changes: list[Change], before: Content) -> str | None:
+    """Keep whatever lies in the way of `changes` and is in no checkpoint, as a commit on a ref whose name is said."""
+    blocked = obstructions(hold.given.root, changes, before)
+    if not blocked:
+        return None
+    over = hold.at_tip
+    with open_pack(hold) as pack:
+        items = collect(hold.given.root, pack, blocked)
+        content = with_items(hold.store.reader, pack, over.content, items)
+        return rescue(hold, pack, content, over)
+
+
+def rescue(hold: Hold, pack: Pack, content: Content, over: Checkpoint) -> str:
+    """Keep `content` as rescued work and say where. Returns the selector, `rescue@N`."""
+    number = max(hold.store.rescues(), default=0) + 1
+    ref = f"{refs.rescues(hold.name)}{number}"
+    events: tuple[Event, ...] = (Edited(at=hold.now(), author=hold.person()),)
+    draft = Draft(
+        parents=(over.oid,),
+        content=content,
+        manifest=over.manifest,
+        events=events,
+        definition=hold.given.definition,
+        author=hold.signature(),
+        committer=hold.signature(),
+    )
+    oid = write_commit(hold.store, pack, draft)
+    pack.finish()
+    transact(hold.given.repository, [RefUpdate(ref, oid, None)], "gitckpt: rescue")
+    pack.release()
+    hold.reporter(Note(f"Kept what would be overwritten as rescue@{number} ({ref}): gitckpt diff rescue@{number}"))
+    return f"rescue@{number}"
+
+
+def _become(hold: Hold, found: Content, content: Content) -> None:
+    changes = compare(hold.store.reader, found, content)
+    rescue_obstructions(hold, changes, found)
+    applied = apply(hold.given.root, hold.store.reader, changes, hold.cache)
+    for path in applied.kept[:5]:
+        hold.reporter(Note(f"left in place, it holds files that are not captured: {path.decode(errors='replace')}"))
+
+
+def _draft(hold: Hold, tip: Checkpoint | None, landing: Landing) -> Draft:
+    manifest = advance(tip.manifest if tip else None, landing.events)
+    parents = (tip.oid,) if tip else ()
+    if landing.second_parent and landing.second_parent not in parents:
+        parents = (*parents, landing.second_parent)
+    return Draft(
+        parents=parents,
+        content=landing.content,
+        manifest=manifest,
+        events=landing.events,
+        definition=landing.definition or hold.given.definition,
+        outputs=landing.outputs,
+        author=hold.signature(),
+        committer=hold.signature(),
+    )
+
+
+def _write_beside(hold: Hold, pack: Pack, draft: Draft, beside: Beside) -> Oid:
+    parent = hold.tip
+    manifest: Manifest = parent.manifest if parent else draft.manifest
+    signature: Signature = draft.author
+    kept = Draft(
+        parents=(parent.oid,) if parent else (),
+        content=beside.content,
+        manifest=manifest,
+        events=beside.events,
+        definition=hold.given.definition,
+        outputs=beside.outputs,
+        author=signature,
+        committer=draft.committer,
+    )
+    return write_commit(hold.store, pack, kept)

@@ -1,0 +1,156 @@
+"""gitckpt's folder for one workspace: the base, the journal, and where locks, cache, inbox and outputs lie.
+
+Owns `workspace.json`, replaced atomically and fsynced: it says which checkpoint the workspace was last made equal to,
+and what was under way. Must not decide anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.model.codec import Damaged, dumps, loads
+from gitckpt.model.manifest import Json
+from gitckpt.model.names import LIVE_FOLDER, Oid, PhaseName, WorkflowName
+from gitckpt.plumbing.repository import Repository
+
+
+@dataclass(eq=False)
+class CannotRecord(GitckptError):
+    """gitckpt's own folder cannot be written."""
+
+    path: str
+    why: str
+
+    exit_code = ExitCode.FAILED
+
+    @property
+    def message(self) -> str:
+        return f"cannot write {self.path}: {self.why}"
+
+    @property
+    def hint(self) -> str:
+        return "make room or mend the permissions, then run the command again; nothing was changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptUnderWay:
+    """An attempt that has begun and has not landed."""
+
+    workflow: WorkflowName
+    phase: PhaseName
+    number: int
+    started: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LandingUnderWay:
+    """A checkpoint about to be published, after which the workspace goes from `before` to `to`. `kept_ref` is to
+    name `before`; `ends_attempt`: the attempt under way ends with it."""
+
+    workflow: WorkflowName
+    to: Oid
+    before: Oid
+    kept_ref: str | None = None
+    ends_attempt: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """`workspace.json`. `bases`: for each workflow the checkpoint this workspace was last made equal to; `last`: the
+    workflow that did so most recently."""
+
+    schema: int = 1
+    path: str = ""
+    last: WorkflowName | None = None
+    bases: Mapping[WorkflowName, Oid] = field(default_factory=dict)
+    attempt: AttemptUnderWay | None = None
+    landing: LandingUnderWay | None = None
+
+
+class Place:
+    """The paths of one workspace, and its record."""
+
+    def __init__(self, repository: Repository, root: Path) -> None:
+        self.root = root
+        self.live = root / LIVE_FOLDER
+        name = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+        self.owner = name
+        self.home = repository.common_dir / "gitckpt"
+        self.folder = self.home / "workspaces" / name
+        self.inbox = self.folder / "inbox"
+        self.cache = self.folder / "cache"
+        self.output = self.folder / "output"
+        self.validate_output = self.folder / "validate"
+        self.lock = self.folder / "run.lock"
+        self._record_path = self.folder / "workspace.json"
+
+    def branch_lock(self, workflow: WorkflowName) -> Path:
+        """The lock that a run of the workflow holds, whatever its workspace."""
+        return self.home / "locks" / f"{workflow}.lock"
+
+    def make(self) -> None:
+        """Make the folders, private to the user. Raises CannotRecord."""
+        try:
+            for path in (self.home, self.folder, self.inbox, self.home / "locks"):
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise CannotRecord(str(self.folder), error.strerror or str(error)) from error
+
+    def read(self) -> Record:
+        """The record; a fresh one where there is none. Raises Damaged."""
+        try:
+            data = self._record_path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return Record(path=os.fsdecode(os.fsencode(self.root)))
+        try:
+            return msgspec.convert(loads(data, str(self._record_path)), Record)
+        except msgspec.ValidationError as error:
+            raise Damaged(str(self._record_path), str(error)) from error
+
+    def write(self, record: Record) -> None:
+        """Replace the record durably. Raises CannotRecord."""
+        plain: Json = msgspec.to_builtins(replace(record, path=self._shown()))
+        temporary = self.folder / "workspace.json.new"
+        try:
+            with open(temporary, "wb") as file:
+                file.write(dumps(plain))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self._record_path)
+            sync_folder(self.folder)
+        except OSError as error:
+            raise CannotRecord(str(self._record_path), error.strerror or str(error)) from error
+
+    def others(self) -> list[Path]:
+        """The lock files of other workspaces that lie above or below this one."""
+        found = []
+        for folder in sorted(self.folder.parent.glob("*/")):
+            if folder.name == self.owner:
+                continue
+            try:
+                record = loads((folder / "workspace.json").read_bytes(), "workspace.json")
+            except (OSError, Damaged):
+                continue
+            path = Path(str(record.get("path"))) if isinstance(record, dict) else None
+            if path and (path.is_relative_to(self.root) or self.root.is_relative_to(path)):
+                found.append(folder / "run.lock")
+        return found
+
+    def _shown(self) -> str:
+        return os.fsencode(self.root).decode(errors="backslashreplace")
+
+
+def sync_folder(path: Path) -> None:
+    """fsync a directory, so that a rename in it survives a power cut."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,284 @@
+"""Going back and taking over: rollback, undo, restore, adopt. Each is one new checkpoint, so each can be undone.
+
+Owns what is named, kept and set by them. History only grows; whatever would be overwritten is in a commit first.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+from gitckpt.engine.graft import reapply, with_changes
+from gitckpt.engine.hold import Hold, open_pack, seal, take_snapshot
+from gitckpt.engine.land import Beside, Landing, land
+from gitckpt.engine.settle import NeedsDecision, settle
+from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.model.events import (
+    Adopted,
+    DataAppended,
+    DataIncremented,
+    DataSet,
+    Edited,
+    Event,
+    PhaseSkipped,
+    Reopened,
+    Reset,
+    RolledBack,
+    Undone,
+)
+from gitckpt.model.manifest import rewound
+from gitckpt.model.text import safe
+from gitckpt.plumbing.content import Change, Content, compare
+from gitckpt.plumbing.refs import RefUpdate, transact
+from gitckpt.store import refs
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.selectors import Selected, select
+
+
+@dataclass(eq=False)
+class EditsClash(GitckptError):
+    """An edit cannot be applied on top of the checkpoint asked for."""
+
+    paths: tuple[bytes, ...]
+
+    exit_code = ExitCode.CONFLICT
+
+    @property
+    def message(self) -> str:
+        return f"your edits clash with that checkpoint in {', '.join(safe(p) for p in self.paths)}; nothing was changed"
+
+    @property
+    def hint(self) -> str:
+        return "go back without them (they stay in history): leave out --keep-edits"
+
+
+@dataclass(eq=False)
+class NoSuchPath(GitckptError):
+    """A checkpoint holds no such path, or it is the same there."""
+
+    path: str
+    where: str
+
+    @property
+    def message(self) -> str:
+        return f"{safe(self.path)} is the same at {self.where} as here, or in neither"
+
+    @property
+    def hint(self) -> str:
+        return f"see what differs: gitckpt diff {self.where} latest"
+
+
+@dataclass(eq=False)
+class NothingToUndo(GitckptError):
+    """No command of the user's is left in this history."""
+
+    @property
+    def message(self) -> str:
+        return "there is no rollback, reset or other command of yours to take back"
+
+    @property
+    def hint(self) -> str:
+        return "go back to any checkpoint: gitckpt rollback CHECKPOINT (gitckpt log names them)"
+
+
+@dataclass(eq=False)
+class NothingToAdopt(GitckptError):
+    """There is no history to adopt from."""
+
+    where: str
+
+    @property
+    def message(self) -> str:
+        return f"no checkpoints of this workflow are {self.where}"
+
+    @property
+    def hint(self) -> str:
+        return "fetch them first: git fetch REMOTE 'refs/heads/gitckpt/*:refs/remotes/REMOTE/gitckpt/*'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """What a rollback or undo did: from which checkpoint, to which, and what it took back (newest first)."""
+
+    before: Checkpoint
+    target: Checkpoint
+    now: Checkpoint
+    taken_back: tuple[Checkpoint, ...]
+    rescued: str | None = None
+
+
+def rollback(hold: Hold, selector: str, *, keep_edits: bool = False) -> Moved:
+    """Move files, definition and state to a checkpoint. Raises EditsClash, NoSuchCheckpoint, with nothing changed."""
+    try:
+        settle(hold)
+    except NeedsDecision:
+        return _take(hold, selector)
+    tip = hold.at_tip
+    target = select(hold.store, selector).checkpoint
+    between = _since(hold, target)
+    content = _with_edits(hold, target.content, between) if keep_edits else target.content
+    now = _land_move(hold, _rolled_back(hold, target), target, content)
+    return Moved(before=tip, target=target, now=now, taken_back=between)
+
+
+def undo(hold: Hold) -> Moved:
+    """Take back the newest command of the user's, and what came after it. Raises NothingToUndo."""
+    settle(hold)
+    tip = hold.at_tip
+    for checkpoint in hold.store.history():
+        if any(isinstance(event, UNDOABLE) for event in checkpoint.events) and checkpoint.parents:
+            target = hold.store.read(checkpoint.parents[0])
+            break
+        if any(isinstance(event, PhaseSkipped) and event.author for event in checkpoint.events):
+            target = hold.store.read(checkpoint.parents[0])
+            break
+    else:
+        raise NothingToUndo
+    between = _since(hold, target)
+    event = Undone(
+        at=hold.now(),
+        of=checkpoint.number,
+        target=target.oid,
+        manifest=rewound(tip.manifest, target.manifest),
+        author=hold.person(),
+    )
+    now = _land_move(hold, event, target, target.content)
+    return Moved(before=tip, target=target, now=now, taken_back=between)
+
+
+UNDOABLE = (RolledBack, Undone, Reset, Reopened, DataSet, DataAppended, DataIncremented)
+
+
+def restore(hold: Hold, selected: Selected, paths: tuple[bytes, ...]) -> tuple[Checkpoint, list[Change]]:
+    """Bring files of a checkpoint, attempt or rescue; state stays. Your own edits became a checkpoint first."""
+    settle(hold)
+    there = selected.checkpoint.content
+    changes = compare(hold.store.reader, hold.at_tip.content, there)
+    for path in paths:
+        if not any(_covers(path, change.path) for change in changes):
+            raise NoSuchPath(os.fsdecode(path), selected.label)
+    wanted = [c for c in changes if not paths or any(_covers(path, c.path) for path in paths)]
+    if not wanted:
+        return hold.at_tip, []
+    with open_pack(hold) as pack:
+        content = with_changes(hold.store.reader, pack, hold.at_tip.content, wanted)
+        seal(hold, pack)
+    with open_pack(hold) as second:
+        event = Edited(at=hold.now(), author=hold.person(), restored=selected.label)
+        landing = Landing(events=(event,), content=content, found=hold.at_tip.content)
+        checkpoint = land(hold, second, landing)
+    return checkpoint, wanted
+
+
+def adopt(hold: Hold, remote: str | None) -> Checkpoint:
+    """Take this workspace's files as the newest edit; with a remote, on top of its history. Raises NothingToAdopt."""
+    if hold.tip is None or remote is not None:
+        _take_history(hold, remote)
+    else:
+        hold.write_record(replace(hold.record, landing=None, attempt=None))
+    tip = hold.at_tip
+    with open_pack(hold) as pack:
+        found = take_snapshot(hold, pack)
+        event = Adopted(at=hold.now(), manifest=tip.manifest, author=hold.person(), remote=remote)
+        return land(hold, pack, Landing(events=(event,), content=found.content, found=found.content))
+
+
+def _take(hold: Hold, selector: str) -> Moved:
+    """A rollback where this workspace never was, or is behind: its files are rescued as they are."""
+    if hold.tip is None:
+        _take_history(hold, None)
+    tip = hold.at_tip
+    target = select(hold.store, selector).checkpoint
+    with open_pack(hold) as first:
+        found = take_snapshot(hold, first)
+        seal(hold, first)
+        number = max(hold.store.rescues(), default=0) + 1
+        edited: tuple[Event, ...] = (Edited(at=hold.now(), author=hold.person()),)
+        beside = Beside(ref=f"{refs.rescues(hold.name)}{number}", content=found.content, events=edited)
+        needed = found.content != target.content
+        with open_pack(hold) as pack:
+            landing = Landing(
+                events=(_rolled_back(hold, target),),
+                content=target.content,
+                found=found.content,
+                second_parent=target.oid,
+                beside=beside if needed else None,
+                definition=hold.store.definition(target.oid),
+                ends_attempt=True,
+            )
+            now = land(hold, pack, landing)
+    return Moved(before=tip, target=target, now=now, taken_back=(), rescued=f"rescue@{number}" if needed else None)
+
+
+def _take_history(hold: Hold, remote: str | None) -> None:
+    """Point the branch at a remote's history. One that went another way is kept on `diverged/<n>`."""
+    remotes = hold.store.elsewhere()
+    theirs = remotes.get(remote) if remote else next(iter(remotes.values()), None)
+    if theirs is None and remote is None:
+        newest = max(hold.store.tags().items(), default=None)
+        theirs = newest[1] if newest else None
+    if theirs is None:
+        raise NothingToAdopt(f"on {remote}" if remote else "here")
+    tip = hold.tip
+    if tip is not None and theirs in hold.store.ids():
+        return
+    updates = [RefUpdate(hold.store.branch, theirs, tip.oid if tip else None)]
+    if tip is not None and tip.oid not in hold.store.ids(theirs):
+        number = max(hold.store.diverged(), default=0) + 1
+        updates.append(RefUpdate(f"{refs.diverged(hold.name)}{number}", tip.oid, None))
+    newest_there = hold.store.checkpoint_at_tip(theirs)
+    transact(hold.given.repository, updates, f"gitckpt: history of {remote or 'a copy'}")
+    hold.tip = newest_there
+
+
+def _rolled_back(hold: Hold, target: Checkpoint) -> RolledBack:
+    return RolledBack(
+        at=hold.now(),
+        to=target.number,
+        target=target.oid,
+        manifest=rewound(hold.at_tip.manifest, target.manifest),
+        author=hold.person(),
+    )
+
+
+def _land_move(hold: Hold, event: RolledBack | Undone, target: Checkpoint, content: Content) -> Checkpoint:
+    """Publish the move; content is stored already, or in a pack of its own."""
+    with open_pack(hold) as second:
+        landing = Landing(
+            events=(event,),
+            content=content,
+            found=hold.at_tip.content,
+            second_parent=target.oid,
+            definition=hold.store.definition(target.oid),
+            ends_attempt=True,
+        )
+        return land(hold, second, landing)
+
+
+def _with_edits(hold: Hold, base: Content, between: tuple[Checkpoint, ...]) -> Content:
+    """The net change of each edit after the target, oldest first, on top of it."""
+    edits = [
+        compare(hold.store.reader, hold.store.read(checkpoint.parents[0]).content, checkpoint.content)
+        for checkpoint in reversed(between)
+        if checkpoint.title.kind == "edit" and checkpoint.parents
+    ]
+    with open_pack(hold) as own:
+        joined = reapply(hold.given.repository, hold.store.reader, own, base, edits)
+        if not isinstance(joined, Content):
+            raise EditsClash(joined)
+        seal(hold, own)
+    return joined
+
+
+def _since(hold: Hold, target: Checkpoint) -> tuple[Checkpoint, ...]:
+    """The checkpoints after the target along first parents, newest first; all there is for one beside the branch."""
+    found: list[Checkpoint] = []
+    for checkpoint in hold.store.history():
+        if checkpoint.oid == target.oid:
+            return tuple(found)
+        found.append(checkpoint)
+    return ()
+
+
+def _covers(path: bytes, candidate: bytes) -> bool:
+    return not path or candidate == path or candidate.startswith(path.rstrip(b"/") + b"/")

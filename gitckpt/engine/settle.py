@@ -1,0 +1,251 @@
+"""`settle`: make base = tip = workspace, whatever happened before. No other code handles a crash.
+
+Owns, in this order: ending what a dead run left running, finishing an interrupted landing, finding out whether this
+workspace may go on, setting a dead attempt's leavings aside, and recording the user's own edits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from gitckpt.engine.graft import with_changes
+from gitckpt.engine.hold import Hold, open_pack, seal, secret_values, sweep_packs, take_snapshot
+from gitckpt.engine.land import Beside, Landing, arrive, finish_landing, land
+from gitckpt.engine.place import AttemptUnderWay
+from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.execute.heartbeat import border
+from gitckpt.execute.leftovers import end_leftovers
+from gitckpt.execute.output import capped
+from gitckpt.model.codec import loads
+from gitckpt.model.decide import phase_named
+from gitckpt.model.events import Edited, Event, ForeignChange, Redefined
+from gitckpt.model.names import Oid
+from gitckpt.model.outcome import Attempt, CutOff, judge
+from gitckpt.model.workflow import digest, order
+from gitckpt.plumbing.content import Change, Content, compare
+from gitckpt.plumbing.pack import Pack
+from gitckpt.progress.events import Note
+from gitckpt.store import refs
+from gitckpt.workspace.times import changed_since
+
+EditPolicy: TypeAlias = Literal["tell-apart", "discard", "keep"]
+"""What of a dead attempt's workspace is the user's: by time stamp, nothing, or everything."""
+
+
+@dataclass(eq=False)
+class NeedsDecision(GitckptError):
+    """This workspace is not where the branch is, and gitckpt will not guess."""
+
+    workflow: str
+    why: str
+    ways: tuple[str, ...]
+
+    exit_code = ExitCode.CONFLICT
+
+    @property
+    def message(self) -> str:
+        return f"workflow {self.workflow}: {self.why}; nothing was changed"
+
+    @property
+    def hint(self) -> str:
+        return "\n".join(self.ways)
+
+
+def settle(hold: Hold, policy: EditPolicy = "tell-apart", closing: Sequence[Event] = ()) -> None:
+    """After it, base = tip = workspace. `closing` events are recorded with the user's edits, in one checkpoint.
+
+    Does nothing where there is no history yet. Raises NeedsDecision, LeftoversRemain.
+    """
+    unclean = hold.record.attempt is not None or hold.record.landing is not None
+    if unclean:
+        end_leftovers(hold.place.folder, say=lambda text: hold.reporter(Note(text)))
+        sweep_packs(hold)
+    if hold.record.landing is not None:
+        finish_landing(hold, hold.record.landing)
+    if hold.tip is None:
+        _refuse_clone(hold)
+        return
+    _require_base(hold)
+    if hold.record.attempt is not None and hold.record.attempt.workflow == hold.name:
+        set_aside(hold, hold.record.attempt, "died", policy)
+    record_edits(hold, closing)
+
+
+def _refuse_clone(hold: Hold) -> None:
+    remotes = hold.store.elsewhere()
+    if not remotes and not hold.store.tags():
+        return
+    where = f"its history is on {', '.join(sorted(remotes))}" if remotes else "only tags of its history are here"
+    raise NeedsDecision(hold.name, f"{where}, and this is a copy of it", ways_on(hold, sorted(remotes)))
+
+
+def ways_on(hold: Hold, remotes: Sequence[str] = ()) -> tuple[str, ...]:
+    """The three ways on from a workspace that is not where the branch is."""
+    adopt = f"gitckpt adopt {remotes[0]}" if remotes else "gitckpt adopt"
+    return (
+        "take the newest checkpoint (your files are rescued first): gitckpt rollback latest",
+        f"take these files as the newest edit: {adopt}",
+        "or give this one another name in `workflow:`",
+    )
+
+
+def _require_base(hold: Hold) -> None:
+    """The base is the tip, or the files are equal to it; else the user decides."""
+    tip = hold.at_tip
+    base = hold.record.bases.get(hold.name)
+    if base == tip.oid:
+        return
+    with open_pack(hold) as pack:
+        equal = take_snapshot(hold, pack).content == tip.content
+    if equal:
+        arrive(hold, tip)
+        return
+    known = base is not None and base in hold.store.ids()
+    why = (
+        f"the branch went on to {tip.number:04d} elsewhere since this workspace was at {hold.store.manifest(base).sequence:04d}"
+        if known and base is not None
+        else f"this workspace was never at a checkpoint of it, and its files differ from {tip.number:04d}"
+    )
+    raise NeedsDecision(hold.name, why, ways_on(hold))
+
+
+def set_aside(
+    hold: Hold, under_way: AttemptUnderWay, reason: Literal["died", "interrupted"], policy: EditPolicy
+) -> None:
+    """Keep what an attempt that never ended left, put the workspace back, and leave the user's own changes."""
+    phase = phase_named(hold.workflow, under_way.phase)
+    partial = phase is not None and phase.keep_partial
+    attempt = Attempt(phase=under_way.phase, number=under_way.number, started=under_way.started)
+    events = judge(hold.at_tip.manifest, CutOff(attempt=attempt, at=hold.now(), reason=reason, partial=partial))
+    with open_pack(hold) as pack:
+        found = take_snapshot(hold, pack)
+        seal(hold, pack)
+        mine = _mine(hold, compare(hold.store.reader, hold.at_tip.content, found.content), policy)
+        if mine:
+            _land_edit(hold, mine, (Edited(at=hold.now(), author=hold.person()),))
+        with open_pack(hold) as second:
+            ref = refs.attempt(hold.name, under_way.phase, under_way.number)
+            outputs = {under_way.phase: _output_of_dead(hold)}
+            land(
+                hold,
+                second,
+                Landing(
+                    events=events,
+                    content=found.content if partial else hold.at_tip.content,
+                    found=found.content,
+                    outputs=outputs,
+                    beside=Beside(ref=ref, content=found.content, events=events, outputs=outputs),
+                    ends_attempt=True,
+                ),
+            )
+    _say_set_aside(hold, under_way, reason)
+
+
+def _mine(hold: Hold, changes: list[Change], policy: EditPolicy) -> list[Change]:
+    """Which of the changes the user made, after the dead attempt's last process was gone."""
+    match policy:
+        case "keep":
+            return changes
+        case "discard":
+            return []
+        case "tell-apart":
+            paths = [change.path for change in changes]
+            later = changed_since(hold.given.root, paths, border(hold.place.live).ns)
+            return [change for change in changes if change.path in later]
+
+
+def _land_edit(hold: Hold, mine: list[Change], events: tuple[Event, ...]) -> None:
+    """Record the user's part of the changes; the workspace stays as it is, with the attempt's part still in it."""
+    with open_pack(hold) as pack:
+        content = with_changes(hold.store.reader, pack, hold.at_tip.content, mine)
+        land(hold, pack, Landing(events=events, content=content, found=content))
+
+
+def _output_of_dead(hold: Hold) -> bytes:
+    """The dead attempt's output; withheld when a declared secret is not set now, for then it cannot be masked."""
+    unset = [name for name in hold.workflow.secrets if not hold.given.environment.get(name)]
+    if unset:
+        return f"[output withheld: the secret {unset[0]} is not set now, so it cannot be masked]\n".encode()
+    return capped(hold.place.output, secrets=secret_values(hold.given))
+
+
+def _say_set_aside(hold: Hold, under_way: AttemptUnderWay, reason: str) -> None:
+    name = f"{under_way.phase}@{under_way.number}"
+    word = "was cut off" if reason == "died" else "was interrupted"
+    oid = hold.store.attempts(under_way.phase).get(under_way.number)
+    if oid is None:
+        return
+    kept = hold.store.read(oid)
+    parent = hold.store.read(kept.parents[0])
+    files = [c.path for c in compare(hold.store.reader, parent.content, kept.content)]
+    text = f"{name} {word}; what it left ({len(files)} files) is kept: gitckpt diff {name}"
+    if files:
+        shown = ", ".join(os.fsdecode(path) for path in files[:5]) + (" …" if len(files) > 5 else "")
+        text += f"\n  {shown}\n  bring one back: gitckpt restore {name} -- {os.fsdecode(files[0])}"
+    hold.reporter(Note(text))
+
+
+def record_edits(hold: Hold, closing: Sequence[Event] = ()) -> None:
+    """Record what changed since the base: another workflow's part as `foreign`, the rest as the user's edit."""
+    with open_pack(hold) as pack:
+        found = take_snapshot(hold, pack)
+        moved = differs(hold, pack, found.content)
+        if moved and _land_foreign(hold, found.content):
+            record_edits(hold, closing)
+            return
+        edited: list[Event] = [Edited(at=hold.now(), author=hold.person())] if moved else []
+        events = (*edited, *_redefined(hold), *closing)
+        if events:
+            with open_pack(hold) as second:
+                land(hold, second, Landing(events=events, content=found.content, found=found.content))
+        elif hold.record.last != hold.name:
+            arrive(hold, hold.at_tip)
+
+
+def differs(hold: Hold, pack: Pack, found: Content) -> bool:
+    """Whether the workspace differs from the tip in anything that can be kept (a socket cannot)."""
+    if found == hold.at_tip.content:
+        return False
+    seal(hold, pack)
+    return bool(compare(hold.store.reader, hold.at_tip.content, found))
+
+
+def _land_foreign(hold: Hold, found: Content) -> bool:
+    """Where another workflow used this workspace last: paths that are as it left them are its change, not yours."""
+    last = hold.record.last
+    theirs: Oid | None = hold.record.bases.get(last) if last and last != hold.name else None
+    if last is None or theirs is None:
+        return False
+    reader = hold.store.reader
+    differing = {change.path for change in compare(reader, hold.store.read(theirs).content, found)}
+    foreign = [c for c in compare(reader, hold.at_tip.content, found) if c.path not in differing]
+    if foreign:
+        with open_pack(hold) as second:
+            content = with_changes(reader, second, hold.at_tip.content, foreign)
+            events: tuple[Event, ...] = (ForeignChange(at=hold.now(), workflow=last),)
+            land(hold, second, Landing(events=events, content=content, found=content))
+    hold.write_record(replace(hold.record, last=hold.name))
+    return True
+
+
+def _redefined(hold: Hold) -> list[Event]:
+    """Whether the workflow file is another than the newest checkpoint's."""
+    definition = hold.store.definition(hold.at_tip.oid)
+    if definition == hold.given.definition:
+        return []
+    stored = loads(definition, "definition.json")
+    now = loads(hold.given.definition, "definition.json")
+    if isinstance(stored, dict) and isinstance(now, dict) and stored.get("workflow") == now.get("workflow"):
+        return []
+    manifest = hold.at_tip.manifest
+    changed = tuple(
+        phase.name
+        for phase in hold.workflow.phases
+        if phase.name in manifest.phases
+        and (known := manifest.phases[phase.name].definition) is not None
+        and known != digest(phase, hold.workflow)
+    )
+    return [Redefined(at=hold.now(), order=order(hold.workflow), changed=changed)]
