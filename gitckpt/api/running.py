@@ -10,13 +10,14 @@ from gitckpt.api.reading import Where, find_workspace
 from gitckpt.api.writing import SystemClock, given_of, phase_name
 from gitckpt.engine.begin import ensure_run, reopen, reopen_from
 from gitckpt.engine.hold import Hold, held, take_measure
+from gitckpt.engine.housekeeping import tidy_packs, tidy_tags
 from gitckpt.engine.ports import Reporter
 from gitckpt.engine.run import Signalled, run
 from gitckpt.engine.settle import EditPolicy, settle
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute import inbox
 from gitckpt.execute.process import LocalExecutor
-from gitckpt.model.decide import Limits, Stop, Verdict
+from gitckpt.model.decide import Limits, Stop, Verdict, changed_definitions
 from gitckpt.model.manifest import DONE, is_complete, state_of
 from gitckpt.model.names import PhaseName
 from gitckpt.model.workflow import Workflow
@@ -119,10 +120,14 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         complete = is_complete(manifest)
         last = f"{hold.at_tip.number:04d}" if resumed and not began else None
         reporter(RunBegan(workflow=hold.name, number_of_phases=len(hold.workflow.phases), resumed_at=last))
+        _say_changed(hold)
         _warn_stuck(hold)
         stop = run(hold, LocalExecutor(), limits, signalled)
         reporter(RunEnded(stop.verdict.value))
         inbox.sweep(hold.place.inbox)
+        if stop.verdict is Verdict.COMPLETE and not complete:
+            tidy_tags(hold)
+        tidy_packs(hold)
         return Ran(stop=stop, tip=hold.at_tip, began_complete=complete)
 
 
@@ -145,6 +150,15 @@ def _prepare(hold: Hold, start_from: PhaseName | None, limits: Limits) -> None:
             raise NeedsFirst(limits.only, unmet)
         if state_of(manifest, limits.only).status in DONE:
             reopen(hold, (limits.only,), f"run --only {limits.only}")
+
+
+def _say_changed(hold: Hold) -> None:
+    changed = changed_definitions(hold.workflow, hold.at_tip.manifest)
+    if changed:
+        names = ", ".join(changed)
+        hold.reporter(
+            Note(f"changed since it was done: {names}; it is not run again by itself: gitckpt run --from {changed[0]}")
+        )
 
 
 def _warn_stuck(hold: Hold) -> None:

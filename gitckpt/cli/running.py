@@ -137,9 +137,7 @@ def _say_failure(store: Store, ran: Ran, name: PhaseName) -> None:
     told = cause(lines)
     long = (state.duration_ms or 0) >= LONG_MS
     if long:
-        _line(
-            f"{name} ran {duration(state.duration_ms or 0)} before it failed; to go on from its files: gitckpt restore {attempt}"
-        )
+        _line(f"{name} ran {duration(state.duration_ms or 0)}; to go on from its files: gitckpt restore {attempt}")
     _line(f"{name} failed: {safe(state.detail or '')}" + (f": {told}" if told else ""))
     for line in lines:
         _line(f"  | {line}")

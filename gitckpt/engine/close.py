@@ -13,6 +13,7 @@ from gitckpt.engine.attempt import outcome_of
 from gitckpt.engine.hold import Hold, open_pack, secret_values, take_snapshot
 from gitckpt.engine.land import Beside, Landing, land
 from gitckpt.engine.mirror import write_mirror
+from gitckpt.engine.oversize import move_oversize
 from gitckpt.engine.place import AttemptUnderWay
 from gitckpt.engine.settle import differs
 from gitckpt.execute.output import capped
@@ -30,6 +31,8 @@ from gitckpt.workspace.snapshot import Snapshot
 
 def land_outcome(hold: Hold, phase: Phase, under_way: AttemptUnderWay, result: Result, moment: Moment) -> Moment:
     """Land what the attempt came to; the moment then knows what was tried."""
+    if (result.step is not None or result.interrupted) and not phase.keep_partial:
+        move_oversize(hold, phase.name, under_way.number)
     with open_pack(hold) as pack:
         found = take_snapshot(hold, pack)
         outcome = outcome_of(hold, phase, under_way, result, _uncaptured(found))

@@ -79,6 +79,7 @@ class Hold:
     staged: list[Event] = field(default_factory=list)
     named_once: set[bytes] = field(default_factory=set)
     sealed: list[Pack] = field(default_factory=list)
+    packs_noted: int = 0
 
     @property
     def workflow(self) -> Workflow:
@@ -173,7 +174,7 @@ def take_snapshot(hold: Hold, pack: Pack) -> Snapshot:
         root=given.root,
         repository=given.repository,
         prefix=given.prefix,
-        rules=_rules(given),
+        rules=capture_rules(given),
         pack=pack,
         cache=hold.cache,
         defaults=_defaults(hold),
@@ -187,10 +188,10 @@ def take_snapshot(hold: Hold, pack: Pack) -> Snapshot:
 def take_measure(hold: Hold) -> Measure:
     """How much a first checkpoint would hold."""
     given = hold.given
-    return measure(root=given.root, repository=given.repository, prefix=given.prefix, rules=_rules(given))
+    return measure(root=given.root, repository=given.repository, prefix=given.prefix, rules=capture_rules(given))
 
 
-def _rules(given: Given) -> CaptureRules:
+def capture_rules(given: Given) -> CaptureRules:
     return CaptureRules(
         include=given.workflow.workspace.include,
         exclude=given.workflow.workspace.exclude,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from gitckpt.engine.graft import with_items
 from gitckpt.engine.hold import Hold, let_go, open_pack, with_base
+from gitckpt.engine.housekeeping import note_pack
 from gitckpt.engine.mirror import write_mirror
 from gitckpt.engine.place import LandingUnderWay
 from gitckpt.model.advance import advance
@@ -79,6 +80,8 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
     hold.write_record(replace(hold.record, landing=journal))
     checkpoint = publish(hold.store, pack, tip=tip, draft=draft, oid=oid, beside=updates)
     hold.tip = checkpoint
+    for stored in (pack, *hold.sealed):
+        note_pack(hold, stored.name)
     let_go(hold)
     if moves:
         _become(hold, landing.found, landing.content)

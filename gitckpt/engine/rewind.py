@@ -126,10 +126,7 @@ def undo(hold: Hold) -> Moved:
     settle(hold)
     tip = hold.at_tip
     for checkpoint in hold.store.history():
-        if any(isinstance(event, UNDOABLE) for event in checkpoint.events) and checkpoint.parents:
-            target = hold.store.read(checkpoint.parents[0])
-            break
-        if any(isinstance(event, PhaseSkipped) and event.author for event in checkpoint.events):
+        if checkpoint.parents and any(map(_is_command, checkpoint.events)):
             target = hold.store.read(checkpoint.parents[0])
             break
     else:
@@ -146,7 +143,19 @@ def undo(hold: Hold) -> Moved:
     return Moved(before=tip, target=target, now=now, taken_back=between)
 
 
-UNDOABLE = (RolledBack, Undone, Reset, Reopened, DataSet, DataAppended, DataIncremented)
+def _is_command(event: Event) -> bool:
+    """Whether the user did it by a command, so that `undo` can take it back."""
+    match event:
+        case RolledBack() | Undone() | Reset() | Reopened():
+            return True
+        case PhaseSkipped(author=author):
+            return author is not None
+        case Edited(restored=restored):
+            return restored is not None
+        case DataSet() | DataAppended() | DataIncremented():
+            return True
+        case _:
+            return False
 
 
 def restore(hold: Hold, selected: Selected, paths: tuple[bytes, ...]) -> tuple[Checkpoint, list[Change]]:

@@ -14,11 +14,13 @@ from typing import Literal, TypeAlias
 from gitckpt.engine.graft import with_changes
 from gitckpt.engine.hold import Hold, open_pack, seal, secret_values, sweep_packs, take_snapshot
 from gitckpt.engine.land import Beside, Landing, arrive, finish_landing, land
+from gitckpt.engine.oversize import move_oversize
 from gitckpt.engine.place import AttemptUnderWay
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute.heartbeat import border
 from gitckpt.execute.leftovers import end_leftovers
 from gitckpt.execute.output import capped
+from gitckpt.model.advance import IllegalEvent, advance
 from gitckpt.model.codec import loads
 from gitckpt.model.decide import phase_named
 from gitckpt.model.events import Edited, Event, ForeignChange, Redefined
@@ -29,6 +31,7 @@ from gitckpt.plumbing.content import Change, Content, compare
 from gitckpt.plumbing.pack import Pack
 from gitckpt.progress.events import Note
 from gitckpt.store import refs
+from gitckpt.store.checkpoint import Checkpoint, NotACheckpoint
 from gitckpt.workspace.times import changed_since
 
 EditPolicy: TypeAlias = Literal["tell-apart", "discard", "keep"]
@@ -79,10 +82,10 @@ def _refuse_clone(hold: Hold) -> None:
     if not remotes and not hold.store.tags():
         return
     where = f"its history is on {', '.join(sorted(remotes))}" if remotes else "only tags of its history are here"
-    raise NeedsDecision(hold.name, f"{where}, and this is a copy of it", ways_on(hold, sorted(remotes)))
+    raise NeedsDecision(hold.name, f"{where}, and this is a copy of it", ways_on(sorted(remotes)))
 
 
-def ways_on(hold: Hold, remotes: Sequence[str] = ()) -> tuple[str, ...]:
+def ways_on(remotes: Sequence[str] = ()) -> tuple[str, ...]:
     """The three ways on from a workspace that is not where the branch is."""
     adopt = f"gitckpt adopt {remotes[0]}" if remotes else "gitckpt adopt"
     return (
@@ -98,18 +101,29 @@ def _require_base(hold: Hold) -> None:
     base = hold.record.bases.get(hold.name)
     if base == tip.oid:
         return
+    _require_ours(hold, tip)
     with open_pack(hold) as pack:
         equal = take_snapshot(hold, pack).content == tip.content
     if equal:
         arrive(hold, tip)
         return
-    known = base is not None and base in hold.store.ids()
-    why = (
-        f"the branch went on to {tip.number:04d} elsewhere since this workspace was at {hold.store.manifest(base).sequence:04d}"
-        if known and base is not None
-        else f"this workspace was never at a checkpoint of it, and its files differ from {tip.number:04d}"
-    )
-    raise NeedsDecision(hold.name, why, ways_on(hold))
+    if base is not None and base in hold.store.ids():
+        then = hold.store.manifest(base).sequence
+        why = f"the branch went on to {tip.number:04d} elsewhere since this workspace was at {then:04d}"
+    else:
+        why = f"this workspace was never at a checkpoint of it, and its files differ from {tip.number:04d}"
+    raise NeedsDecision(hold.name, why, ways_on())
+
+
+def _require_ours(hold: Hold, tip: Checkpoint) -> None:
+    """A tip that this workspace did not make may be a commit of the user's on our branch. Raises NotACheckpoint."""
+    parent = hold.store.read(tip.parents[0]).manifest if tip.parents else None
+    try:
+        ours = advance(parent, tip.events) == tip.manifest
+    except IllegalEvent:
+        ours = False
+    if not ours:
+        raise NotACheckpoint(tip.oid, "its manifest does not follow from the checkpoint before it")
 
 
 def set_aside(
@@ -120,6 +134,8 @@ def set_aside(
     partial = phase is not None and phase.keep_partial
     attempt = Attempt(phase=under_way.phase, number=under_way.number, started=under_way.started)
     events = judge(hold.at_tip.manifest, CutOff(attempt=attempt, at=hold.now(), reason=reason, partial=partial))
+    if not partial:
+        move_oversize(hold, under_way.phase, under_way.number)
     with open_pack(hold) as pack:
         found = take_snapshot(hold, pack)
         seal(hold, pack)

@@ -62,6 +62,11 @@ def mark_begin(live_dir: Path) -> None:
     _write(live_dir / HEARTBEAT)
 
 
+def begin_ns(live_dir: Path) -> int | None:
+    """The ctime, in ns, of the mark that the last attempt's begin made; None where it is gone."""
+    return _changed(live_dir / BEGIN)
+
+
 def border(live_dir: Path, period_s: float = 1.0) -> Border:
     """Where the attempt that died here ends. Reads only."""
     begin = _changed(live_dir / BEGIN)

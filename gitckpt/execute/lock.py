@@ -18,8 +18,8 @@ from types import TracebackType
 
 from gitckpt.errors import Busy, Holder
 
-_TRIES = 5
-_PAUSE_S = 0.01
+_LOOKERS_S = 2.0
+_PAUSE_S = 0.002
 
 
 class Lock:
@@ -31,22 +31,22 @@ class Lock:
     @classmethod
     def take(cls, path: Path) -> Lock:
         """Take it now or raise Busy, which names the holder. Raises OSError where the file cannot be written."""
-        for left in reversed(range(_TRIES)):
+        until = time.monotonic() + _LOOKERS_S
+        while True:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as problem:
-                who = _read(fd)
-                os.close(fd)
-                if not left:
-                    raise Busy(str(path), who) from problem
-                time.sleep(_PAUSE_S)  # `holder` holds a shared lock for some microseconds
+            if _locked(fd, fcntl.LOCK_EX):
+                if _is_at(fd, path):
+                    _write(fd)
+                    return cls(fd)
+                os.close(fd)  # somebody removed the file between our open and our lock: theirs is another one
                 continue
-            if _is_at(fd, path):
-                _write(fd)
-                return cls(fd)
-            os.close(fd)  # somebody removed the file between our open and our lock: theirs is another one
-        raise Busy(str(path), None)
+            # `holder` takes a shared lock for some microseconds. Where we can share, nobody holds it in earnest.
+            held = not _locked(fd, fcntl.LOCK_SH)
+            who = _read(fd)
+            os.close(fd)
+            if held or time.monotonic() >= until:
+                raise Busy(str(path), who)
+            time.sleep(_PAUSE_S)
 
     def fileno(self) -> int:
         """The descriptor that carries the lock."""
@@ -81,12 +81,20 @@ def holder(path: Path) -> Holder | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+        if _locked(fd, fcntl.LOCK_SH):
+            return None
         return _read(fd) or Holder(pid=0, host="", since="", command="")
     finally:
         os.close(fd)
-    return None
+
+
+def _locked(fd: int, kind: int) -> bool:
+    """Take that kind of lock if it can be had at once."""
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_at(fd: int, path: Path) -> bool:

@@ -97,6 +97,11 @@ class Pack:
         """Whether nothing more can be put in."""
         return self._finished
 
+    @property
+    def name(self) -> str | None:
+        """`pack-<hex>` once it is stored; None for one that was empty."""
+        return self._files.name if self._finished and self._index else None
+
     def __contains__(self, oid: bytes) -> bool:
         return oid in self._index
 

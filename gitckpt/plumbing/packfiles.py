@@ -84,6 +84,11 @@ class Unfinished:
         self._descriptor = -1
         self._over = False
 
+    @property
+    def name(self) -> str:
+        """What git calls the finished pack, without its ending."""
+        return os.path.basename(self._final)
+
     def append(self, data: bytearray) -> None:
         """Write at the end."""
         if self._over:

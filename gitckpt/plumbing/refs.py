@@ -25,7 +25,8 @@ from gitckpt.plumbing.process import environment_for, git
 from gitckpt.plumbing.repository import Repository
 
 _FORMAT = "--format=%(objectname) %(refname)"
-_NOT_WRITABLE = re.compile(r"^.*?'?(/[^']*)'?.*: (Permission denied|Read-only file system|No space left.*)$", re.M)
+_REFUSED = re.compile(r"'(/[^'\n]*)': (Permission denied|Read-only file system|No space left on device)")
+_UNWRITTEN = re.compile(r"(?:couldn't|unable to) (?:write|close|append to) '?(/[^'\n]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def transact(repository: Repository, updates: Sequence[RefUpdate], reason: str) 
     environment = environment_for(repository)
     # Git needs a name for the reflog; without one it asks the system for the user's, which may have none.
     environment.update(GIT_COMMITTER_NAME="gitckpt", GIT_COMMITTER_EMAIL="gitckpt@localhost")
-    arguments = ("update-ref", "--no-deref", "-m", " ".join(reason.split()), "--stdin", "-z")
+    arguments = ("update-ref", "--no-deref", "-m", " ".join(reason.split()) or "gitckpt", "--stdin", "-z")
     stdin = b"".join([b"start\0", *map(_command, updates), b"prepare\0", b"commit\0"])
     ended = launch.run(*arguments, environment=environment, folder=str(repository.top), stdin=stdin)
     if ended.interrupted and not _landed(repository, updates):
@@ -95,9 +96,17 @@ def _reason(repository: Repository, updates: Sequence[RefUpdate], failed: GitFai
         actual = there.get(update.name)
         if actual != update.old and not (update.new is None and update.old is None):
             return RefMoved(update.name, update.old, actual)
-    refused = _NOT_WRITABLE.search(failed.stderr)
+    return _unwritable(repository, updates, failed.stderr) or failed
+
+
+def _unwritable(repository: Repository, updates: Sequence[RefUpdate], said: str) -> RepositoryNotWritable | None:
+    refused = _REFUSED.search(said)
     if refused:
         return RepositoryNotWritable(refused[1], refused[2])
+    unwritten = _UNWRITTEN.search(said)
+    if unwritten:
+        full = not os.statvfs(repository.common_dir).f_bavail
+        return RepositoryNotWritable(unwritten[1], os.strerror(errno.ENOSPC) if full else "git could not write it")
     # Of a folder that it cannot make, git does not say why.
     for update in updates:
         folder = os.path.dirname(_loose(repository, update.name))
@@ -106,7 +115,7 @@ def _reason(repository: Repository, updates: Sequence[RefUpdate], failed: GitFai
         if not os.access(folder, os.W_OK | os.X_OK):
             read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
             return RepositoryNotWritable(folder, os.strerror(errno.EROFS if read_only else errno.EACCES))
-    return failed
+    return None
 
 
 def _blocker(update: RefUpdate, there: Iterable[str]) -> str | None:

@@ -152,8 +152,9 @@ def _check_validation(phase: _Written, findings: Findings) -> None:
         findings.error(place(node, "min_size"), '"min_size" needs "file", whose size it is')
     if not any(node.get(key) is not None for key in ("run", "file", "stdout", "min_size")):
         findings.error(node.mark, '"validate" checks nothing; give it "run" or "file"')
-    stdout = check.get("stdout")
-    if isinstance(stdout, dict) and not any(stdout.values()):
+    stdout, written = check.get("stdout"), node.get("stdout")
+    refused = isinstance(written, Entries) and isinstance(stdout, dict) and len(stdout) < len(written.pairs)
+    if isinstance(stdout, dict) and not refused and not any(stdout.values()):
         findings.error(place(node, "stdout"), '"stdout" checks nothing; give it "contains" or "matches"')
 
 

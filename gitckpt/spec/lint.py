@@ -33,21 +33,20 @@ def lint(loaded: Loaded) -> tuple[Problem, ...]:
         return findings.of("warning")
     merged = with_defaults(root)
     _literal_secrets(loaded.workflow.secrets, merged, findings, "env")
+    nodes = _phase_nodes(merged)
     for phase in loaded.workflow.phases:
-        node = _phase_node(merged, phase)
+        node = nodes[phase.name]
         for check in _CHECKS:
             check(loaded.workflow, phase, node, findings)
-        _literal_secrets(loaded.workflow.secrets, merged, findings, "phases", phase.name, "env")
+        _literal_secrets(loaded.workflow.secrets, node, findings, "env")
     return findings.of("warning")
 
 
-def _phase_node(root: Entries, phase: Phase) -> Entries:
-    """The phase's mapping, placed at its key: what is missing in a phase is told where the phase begins."""
+def _phase_nodes(root: Entries) -> dict[str, Entries]:
+    """Each phase's mapping, placed at its key: what is missing in a phase is told where the phase begins."""
     phases = root.get("phases")
-    node = phases.get(phase.name) if isinstance(phases, Entries) else None
-    key = phases.key(phase.name) if isinstance(phases, Entries) else None
-    pairs = node.pairs if isinstance(node, Entries) else ()
-    return Entries(pairs, key.mark if key else root.mark)
+    pairs = phases.pairs if isinstance(phases, Entries) else ()
+    return {key.text: Entries(node.pairs, key.mark) for key, node in pairs if isinstance(node, Entries)}
 
 
 def _no_timeout(_: Workflow, phase: Phase, node: Entries, findings: Findings) -> None:

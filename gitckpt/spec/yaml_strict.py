@@ -151,7 +151,7 @@ def _resolve(text: str) -> str | int | float | bool | None:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-    if len(text) <= 40 and _FLOAT.fullmatch(text):
+    if len(text) <= 40 and not text.lstrip("-+").isdigit() and _FLOAT.fullmatch(text):
         return float(text)
     return text
 

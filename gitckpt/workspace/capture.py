@@ -32,7 +32,7 @@ _QUIET_OPEN = _OPEN | getattr(os, "O_NOATIME", 0)
 Numbers = tuple[int, int, int, int, int]
 
 
-class Gone(Exception):  # noqa: N818 - an event, not a mistake
+class Gone(Exception):
     """The path vanished, or became something else, since the walk listed it."""
 
 
