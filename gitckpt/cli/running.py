@@ -105,6 +105,8 @@ def _ask_large(problem: TooMuch) -> bool:
 def _say(place: Where, ran: Ran, *, quiet: bool) -> None:
     """The last words: where it stands and the next command."""
     number = f"{ran.tip.number:04d}"
+    if not quiet:
+        _say_uncaptured(ran)
     match ran.stop.verdict:
         case Verdict.FAILED | Verdict.BLOCKED:
             with open_store(place) as (_, store):
@@ -123,6 +125,17 @@ def _say(place: Where, ran: Ran, *, quiet: bool) -> None:
             _line(f"Stopped at {number}" + (f"; left: {left}" if left else "") + ". Run again to continue: gitckpt run")
         case Verdict.INTERRUPTED | Verdict.TERMINATED:
             _line(f"Interrupted. Your files are as at {number}. Go on: gitckpt run")
+
+
+def _say_uncaptured(ran: Ran) -> None:
+    """No checkpoint holds these, so nothing that is said of checkpoints is true of them."""
+    for name in ran.tip.manifest.order:
+        mark = state_of(ran.tip.manifest, name).uncaptured
+        if mark:
+            some = ", ".join(safe(path) for path in mark.paths[:3]) + (" …" if mark.count > 3 else "")
+            what = f"{count(mark.count)} ignored files that {name} changed ({size(mark.size)})"
+            _line(f"Not in any checkpoint: {what}: {some}")
+            _line(f"  to capture them, add to {name}:  outs: [{', '.join(mark.paths[:3])}]")
 
 
 def _say_failure(store: Store, ran: Ran, name: PhaseName) -> None:

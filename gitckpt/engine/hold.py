@@ -19,6 +19,7 @@ from gitckpt.model.codec import require_writable
 from gitckpt.model.events import Event
 from gitckpt.model.manifest import Source
 from gitckpt.model.names import WorkflowName
+from gitckpt.model.text import safe
 from gitckpt.model.workflow import Workflow
 from gitckpt.plumbing.content import defaults_of
 from gitckpt.plumbing.extra import Defaults, defaults_under
@@ -77,7 +78,7 @@ class Hold:
     reporter: Reporter
     tip: Checkpoint | None = None
     staged: list[Event] = field(default_factory=list)
-    named_once: set[bytes] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
     sealed: list[Pack] = field(default_factory=list)
     packs_noted: int = 0
 
@@ -131,11 +132,13 @@ def held(given: Given, place: Place, clock: Clock, reporter: Reporter) -> Iterat
         reader = stack.enter_context(Reader(given.repository))
         store = Store(given.repository, reader, given.workflow.workflow, given.prefix)
         store.require_writable()
+        record = place.read()
         hold = Hold(
             given=given,
             store=store,
             place=place,
-            record=place.read(),
+            record=record,
+            told=set(record.told),
             cache=StatCache.load(place.cache, given.repository.object_format),
             clock=clock,
             reporter=reporter,
@@ -216,13 +219,14 @@ def secret_values(given: Given) -> tuple[bytes, ...]:
 
 
 def _say_once(hold: Hold, found: Snapshot) -> None:
-    told = [(left.path, f"left out ({left.why})") for left in found.left_out]
-    told += [(path, "cannot be kept (a socket or device)") for path in found.not_kept]
-    told += [(path, "was changing while it was read; it is kept as it was read last") for path in found.unstable]
-    for path, why in told:
-        if path not in hold.named_once:
-            hold.named_once.add(path)
-            hold.reporter(Warned(f"{os.fsdecode(path)}: {why}"))
+    news = [(left.path, f"left out of checkpoints ({left.why})") for left in found.left_out]
+    news += [(path, "cannot be kept (a socket or device)") for path in found.not_kept]
+    news += [(path, "was changing while it was read; it is kept as it was read last") for path in found.unstable]
+    for path, why in news:
+        text = f"{safe(path)}: {why}"
+        if text not in hold.told:
+            hold.told.add(text)
+            hold.reporter(Warned(text))
 
 
 def open_pack(hold: Hold) -> Pack:
@@ -248,7 +252,7 @@ def sweep_packs(hold: Hold) -> None:
     sweep(hold.given.repository, hold.place.owner)
 
 
-def with_base(hold: Hold, tip: Checkpoint) -> Record:
-    """The record once the workspace equals `tip`, with nothing under way but the attempt."""
-    bases = {**hold.record.bases, hold.name: tip.oid}
-    return replace(hold.record, bases=bases, last=hold.name, landing=None)
+def with_base(hold: Hold, workflow: WorkflowName, tip: Checkpoint) -> Record:
+    """The record once the workspace equals `tip` of a workflow, with nothing under way but the attempt."""
+    bases = {**hold.record.bases, workflow: tip.oid}
+    return replace(hold.record, bases=bases, last=workflow, landing=None, told=tuple(sorted(hold.told)))

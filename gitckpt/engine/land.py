@@ -9,26 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from gitckpt.engine.graft import with_items
-from gitckpt.engine.hold import Hold, let_go, open_pack, with_base
+from gitckpt.engine.go import go
+from gitckpt.engine.hold import Hold, let_go, with_base
 from gitckpt.engine.housekeeping import note_pack
 from gitckpt.engine.mirror import write_mirror
 from gitckpt.engine.place import LandingUnderWay
 from gitckpt.model.advance import advance
-from gitckpt.model.events import Edited, Event
+from gitckpt.model.events import Event
 from gitckpt.model.manifest import Manifest
 from gitckpt.model.names import Oid, PhaseName
-from gitckpt.plumbing.content import Change, Content, compare
+from gitckpt.plumbing.content import Content
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.reader import Signature
 from gitckpt.plumbing.refs import RefUpdate, resolve, transact
-from gitckpt.progress.events import Note
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.publish import Draft, publish, write_commit
-from gitckpt.workspace.become import apply
-from gitckpt.workspace.collect import collect
-from gitckpt.workspace.obstructions import obstructions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +80,7 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
         note_pack(hold, stored.name)
     let_go(hold)
     if moves:
-        _become(hold, landing.found, landing.content)
+        go(hold, landing.found, checkpoint)
     if landing.ends_attempt:
         hold.record = replace(hold.record, attempt=None)
     arrive(hold, checkpoint)
@@ -93,7 +89,7 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
 
 def arrive(hold: Hold, checkpoint: Checkpoint) -> None:
     """The workspace equals the checkpoint: move the base, keep the stat cache, renew the mirror."""
-    hold.write_record(with_base(hold, checkpoint))
+    hold.write_record(with_base(hold, hold.name, checkpoint))
     hold.cache.save()
     write_mirror(hold, checkpoint.manifest)
 
@@ -101,60 +97,15 @@ def arrive(hold: Hold, checkpoint: Checkpoint) -> None:
 def finish_landing(hold: Hold, landing: LandingUnderWay) -> None:
     """Finish what a kill interrupted. Published: the workspace goes the rest of the way, what the user changed on
     that way since is rescued first. Not published: it never happened."""
-    if hold.tip is None or hold.store.tip_oid() != landing.to:
+    if resolve(hold.given.repository, refs.branch(landing.workflow)) != landing.to:
         hold.write_record(replace(hold.record, landing=None))
         return
     if landing.kept_ref and resolve(hold.given.repository, landing.kept_ref) is None:
         transact(hold.given.repository, [RefUpdate(landing.kept_ref, landing.before, None)], "gitckpt: kept")
-    before, to = hold.store.read(landing.before).content, hold.tip.content
-    changes = compare(hold.store.reader, before, to)
-    if changes:
-        rescue_obstructions(hold, changes, before)
-        apply(hold.given.root, hold.store.reader, changes, hold.cache)
-    record = with_base(hold, hold.tip)
+    to = hold.store.read(landing.to)
+    go(hold, hold.store.read(landing.before).content, to)
+    record = with_base(hold, landing.workflow, to)
     hold.write_record(replace(record, attempt=None) if landing.ends_attempt else record)
-
-
-def rescue_obstructions(hold: Hold, changes: list[Change], before: Content) -> str | None:
-    """Keep whatever lies in the way of `changes` and is in no checkpoint, as a commit on a ref whose name is said."""
-    blocked = obstructions(hold.given.root, changes, before)
-    if not blocked:
-        return None
-    over = hold.at_tip
-    with open_pack(hold) as pack:
-        items = collect(hold.given.root, pack, blocked)
-        content = with_items(hold.store.reader, pack, over.content, items)
-        return rescue(hold, pack, content, over)
-
-
-def rescue(hold: Hold, pack: Pack, content: Content, over: Checkpoint) -> str:
-    """Keep `content` as rescued work and say where. Returns the selector, `rescue@N`."""
-    number = max(hold.store.rescues(), default=0) + 1
-    ref = f"{refs.rescues(hold.name)}{number}"
-    events: tuple[Event, ...] = (Edited(at=hold.now(), author=hold.person()),)
-    draft = Draft(
-        parents=(over.oid,),
-        content=content,
-        manifest=over.manifest,
-        events=events,
-        definition=hold.given.definition,
-        author=hold.signature(),
-        committer=hold.signature(),
-    )
-    oid = write_commit(hold.store, pack, draft)
-    pack.finish()
-    transact(hold.given.repository, [RefUpdate(ref, oid, None)], "gitckpt: rescue")
-    pack.release()
-    hold.reporter(Note(f"Kept what would be overwritten as rescue@{number} ({ref}): gitckpt diff rescue@{number}"))
-    return f"rescue@{number}"
-
-
-def _become(hold: Hold, found: Content, content: Content) -> None:
-    changes = compare(hold.store.reader, found, content)
-    rescue_obstructions(hold, changes, found)
-    applied = apply(hold.given.root, hold.store.reader, changes, hold.cache)
-    for path in applied.kept[:5]:
-        hold.reporter(Note(f"left in place, it holds files that are not captured: {path.decode(errors='replace')}"))
 
 
 def _draft(hold: Hold, tip: Checkpoint | None, landing: Landing) -> Draft:

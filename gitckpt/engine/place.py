@@ -64,7 +64,7 @@ class LandingUnderWay:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """`workspace.json`. `bases`: for each workflow the checkpoint this workspace was last made equal to; `last`: the
-    workflow that did so most recently."""
+    workflow that did so most recently; `told`: what was left out and has been said."""
 
     schema: int = 1
     path: str = ""
@@ -72,6 +72,7 @@ class Record:
     bases: Mapping[WorkflowName, Oid] = field(default_factory=dict)
     attempt: AttemptUnderWay | None = None
     landing: LandingUnderWay | None = None
+    told: tuple[str, ...] = ()
 
 
 class Place:

@@ -29,6 +29,7 @@ from gitckpt.model.events import (
 from gitckpt.model.manifest import rewound
 from gitckpt.model.text import safe
 from gitckpt.plumbing.content import Change, Content, compare
+from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.refs import RefUpdate, transact
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
@@ -116,8 +117,9 @@ def rollback(hold: Hold, selector: str, *, keep_edits: bool = False) -> Moved:
     tip = hold.at_tip
     target = select(hold.store, selector).checkpoint
     between = _since(hold, target)
-    content = _with_edits(hold, target.content, between) if keep_edits else target.content
-    now = _land_move(hold, _rolled_back(hold, target), target, content)
+    with open_pack(hold) as pack:
+        content = _with_edits(hold, pack, target, between) if keep_edits else target.content
+        now = _land_move(hold, _rolled_back(hold, target), target, content)
     return Moved(before=tip, target=target, now=now, taken_back=between)
 
 
@@ -172,10 +174,9 @@ def restore(hold: Hold, selected: Selected, paths: tuple[bytes, ...]) -> tuple[C
     with open_pack(hold) as pack:
         content = with_changes(hold.store.reader, pack, hold.at_tip.content, wanted)
         seal(hold, pack)
-    with open_pack(hold) as second:
         event = Edited(at=hold.now(), author=hold.person(), restored=selected.label)
-        landing = Landing(events=(event,), content=content, found=hold.at_tip.content)
-        checkpoint = land(hold, second, landing)
+        with open_pack(hold) as second:
+            checkpoint = land(hold, second, Landing(events=(event,), content=content, found=hold.at_tip.content))
     return checkpoint, wanted
 
 
@@ -264,18 +265,19 @@ def _land_move(hold: Hold, event: RolledBack | Undone, target: Checkpoint, conte
         return land(hold, second, landing)
 
 
-def _with_edits(hold: Hold, base: Content, between: tuple[Checkpoint, ...]) -> Content:
+def _with_edits(hold: Hold, pack: Pack, target: Checkpoint, between: tuple[Checkpoint, ...]) -> Content:
     """The net change of each edit after the target, oldest first, on top of it."""
+    store = hold.store
     edits = [
-        compare(hold.store.reader, hold.store.read(checkpoint.parents[0]).content, checkpoint.content)
+        compare(store.reader, store.read(checkpoint.parents[0]).content, store.read(checkpoint.oid).content)
         for checkpoint in reversed(between)
         if checkpoint.title.kind == "edit" and checkpoint.parents
     ]
-    with open_pack(hold) as own:
-        joined = reapply(hold.given.repository, hold.store.reader, own, base, edits)
-        if not isinstance(joined, Content):
-            raise EditsClash(joined)
-        seal(hold, own)
+    base = store.read(target.oid).content
+    joined = reapply(hold.given.repository, store.reader, pack, base, edits)
+    if not isinstance(joined, Content):
+        raise EditsClash(joined)
+    seal(hold, pack)
     return joined
 
 

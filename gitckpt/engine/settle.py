@@ -68,11 +68,18 @@ def settle(hold: Hold, policy: EditPolicy = "tell-apart", closing: Sequence[Even
         sweep_packs(hold)
     if hold.record.landing is not None:
         finish_landing(hold, hold.record.landing)
+    if hold.record.attempt is not None and hold.record.attempt.workflow != hold.name:
+        other = hold.record.attempt.workflow
+        raise NeedsDecision(
+            hold.name,
+            f"a run of {other} died in this workspace",
+            (f"let {other} go on first: gitckpt run, with its file",),
+        )
     if hold.tip is None:
         _refuse_clone(hold)
         return
     _require_base(hold)
-    if hold.record.attempt is not None and hold.record.attempt.workflow == hold.name:
+    if hold.record.attempt is not None:
         set_aside(hold, hold.record.attempt, "died", policy)
     record_edits(hold, closing)
 

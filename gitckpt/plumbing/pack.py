@@ -207,6 +207,7 @@ class Pack:
             buffer += entry
             if len(buffer) >= _FLUSH:
                 self._flush()
+                buffer = self._buffer
 
     def _stop_workers(self) -> None:
         if self._workers is not None:
@@ -247,9 +248,10 @@ class Pack:
             self._flush()
 
     def _flush(self) -> None:
-        self._files.append(self._buffer)
-        self._flushed += len(self._buffer)
-        self._buffer.clear()
+        # Out of the way first: when this raises, the pack is over, and nothing may be added to what it failed on.
+        data, self._buffer = self._buffer, bytearray()
+        self._files.append(data)
+        self._flushed += len(data)
 
     def _rewind(self, start: int) -> None:
         if start >= self._flushed:

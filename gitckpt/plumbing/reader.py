@@ -26,6 +26,10 @@ _REMEMBERED_COMMITS = 1_000
 _AHEAD = 64
 
 
+# Trees that no commit holds, told by the caller: the newest are looked at again and again, the rest once.
+_REMEMBERED_GIVEN = 64
+
+
 class Reader:
     """Objects of one repository, one thread at a time. Packs that appear while it is open are found."""
 
@@ -37,7 +41,7 @@ class Reader:
         self._empty_tree = object_id(repository.object_format, "tree", b"")
         self._trees: OrderedDict[bytes, dict[bytes, TreeEntry]] = OrderedDict()
         self._entries = 0
-        self._given: dict[bytes, dict[bytes, TreeEntry]] = {}
+        self._given: OrderedDict[bytes, dict[bytes, TreeEntry]] = OrderedDict()
         self._commits: OrderedDict[str, Commit] = OrderedDict()
 
     def __enter__(self) -> Self:
@@ -147,6 +151,7 @@ class Reader:
             self._trees.move_to_end(oid)
             return known
         if oid in self._given:
+            self._given.move_to_end(oid)
             return self._given[oid]
         if oid == self._empty_tree:
             return {}
@@ -164,8 +169,11 @@ class Reader:
     def remember_tree(self, data: bytes) -> bytes:
         """Know a tree by its encoded entries although the repository need not hold it; its raw id."""
         oid = object_id(self._repository.object_format, "tree", data)
-        if oid not in self._given and oid != self._empty_tree:
+        if oid != self._empty_tree:
             self._given[oid] = parse_tree(data, self._width)
+            self._given.move_to_end(oid)
+            if len(self._given) > _REMEMBERED_GIVEN:
+                self._given.popitem(last=False)
         return oid
 
     def commit(self, oid: str) -> Commit | None:

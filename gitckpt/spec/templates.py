@@ -165,11 +165,12 @@ def _known_command(script: str, root: Path) -> str | None:
     path = root / script
     if not path.is_file() or not script.isprintable():
         return None
-    word = shlex.quote(script if script.startswith(("/", "./", "../")) else f"./{script}")
+    here = script if script.startswith(("/", "./", "../")) else f"./{script}"
     if os.access(path, os.X_OK):
-        return word
+        return shlex.quote(here)
     interpreter = _INTERPRETERS.get(path.suffix.lower()) or _shebang(path)
-    return f"{interpreter} {word.removeprefix('./') if not script.startswith('-') else word}" if interpreter else None
+    word = here if script.startswith("-") else script
+    return f"{interpreter} {shlex.quote(word)}" if interpreter else None
 
 
 def _shebang(path: Path) -> str | None:

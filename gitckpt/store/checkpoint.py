@@ -91,10 +91,13 @@ def folder(reader: Reader, commit: Commit, prefix: bytes) -> Folder:
     return Folder(entries, reader.tree(own.oid))
 
 
-def content_of(reader: Reader, found: Folder) -> Content:
+def content_of(reader: Reader, found: Folder, oid: Oid) -> Content:
     """The workspace's content. The tree without `.gitckpt` is in no commit, so the reader is told of it."""
     rest = [(name, entry.mode, entry.oid) for name, entry in found.root.items() if name != FOLDER]
-    files = reader.remember_tree(encode_tree(rest))
+    try:
+        files = reader.remember_tree(encode_tree(rest))
+    except ValueError as error:
+        raise NotACheckpoint(oid, str(error)) from error
 
     def tree(name: bytes) -> bytes | None:
         entry = found.own.get(name)
@@ -114,7 +117,7 @@ def read_checkpoint(reader: Reader, oid: Oid, prefix: bytes) -> Checkpoint:
     return Checkpoint(
         oid=oid,
         parents=commit.parents,
-        content=content_of(reader, found),
+        content=content_of(reader, found, oid),
         manifest=manifest,
         events=events,
         author=commit.author.name,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gitckpt.errors import RefMoved
 from gitckpt.model.advance import advance
 from gitckpt.model.codec import encode_events, encode_manifest
 from gitckpt.model.events import Event, title
@@ -74,9 +75,17 @@ def publish(
     """
     if draft.manifest != advance(tip.manifest if tip else None, draft.events):
         raise AssertionError("a checkpoint's manifest must follow from its parent's and its events")
-    updates = [RefUpdate(store.branch, oid, tip.oid if tip else None), *beside, *_tag(store, draft, oid)]
+    updates = [RefUpdate(store.branch, oid, tip.oid if tip else None), *beside]
+    tag = _tag(store, draft, oid)
     pack.finish()
-    transact(store.repository, updates, f"gitckpt: {subject_of(draft.manifest, draft.events)}")
+    reason = f"gitckpt: {subject_of(draft.manifest, draft.events)}"
+    try:
+        transact(store.repository, [*updates, tag] if tag else updates, reason)
+    except RefMoved as moved:
+        if tag is None or moved.name != tag.name:
+            raise
+        # A tag in the way (from a clone, or made by hand) is left alone: nothing relies on ours.
+        transact(store.repository, updates, reason)
     pack.release()
     return Checkpoint(
         oid=oid,
@@ -116,8 +125,8 @@ def _one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _tag(store: Store, draft: Draft, oid: Oid) -> list[RefUpdate]:
-    """Completions and named checkpoints get a tag. A tag in the way is left alone: nothing relies on ours."""
+def _tag(store: Store, draft: Draft, oid: Oid) -> RefUpdate | None:
+    """Completions and named checkpoints get a tag."""
     named = title(draft.events)
     number = draft.manifest.sequence
     match named.kind:
@@ -126,9 +135,8 @@ def _tag(store: Store, draft: Draft, oid: Oid) -> list[RefUpdate]:
         case "named":
             label = str(named.phase or refs.tag_label(named.detail))
         case _:
-            return []
-    name = refs.tag(store.workflow, number, label)
-    return [] if f"{number:04d}-{label}" in store.tags() else [RefUpdate(name, oid, None)]
+            return None
+    return RefUpdate(refs.tag(store.workflow, number, label), oid, None)
 
 
 def _outputs(store: Store, pack: Pack, draft: Draft) -> bytes | None:

@@ -15,6 +15,7 @@ from gitckpt.workspace import kinds
 from gitckpt.workspace.statcache import Entry, StatCache
 from gitckpt.workspace.times import wait_past
 
+_UNKNOWN = b"unknown"
 _KINDS = {"file": kinds.FILE, "link": kinds.LINK, "fifo": kinds.FIFO}
 
 
@@ -27,6 +28,9 @@ def update_cache(root: Path, changes: Sequence[Change], cache: StatCache) -> Non
     for change in changes:
         if change.old is not None and change.old.kind == "dir" and (change.new is None or change.new.kind != "dir"):
             cache.forget(change.path)
+    # Paths that git could refuse may be among the changes, so their tree is no longer what the cache has
+    # seen.
+    cache.escaped = _UNKNOWN
     top = os.fsencode(root) + b"/"
     states = {change.path: _state(top + change.path) for change in changes}
     latest = max((state.st_ctime_ns for state in states.values() if state is not None), default=0)

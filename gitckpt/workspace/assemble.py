@@ -80,7 +80,8 @@ class Assembler:
         for folder in reversed(folders):
             self._assemble(folder)
         top = folders[0]
-        escaped = self._cache.escaped if top.reused else self._escaped_tree(folders)
+        trusted = top.reused and self._known.escaped_trusted
+        escaped = self._known.escaped_tree if trusted else self._escaped_tree(folders)
         return Content(files=top.tree, extra=top.extra or None, escaped=escaped or None)
 
     # --- one folder -----------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ import os
 import stat
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from gitckpt.errors import ChangedWhileRead, Unreadable
@@ -20,6 +19,7 @@ from gitckpt.plumbing.objects import hasher
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.reader import Reader
 from gitckpt.workspace import kinds
+from gitckpt.workspace.disk import Disk
 from gitckpt.workspace.rules import Matcher, holds_key
 
 _TRIES = 3
@@ -50,19 +50,19 @@ class Captured:
 
 
 class Capture:
-    """Reads entries below `root` into `pack`; `reader` tells the sizes of what is known already."""
+    """Reads entries of `disk` into `pack`; `reader` tells the sizes of what is known already."""
 
     def __init__(
         self,
         *,
-        root: Path,
+        disk: Disk,
         pack: Pack,
         matcher: Matcher,
         object_format: str,
         default_file: int,
         reader: Reader | None,
     ) -> None:
-        self._root = os.fsencode(root) + b"/"
+        self._disk = disk
         self._pack = pack
         self._reader = reader
         self._matcher = matcher
@@ -72,12 +72,12 @@ class Capture:
 
     def link(self, path: bytes, known: bytes) -> Captured:
         """Capture a symlink's target. Raises Gone."""
-        full = self._root + path
         for _ in range(_TRIES):
             try:
-                found = os.lstat(full)
-                target = os.readlink(full)
-                after = os.lstat(full)
+                parent, name = self._disk.place(path)
+                found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+                target = os.readlink(name, dir_fd=parent)
+                after = os.stat(name, dir_fd=parent, follow_symlinks=False)
             except OSError as error:
                 raise _gone_or_unreadable(error, path) from None
             if _numbers(found) == _numbers(after):
@@ -106,14 +106,15 @@ class Capture:
         raise Gone
 
     def _open(self, path: bytes) -> int:
-        full = self._root + path
+        # Component by component: a folder that became a symlink since the walk leads nowhere.
         try:
-            return os.open(full, _QUIET_OPEN)
-        except OSError as error:
-            if error.errno != errno.EPERM:
-                raise _gone_or_unreadable(error, path) from None
-        try:
-            return os.open(full, _OPEN)
+            parent, name = self._disk.place(path)
+            try:
+                return os.open(name, _QUIET_OPEN, dir_fd=parent)
+            except PermissionError as error:
+                if error.errno != errno.EPERM:
+                    raise
+                return os.open(name, _OPEN, dir_fd=parent)
         except OSError as error:
             raise _gone_or_unreadable(error, path) from None
 

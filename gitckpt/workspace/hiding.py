@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from gitckpt.errors import GitFailed
 from gitckpt.plumbing.ignore import Ignore, tracked_ignored
 from gitckpt.plumbing.process import user_git
 from gitckpt.plumbing.repository import Repository
@@ -29,6 +30,7 @@ class Hiding:
     def __init__(self, repository: Repository, prefix: bytes, cached: Basis) -> None:
         self._repository = repository
         self._prefix = prefix + b"/" if prefix else b""
+        self._root = os.fsencode(repository.top) + b"/" + self._prefix
         self._ignore: Ignore | None = None
         self.basis = _basis(repository, prefix, cached)
         self.stale = (self.basis.sources, self.basis.excludes_file, self.basis.tracked) != (
@@ -54,6 +56,18 @@ class Hiding:
         """Whether each path (relative to the workspace) is ignored by a pattern, tracked or not."""
         if not paths:
             return []
+        try:
+            return self._ask(paths)
+        except GitFailed:
+            # Git refuses a path beyond a symlink, and a folder may have become one since it was listed. What
+            # is hidden for this once is seen as it is by the next scan.
+            moved = [_beyond_link(self._root, path) for path in paths]
+            if not any(moved):
+                raise
+        answers = iter(self._ask([path for path, gone in zip(paths, moved, strict=True) if not gone]))
+        return [gone or next(answers) for gone in moved]
+
+    def _ask(self, paths: Sequence[bytes]) -> list[bool]:
         if self._ignore is None:
             self._ignore = Ignore(self._repository)
             self._ignore.__enter__()
@@ -64,6 +78,11 @@ class Hiding:
         ignores it.
         """
         return path in self.basis.tracked or path in self._tracked_folders
+
+
+def _beyond_link(root: bytes, path: bytes) -> bool:
+    parts = path.split(b"/")
+    return any(os.path.islink(root + b"/".join(parts[:depth])) for depth in range(1, len(parts)))
 
 
 def _basis(repository: Repository, prefix: bytes, cached: Basis) -> Basis:

@@ -19,6 +19,7 @@ from gitckpt.plumbing.repository import Repository
 from gitckpt.workspace import kinds
 from gitckpt.workspace.assemble import LARGEST, Assembler
 from gitckpt.workspace.capture import Capture
+from gitckpt.workspace.disk import Disk
 from gitckpt.workspace.known import Known
 from gitckpt.workspace.rules import CaptureRules, Matcher
 from gitckpt.workspace.statcache import FIELDS, Record, StatCache, split_names
@@ -102,23 +103,24 @@ def snapshot(
         for record in cache.folders.values():
             record.dirty = list(range(len(record.kinds)))
     walk = Walk(root=root, repository=repository, prefix=prefix, matcher=matcher, cache=cache, key=key)
-    capture = Capture(
-        root=root,
-        pack=pack,
-        matcher=matcher,
-        object_format=repository.object_format,
-        default_file=defaults.file,
-        reader=reader,
-    )
-    assembler = Assembler(
-        pack=pack,
-        capture=capture,
-        cache=cache,
-        defaults=defaults,
-        known=Known(cache, known, reader),
-        scan_ns=scan_ns,
-    )
-    content = assembler.content(walk.folders)
+    with Disk(root) as disk:
+        capture = Capture(
+            disk=disk,
+            pack=pack,
+            matcher=matcher,
+            object_format=repository.object_format,
+            default_file=defaults.file,
+            reader=reader,
+        )
+        assembler = Assembler(
+            pack=pack,
+            capture=capture,
+            cache=cache,
+            defaults=defaults,
+            known=Known(cache, known, reader),
+            scan_ns=scan_ns,
+        )
+        content = assembler.content(walk.folders)
     records = assembler.records
     found = Snapshot(
         content=content,

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,40 +17,27 @@ from tests.workspace.desk import Desk
 from tests.workspace.test_become import two_states
 
 CHECKOUT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="session")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library that kills a process group at its nth changing call."""
-    source = CHECKOUT.parent / "shared" / "tools" / "shim.c"
-    compiler = shutil.which("gcc")
-    if not source.exists() or compiler is None:
-        pytest.skip("the fault shim or a C compiler is not here")
-    made = tmp_path_factory.mktemp("shim") / "shim.so"
-    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", made, source, "-ldl"], check=True, capture_output=True)
-    return made
+Environment = Callable[[Path, int], tuple[int, dict[str, str]]]
+"""For a counter file and a call: the call the child kills itself at, and variables of its environment."""
 
 
 def text(content: Content) -> str:
     return ",".join(part.hex() if part else "-" for part in (content.files, content.extra, content.escaped))
 
 
-def killed_at(desk: Desk, shim: Path, before: Content, after: Content, call: int) -> bool:
+def by_itself(counter: Path, call: int) -> tuple[int, dict[str, str]]:
+    return call, {}
+
+
+def killed_at(desk: Desk, killer: Environment, before: Content, after: Content, call: int) -> bool:
     """Whether a child that applies the change was killed at its `call`th changing call."""
     counter = desk.root.parent / "counter"
     counter.unlink(missing_ok=True)
+    own_call, variables = killer(counter, call)
+    script = Path(__file__).with_name("killed.py")
     ended = subprocess.run(
-        [sys.executable, Path(__file__).with_name("killed.py"), desk.root, text(before), text(after)],
-        env=os.environ
-        | {
-            "LD_PRELOAD": str(shim),
-            "FI_FILE": str(counter),
-            "FI_AT": str(call),
-            "FI_ACT": "kill",
-            "FI_PATH": str(desk.root),
-            "PYTHONPATH": str(CHECKOUT),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        },
+        [sys.executable, script, desk.root, text(before), text(after), str(own_call)],
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"} | variables,
         start_new_session=True,
         check=False,
         capture_output=True,
@@ -58,29 +46,51 @@ def killed_at(desk: Desk, shim: Path, before: Content, after: Content, call: int
     return ended.returncode == -9
 
 
-def sweep(desk: Desk, shim: Path, step: int, start: int) -> int:
+def sweep(desk: Desk, killer: Environment, step: int, start: int) -> int:
+    """Kill at call `start`, then every `step`th, until the child lives; that call's number."""
     first, second = two_states(desk)
-    calls = start
+    call = start
     while True:
-        desk.known = second
         changes = desk.changes(first)
-        hit = killed_at(desk, shim, second, first, calls)
+        hit = killed_at(desk, killer, second, first, call)
         if hit:
-            assert obstructions(desk.root, changes, second) == [], f"call {calls}: all is old, new or absent"
+            assert obstructions(desk.root, changes, second) == [], f"call {call}: all is old, new or absent"
         desk.go(first)
-        assert desk.fresh() == first, f"call {calls}"
-        assert not (desk.root / ".gitckpt").exists(), f"call {calls}"
+        assert desk.fresh() == first, f"call {call}"
+        assert not (desk.root / ".gitckpt").exists(), f"call {call}"
         if not hit:
-            return calls
+            return call
         desk.go(second)
         assert desk.fresh() == second
-        calls += step
+        call += step
 
 
-def test_a_restore_killed_at_some_calls_and_run_again_is_exact(desk: Desk, shim: Path) -> None:
-    assert sweep(desk, shim, step=9, start=3) > 30
+def test_a_restore_killed_at_some_calls_and_run_again_is_exact(desk: Desk) -> None:
+    assert sweep(desk, by_itself, step=7, start=3) > 40
 
 
 @pytest.mark.full
-def test_a_restore_killed_at_every_call_and_run_again_is_exact(desk: Desk, shim: Path) -> None:
-    assert sweep(desk, shim, step=1, start=1) > 30
+def test_a_restore_killed_at_every_call_and_run_again_is_exact(desk: Desk) -> None:
+    assert sweep(desk, by_itself, step=1, start=1) > 40
+
+
+@pytest.mark.full
+def test_a_restore_killed_at_every_call_of_the_c_library_and_run_again_is_exact(desk: Desk, tmp_path: Path) -> None:
+    source = CHECKOUT.parent / "shared" / "tools" / "shim.c"
+    if not source.exists():
+        pytest.skip("the fault shim is not beside this checkout")
+    compiler = shutil.which("gcc")
+    assert compiler is not None, "the slow tier needs a C compiler"
+    shim = tmp_path / "shim.so"
+    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True, capture_output=True)
+
+    def by_shim(counter: Path, call: int) -> tuple[int, dict[str, str]]:
+        return 0, {
+            "LD_PRELOAD": str(shim),
+            "FI_FILE": str(counter),
+            "FI_AT": str(call),
+            "FI_ACT": "kill",
+            "FI_PATH": str(desk.root),
+        }
+
+    assert sweep(desk, by_shim, step=1, start=1) > 40

@@ -526,3 +526,79 @@ def test_equal_workspaces_give_equal_contents_whatever_the_order_of_making(tmp_p
         contents.append(desk.take().content)
         desk.reader.close()
     assert contents[0] == contents[1]
+
+
+def test_an_unpublished_restore_does_not_make_its_objects_known(desk: Desk) -> None:
+    desk.write("n/.git/HEAD", "1\n")
+    first = desk.take().content
+    desk.write("n/.git/HEAD", "2\n")
+    second = desk.take().content
+    desk.go(first)
+    # As after a kill: the cache has seen the restore, the record has not.
+    desk.known = second
+    desk.take()
+    assert desk.packed > 0
+
+
+def test_a_folder_that_became_a_symlink_after_the_walk_leads_nowhere(desk: Desk, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "f").write_text("not ours\n")
+    desk.write("d/f", "ours\n")
+    from gitckpt.plumbing.objects import object_id
+    from gitckpt.plumbing.pack import Pack
+    from gitckpt.workspace.capture import Capture, Gone
+    from gitckpt.workspace.disk import Disk
+    from gitckpt.workspace.rules import Matcher
+
+    with Pack(desk.repository, "test") as pack, Disk(desk.root) as disk:
+        capture = Capture(
+            disk=disk,
+            pack=pack,
+            matcher=Matcher(CaptureRules()),
+            object_format="sha1",
+            default_file=0o644,
+            reader=None,
+        )
+        assert capture.file(b"d/f", b"").oid == object_id("sha1", "blob", b"ours\n")
+        disk.forget()
+        (desk.root / "d" / "f").unlink()
+        (desk.root / "d").rmdir()
+        (desk.root / "d").symlink_to(outside)
+        with pytest.raises(Gone):
+            capture.file(b"d/f", b"")
+
+
+def test_a_fifo_in_place_of_a_file_blocks_nobody(desk: Desk) -> None:
+    from gitckpt.plumbing.pack import Pack
+    from gitckpt.workspace.capture import Capture, Gone
+    from gitckpt.workspace.disk import Disk
+    from gitckpt.workspace.rules import Matcher
+
+    os.mkfifo(desk.root / "pipe")
+    with Pack(desk.repository, "test") as pack, Disk(desk.root) as disk:
+        capture = Capture(
+            disk=disk,
+            pack=pack,
+            matcher=Matcher(CaptureRules()),
+            object_format="sha1",
+            default_file=0o644,
+            reader=None,
+        )
+        with pytest.raises(Gone):
+            capture.file(b"pipe", b"")
+
+
+def test_a_submodule_is_captured_as_files(desk: Desk, tmp_path: Path) -> None:
+    other = Desk(tmp_path / "other")
+    other.write("f")
+    other.git("add", "f")
+    other.git("-c", "user.name=t", "-c", "user.email=t@x", "commit", "-q", "-m", "x")
+    desk.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other.root), "sm")
+    desk.write(".gitignore", "*.log\n")
+    desk.write("sm/dirty.log")
+    desk.write("sm/new")
+    other.reader.close()
+    assert desk.paths(desk.take().content) == {
+        b".gitignore", b".gitmodules", b"sm", b"sm/.git", b"sm/f", b"sm/new",
+    }  # fmt: skip

@@ -10,6 +10,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from gitckpt.errors import Unreadable
 from tests.workspace.desk import Desk
 
@@ -33,12 +35,8 @@ def unreadable(folder: Path) -> None:
     desk.write("a/b")
     for name in ("a/b", "a"):
         (desk.root / name).chmod(0)
-        try:
+        with pytest.raises(Unreadable, match=f"^cannot read {name}: Permission denied$"):
             desk.take()
-        except Unreadable as error:
-            assert error.message == f"cannot read {name}: Permission denied", error.message
-        else:
-            raise AssertionError(name)
         (desk.root / name).chmod(0o755)
     (desk.root / "a/b").chmod(0)
     desk.write(".gitignore", "b\n")

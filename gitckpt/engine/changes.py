@@ -1,0 +1,250 @@
+"""What changed, as lists of paths: by a checkpoint, by a whole phase, between two checkpoints, or by you since.
+
+Owns which two sides a name means. Takes no lock and writes nothing but into a scratch git directory. Must not know
+how a difference is shown.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitckpt.engine.place import Place
+from gitckpt.errors import GitckptError
+from gitckpt.model.events import (
+    AttemptCutOff,
+    AttemptFailed,
+    Named,
+    PhaseCompleted,
+    Reopened,
+    Reset,
+    RolledBack,
+    RunStarted,
+    Undone,
+)
+from gitckpt.model.names import Oid, PhaseName
+from gitckpt.model.workflow import Workflow
+from gitckpt.plumbing.content import Change, Content, Defaults, compare, defaults_of
+from gitckpt.plumbing.pack import Pack
+from gitckpt.plumbing.repository import Repository
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.selectors import NoSuchCheckpoint, Selected, label, select
+from gitckpt.store.store import NoCheckpoints, Store
+from gitckpt.workspace.rules import CaptureRules
+from gitckpt.workspace.snapshot import snapshot
+from gitckpt.workspace.statcache import StatCache
+
+
+@dataclass(eq=False)
+class NotCompletedYet(GitckptError):
+    """A phase that has no checkpoint of its own so far; `attempts` are the numbers of those that are kept."""
+
+    phase: str
+    attempts: tuple[int, ...]
+
+    @property
+    def message(self) -> str:
+        return f"{self.phase} has not completed, so it changed nothing yet"
+
+    @property
+    def hint(self) -> str:
+        if not self.attempts:
+            return "see where it stands: gitckpt status"
+        return f"see what its last attempt left: gitckpt diff {self.phase}@{self.attempts[-1]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Paths that differ, sorted; `old` and `new` say in words what is compared. `before` and `after` are the modes
+    that go without saying on either side."""
+
+    changes: tuple[Change, ...]
+    old: str
+    new: str
+    before: Defaults
+    after: Defaults
+
+
+def made_by(store: Store, selector: str) -> Difference:
+    """What a checkpoint changed, what a phase changed over all its checkpoints in its newest run, or what an attempt
+    or a rescue left. Raises NoSuchCheckpoint, NoCheckpoints, NotCompletedYet."""
+    pieces = _pieces(store, selector)
+    if pieces is not None:
+        return _of_pieces(store, selector, pieces)
+    chosen = select(store, selector)
+    return of_one(store, chosen)
+
+
+def of_one(store: Store, chosen: Selected) -> Difference:
+    """What one checkpoint, attempt or rescue changed, seen from its first parent."""
+    checkpoint = chosen.checkpoint
+    parent = store.read(checkpoint.parents[0]) if checkpoint.parents else None
+    changes = compare(store.reader, parent.content if parent else None, checkpoint.content)
+    return _difference(store, changes, (parent, label(parent) if parent else "nothing"), (checkpoint, chosen.label))
+
+
+def between(store: Store, first: str, second: str) -> Difference:
+    """What differs from one checkpoint to another. Raises NoSuchCheckpoint, NoCheckpoints."""
+    one, other = select(store, first), select(store, second)
+    changes = compare(store.reader, one.checkpoint.content, other.checkpoint.content)
+    return _difference(store, changes, (one.checkpoint, one.label), (other.checkpoint, other.label))
+
+
+def base_of(store: Store, place: Place) -> Checkpoint:
+    """The checkpoint this workspace was last made equal to; the newest where none is known. Raises NoCheckpoints."""
+    tip = store.tip()
+    if tip is None:
+        raise NoCheckpoints(store.workflow)
+    base = place.read().bases.get(store.workflow)
+    known = base is not None and base != tip.oid and store.reader.commit(base) is not None
+    return store.read(base) if known and base is not None else tip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """A workspace to be looked at. `scratch` takes the objects of what is not stored yet."""
+
+    repository: Repository
+    root: Path
+    prefix: bytes
+    scratch: Repository
+    place: Place
+
+
+def edits(store: Store, desk: Desk, base: Checkpoint, rules: CaptureRules) -> Difference:
+    """What differs from the base to the workspace as it is now. Raises Unreadable, PackFailed, GitFailed."""
+    defaults = defaults_of(store.reader, base.content)
+    cache = StatCache.load(desk.place.cache, desk.repository.object_format)
+    with Pack(desk.scratch, "edits") as pack:
+        found = snapshot(
+            root=desk.root,
+            repository=desk.repository,
+            prefix=desk.prefix,
+            rules=rules,
+            pack=pack,
+            cache=cache,
+            defaults=defaults,
+            known=base.content,
+            reader=store.reader,
+        )
+        pack.finish()
+    changes = compare(store.reader, base.content, found.content)
+    return Difference(
+        changes=tuple(changes),
+        old=label(base),
+        new="your files",
+        before=defaults,
+        after=_defaults(store, found.content),
+    )
+
+
+def capture_rules(workflow: Workflow, environment: Mapping[str, str]) -> CaptureRules:
+    """What the workflow file says about capturing, with the values of the secrets that are set."""
+    values = (environment.get(name, "") for name in workflow.secrets)
+    return CaptureRules(
+        include=workflow.workspace.include,
+        exclude=workflow.workspace.exclude,
+        outs=tuple(out for phase in workflow.phases for out in phase.outs),
+        secrets=tuple(os.fsencode(value) for value in values if value),
+    )
+
+
+def only(difference: Difference, paths: Sequence[bytes]) -> tuple[Change, ...]:
+    """The changes at or below `paths` (b"" is everything); all of them where no path is given."""
+    if not paths:
+        return difference.changes
+    return tuple(change for change in difference.changes if any(_covers(path, change.path) for path in paths))
+
+
+def _covers(path: bytes, candidate: bytes) -> bool:
+    return not path or candidate == path or candidate.startswith(path + b"/")
+
+
+def _difference(
+    store: Store, changes: Iterable[Change], old: tuple[Checkpoint | None, str], new: tuple[Checkpoint, str]
+) -> Difference:
+    return Difference(
+        changes=tuple(changes),
+        old=old[1],
+        new=new[1],
+        before=_defaults(store, old[0].content if old[0] else new[0].content),
+        after=_defaults(store, new[0].content),
+    )
+
+
+def _defaults(store: Store, content: Content) -> Defaults:
+    return defaults_of(store.reader, content)
+
+
+# --- a phase over all its checkpoints -----------------------------------------------------------------------------
+
+
+def _pieces(store: Store, selector: str) -> list[Checkpoint] | None:
+    """The checkpoints of a phase's newest run, newest first; None where `selector` names no phase."""
+    tip = store.tip_oid()
+    if tip is None:
+        raise NoCheckpoints(store.workflow)
+    if selector not in store.manifest(tip).phases:
+        return None
+    phase = PhaseName(selector)
+    try:
+        start = select(store, selector).checkpoint.oid
+    except NoSuchCheckpoint:
+        start = tip
+    pieces = _stretch(store, phase, start)
+    if not pieces and start == tip:
+        raise NotCompletedYet(phase, tuple(sorted(store.attempts(phase))))
+    return pieces or None
+
+
+def _stretch(store: Store, phase: PhaseName, newest: Oid) -> list[Checkpoint]:
+    pieces: list[Checkpoint] = []
+    for checkpoint in store.history(newest):
+        if pieces and _begins_anew(checkpoint, phase):
+            break
+        if _holds_work(checkpoint, phase):
+            pieces.append(checkpoint)
+    return pieces
+
+
+def _holds_work(checkpoint: Checkpoint, phase: PhaseName) -> bool:
+    for event in checkpoint.events:
+        match event:
+            case PhaseCompleted(phase=name) | Named(phase=name) if name == phase:
+                return True
+            case AttemptFailed(phase=name, partial=True) | AttemptCutOff(phase=name, partial=True) if name == phase:
+                return True
+            case _:
+                continue
+    return False
+
+
+def _begins_anew(checkpoint: Checkpoint, phase: PhaseName) -> bool:
+    for event in checkpoint.events:
+        match event:
+            case RunStarted() | RolledBack() | Undone() | Reset():
+                return True
+            case Reopened(phases=phases) if phase in phases:
+                return True
+            case PhaseCompleted(phase=name) if name == phase:
+                return True
+            case _:
+                continue
+    return False
+
+
+def _of_pieces(store: Store, selector: str, pieces: Sequence[Checkpoint]) -> Difference:
+    """The net of what each piece changed: an edit of yours that lies between two of them is not among it."""
+    net: dict[bytes, Change] = {}
+    for piece in reversed(pieces):
+        parent = store.read(piece.parents[0]).content if piece.parents else None
+        for change in compare(store.reader, parent, piece.content):
+            known = net.get(change.path)
+            net[change.path] = Change(path=change.path, old=known.old if known else change.old, new=change.new)
+    changes = [net[path] for path in sorted(net) if net[path].old != net[path].new]
+    first = pieces[-1]
+    parent_of_first = store.read(first.parents[0]) if first.parents else None
+    before = (parent_of_first, f"before:{selector}")
+    return _difference(store, changes, before, (pieces[0], label(pieces[0])))

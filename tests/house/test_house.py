@@ -1,0 +1,148 @@
+"""What no tool checks: sizes, the one broad except, words, start-up, and what the papers of the project promise."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gitckpt import errors
+from gitckpt.cli.main import COMMANDS
+from tests.conftest import PROJECT
+
+FILE_LINES = 400
+FUNCTION_LINES = 60
+FILES = {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", ".pre-commit-config.yaml"}
+TOP_LEVEL = FILES | {"gitckpt", "tests", "examples", "docs", "benchmarks", ".ci"}
+HEAVY = ("git", "msgspec", "yaml", "rich", "subprocess", "pathspec")
+"""Modules that cost more than `--help` takes: it must be there within 1.5 times the time of `import click`."""
+
+# One letter of each in brackets, so that this file does not name what it looks for.
+MACHINE = re.compile(r"/(?:roo[t]|wor[k]|far[m])/|/(?:hom[e]|User[s])/[a-z]|bash_job[s]")
+LATER = re.compile(r"\b(?:TOD[O]|FIXM[E]|XX[X]|for no[w]|NotImplementedErro[r])\b")
+GRAB_BAGS = frozenset({"util", "utils", "helper", "helpers", "common", "manager", "managers", "misc", "base"})
+
+
+def _sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (PROJECT / folder).rglob("*.py"))
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    """Every text file of the project with its name; what tools leave behind lies in dot folders, but for `.ci`."""
+    for top in sorted(TOP_LEVEL):
+        place = PROJECT / top
+        for path in [place] if place.is_file() else sorted(place.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield str(path.relative_to(PROJECT)), path.read_text(encoding="utf-8", errors="replace")
+
+
+CODE = _sources("gitckpt", "tests", "benchmarks", "examples")
+PACKAGE = _sources("gitckpt")
+
+
+def test_no_file_is_longer_than_a_person_reads_at_once() -> None:
+    lengths = {str(path.relative_to(PROJECT)): len(path.read_text().splitlines()) for path in CODE}
+    assert {name: lines for name, lines in lengths.items() if lines > FILE_LINES} == {}
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = [
+        f"{path.relative_to(PROJECT)}:{node.lineno} {node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for path in CODE
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno >= FUNCTION_LINES
+    ]
+    assert long == []
+
+
+def _names(node: ast.expr | None) -> list[str]:
+    match node:
+        case None:
+            return ["Exception"]
+        case ast.Tuple(elts=several):
+            return [name for one in several for name in _names(one)]
+        case _:
+            return [ast.unparse(node).rpartition(".")[2]]
+
+
+def test_there_is_one_broad_except_at_most() -> None:
+    """One that cleans up and raises the same again hides nothing, and does not count."""
+    broad = [
+        f"{path.relative_to(PROJECT)}:{node.lineno}"
+        for path in PACKAGE
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ExceptHandler)
+        and {"Exception", "BaseException"} & set(_names(node.type))
+        and ast.unparse(node.body[-1]) != "raise"
+    ]
+    assert len(broad) <= 1, broad
+
+
+def test_no_module_is_a_grab_bag() -> None:
+    assert [str(path) for path in PACKAGE if GRAB_BAGS & {path.stem, *path.relative_to(PROJECT).parts}] == []
+
+
+def test_every_module_opens_with_what_it_owns() -> None:
+    silent = [path for path in CODE if path.read_text().strip() and not ast.get_docstring(ast.parse(path.read_text()))]
+    assert [str(path.relative_to(PROJECT)) for path in silent] == []
+
+
+def test_no_file_names_a_path_of_a_machine_it_was_written_on() -> None:
+    named = [f"{name}: {found[0]}" for name, text in _texts() if (found := MACHINE.search(text))]
+    assert named == []
+
+
+def test_no_file_leaves_work_for_later() -> None:
+    left = [f"{name}: {found[0]}" for name, text in _texts() if (found := LATER.search(text))]
+    assert left == []
+
+
+def test_the_top_of_the_tree_holds_what_it_may_and_nothing_else() -> None:
+    tools = {".git", ".hypothesis", ".import_linter_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv"}
+    assert {path.name for path in PROJECT.iterdir()} - TOP_LEVEL - tools == set()
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("--no-such-option",)])
+def test_help_and_version_load_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    probe = (
+        "import sys\nfrom gitckpt.cli.main import guarded\n"
+        f"guarded({list(arguments)!r})\n"
+        f"print('LOADED', *sorted({set(HEAVY)!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED"
+
+
+def test_every_command_has_help_of_its_own() -> None:
+    for name in COMMANDS:
+        done = subprocess.run(
+            [sys.executable, "-m", "gitckpt", name, "--help"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{name}: {done.stderr}"
+        assert f"Usage: gitckpt {name}" in done.stdout
+
+
+def test_every_error_says_something_and_has_an_exit_code_of_the_table() -> None:
+    facts = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.GitckptError)]
+    facts.remove(errors.GitckptError)
+    assert [one.__name__ for one in facts if one.message is errors.GitckptError.message] == []
+    assert {one.exit_code for one in facts} <= set(errors.ExitCode)
+
+
+def test_the_changelog_has_a_place_for_what_is_not_released() -> None:
+    text = (PROJECT / "CHANGELOG.md").read_text()
+    assert re.search(r"^## \[Unreleased\]\n\n### (Added|Changed|Fixed|Removed)\n\n- ", text, re.MULTILINE)
+
+
+def test_the_license_is_the_one_that_the_package_names() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert project["license"] == "MIT"
+    assert (PROJECT / "LICENSE").read_text().startswith("MIT License\n")

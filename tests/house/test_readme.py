@@ -1,0 +1,110 @@
+"""What the papers show is true: commands stand in the check as they are written, and a transcript is what happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gitckpt.cli.main import COMMANDS
+from gitckpt.errors import ExitCode
+from tests.conftest import PROJECT
+
+README = (PROJECT / "README.md").read_text()
+PAPERS = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").glob("*.md"))]
+
+# What differs from one run to the next: when, how long, which ids.
+VOLATILE = (
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d"), "TIME"),
+    (re.compile(r"\b\d\d:\d\d\b"), "HH:MM"),
+    (re.compile(r"\b\d+(?:\.\d)? s\b"), "N s"),
+    (re.compile(r"\b[0-9a-f]{7,40}\b"), "ID"),
+)
+
+
+def block_after(mark: str, text: str = README) -> list[str]:
+    """The lines of the fenced block below a mark."""
+    found = re.search(rf"^<!-- {re.escape(mark)} -->\n```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"nothing is marked {mark!r}"
+    return found[1].splitlines()
+
+
+def steady(text: str) -> str:
+    """A text without what differs from one run to the next."""
+    for pattern, word in VOLATILE:
+        text = pattern.sub(word, text)
+    return text
+
+
+def play(lines: list[str], folder: Path) -> list[str]:
+    """The transcript's commands (`$ …`) run one after another in a folder, each followed by all it says."""
+    (folder / "bin").mkdir()
+    (folder / "bin/gitckpt").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m gitckpt "$@"\n')
+    (folder / "bin/gitckpt").chmod(0o755)
+    (folder / "work").mkdir()
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    seen = []
+    for line in lines:
+        if line.startswith("$ "):
+            done = subprocess.run(
+                ["bash", "-c", line[2:]],
+                cwd=folder / "work",
+                env={**os.environ, "PATH": path},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            seen += [line, *done.stdout.splitlines()]
+    return seen
+
+
+def test_the_transcript_is_what_happens(tmp_path: Path) -> None:
+    found = re.search(r"^```yaml\n(# gitckpt\.yaml\n.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    lines = block_after("transcript")
+    assert lines[0] == "$ git init -q && cat > gitckpt.yaml", "it begins with a reader who writes the file above"
+    told = play([f"$ git init -q && printf %s {shlex.quote(found[1])} > gitckpt.yaml", *lines[1:]], tmp_path)
+    assert steady("\n".join(told[1:])) == steady("\n".join(lines[1:]))
+
+
+def test_the_check_runs_the_two_commands_of_the_readme_as_they_are_written() -> None:
+    commands = [line for name in ("example", "tests") for line in block_after(f"command: {name}")]
+    assert len(commands) == 2, "each is one line that can be pasted"
+    done = subprocess.run([PROJECT / ".ci/run", "--show"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == commands
+
+
+@pytest.mark.parametrize("name", ["example", "tests"])
+def test_a_command_of_the_readme_is_sound_shell(name: str) -> None:
+    subprocess.run(["bash", "-n", "-c", "\n".join(block_after(f"command: {name}"))], check=True)
+
+
+def test_the_readme_names_every_command_and_no_other() -> None:
+    table = README.partition("## Commands")[2].partition("A checkpoint `C`")[0]
+    named = {word.split()[0] for row in table.splitlines() for word in re.findall(r"`([^`]+)`", row.split(" | ")[0])}
+    assert named == set(COMMANDS)
+
+
+def test_the_readme_names_every_exit_code() -> None:
+    table = README.partition("| exit code | means |")[2].partition("\n\n")[0]
+    codes = {int(code) for row in table.splitlines() for code in re.findall(r"\d+", row.split(" | ")[0])}
+    assert codes == {int(code) for code in ExitCode}
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda path: path.name)
+def test_a_link_to_a_file_leads_somewhere(paper: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", paper.read_text())
+    assert [link for link in links if not (paper.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda path: path.name)
+def test_the_papers_call_no_command_that_is_not_there(paper: Path) -> None:
+    called = re.findall(r"\bgitckpt ([a-z]+)\b", "\n".join(re.findall(r"`[^`]+`|^\$ .*$", paper.read_text(), re.MULTILINE)))
+    assert set(called) <= set(COMMANDS)

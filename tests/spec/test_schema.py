@@ -1,0 +1,152 @@
+"""The schema and the loader agree on a corpus, each case read by both."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from gitckpt.spec.load import load
+from gitckpt.spec.problem import DefinitionInvalid, Findings
+from gitckpt.spec.schema import workflow_schema
+from gitckpt.spec.templates import TEMPLATES, template
+from gitckpt.spec.yaml_strict import Entries, Listing, Node, Scalar, parse
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted(ROOT.glob("examples/*/gitckpt.yaml"))
+HEAD = "version: 1\nworkflow: w\n"
+ONE = HEAD + "phases: {a: {run: x}}\n"
+
+GOOD = [
+    ONE,
+    HEAD + "phases: {a: {run: [x, y], needs: [], outs: o, validate: test, requires: [r], if: c, timeout: 1h30m}}\n",
+    HEAD + "phases: {a: {argv: [sleep, 5], env: {A: 1, B: true, C: x}}, b: {run: x, needs: a, timeout: null}}\n",
+    HEAD + "phases: {a: {run: x, validate: {run: y, stdout: {contains: [A, B], matches: x}, file: f, min_size: 9}}}\n",
+    HEAD + "phases: {a: {run: x, retry: {max: 1, delay: 5s, backoff: 1.5, exit_codes: 75, when: [timeout]}}}\n",
+    ONE + "params: {A: x, B: {required: true, pattern: 'a+', desc: d}}\nsecrets: [S]\nenv: {Q: ''}\n",
+    ONE + "workspace: {include: a/, exclude: ['*.x'], uncaptured: error, max_size: 3 GiB}\nattempts: {keep_up_to: 5}\n",
+    ONE + "defaults: {shell: sh, timeout: 5m, retry: {max: 2}, env: {A: b}, working_directory: sub/x}\n",
+    ONE + "description: 5\n",
+]
+BAD = [
+    HEAD,
+    HEAD + "phases: {}\n",
+    HEAD + "phases: {a: {}}\n",
+    HEAD + "phases: {a: {run: x, argv: [y]}}\n",
+    HEAD + "phases: {a: {runn: x, run: x}}\n",
+    HEAD + "phases: {a: {run: x, foreach: [1]}}\n",
+    HEAD + "phases: {../x: {run: x}}\n",
+    HEAD + "phases: {'12': {run: x}}\n",
+    HEAD + "phases: {LATEST: {run: x}}\n",
+    HEAD + "phases: {a..b: {run: x}}\n",
+    HEAD + "phases: {a.lock: {run: x}}\n",
+    HEAD + "phases: {a: {run: ' '}}\n",
+    HEAD + "phases: {a: {run: x, timeout: 10}}\n",
+    HEAD + "phases: {a: {run: x, timeout: 10x}}\n",
+    HEAD + "phases: {a: {run: x, outs: ../x}}\n",
+    HEAD + "phases: {a: {run: x, outs: [/x]}}\n",
+    HEAD + "phases: {a: {run: x, outs: ['!x']}}\n",
+    HEAD + "phases: {a: {run: x, outs: .gitckpt/x}}\n",
+    HEAD + "phases: {a: {run: x, keep_partial: yes}}\n",
+    HEAD + "phases: {a: {run: x, on_failure: compensate}}\n",
+    HEAD + "phases: {a: {run: x, validate: {}}}\n",
+    HEAD + "phases: {a: {run: x, validate: {stdout: {contains: x}}}}\n",
+    HEAD + "phases: {a: {run: x, validate: {run: x, min_size: 1}}}\n",
+    HEAD + "phases: {a: {run: x, retry: {max: -1}}}\n",
+    HEAD + "phases: {a: {run: x, retry: {backoff: 0}}}\n",
+    HEAD + "phases: {a: {run: x, retry: {exit_codes: [256]}}}\n",
+    HEAD + "phases: {a: {run: x, retry: {when: [crash]}}}\n",
+    HEAD + "phases: {a: {run: x, env: {GITCKPT_X: y}}}\n",
+    HEAD + "phases: {a: {run: x, env: {A: [y]}}}\n",
+    HEAD + "phases: {a: {run: x, env: {A: null}}}\n",
+    HEAD + "phases: {a: {run: null}}\n",
+    ONE + "always: []\n",
+    ONE + "zzz: 1\n",
+    ONE + "defaults: {outs: x}\n",
+    ONE + "params: {1A: x}\n",
+    ONE + "secrets: [A-B]\n",
+    ONE + "workspace: {max_size: lots}\n",
+    ONE + "attempts: {keep_up_to: 5mb}\n",
+    "workflow: w\nphases: {a: {run: x}}\n",
+    "version: 2\nworkflow: w\nphases: {a: {run: x}}\n",
+    "version: 1\nworkflow: a b\nphases: {a: {run: x}}\n",
+]
+
+
+def plain(node: Node) -> object:
+    match node:
+        case Scalar(value=value):
+            return value
+        case Listing(items=items):
+            return [plain(each) for each in items]
+        case Entries(pairs=pairs):
+            return {key.text: plain(value) for key, value in pairs}
+
+
+def validator() -> Draft202012Validator:
+    return Draft202012Validator(workflow_schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+def schema_takes(text: str) -> bool:
+    tree = parse(text.encode(), Findings("f"))
+    assert tree is not None
+    return validator().is_valid(plain(tree))
+
+
+def loader_takes(text: str, folder: Path) -> bool:
+    file = folder / "gitckpt.yaml"
+    file.write_text(text)
+    try:
+        load(file)
+    except DefinitionInvalid:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_what_the_loader_takes_the_schema_takes(text: str, tmp_path: Path) -> None:
+    assert loader_takes(text, tmp_path)
+    assert schema_takes(text)
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_the_loader_refuses_the_schema_refuses(text: str, tmp_path: Path) -> None:
+    assert not loader_takes(text, tmp_path)
+    assert not schema_takes(text)
+
+
+def test_the_schema_is_one() -> None:
+    schema = workflow_schema()
+    Draft202012Validator.check_schema(schema)
+    assert json.loads(json.dumps(schema)) == schema
+
+
+def test_every_key_of_the_schema_is_described() -> None:
+    schema = workflow_schema()
+    definitions = schema["$defs"]
+    assert isinstance(definitions, dict)
+    for record in [schema, *definitions.values()]:
+        assert isinstance(record, dict)
+        choices = record.get("anyOf")
+        whole = choices[1] if isinstance(choices, list) and "properties" not in record else record
+        assert isinstance(whole, dict)
+        properties = whole["properties"]
+        assert isinstance(properties, dict)
+        for key, value in properties.items():
+            assert isinstance(value, dict)
+            assert value.get("description"), key
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.parent.name)
+def test_every_example_is_valid(file: Path) -> None:
+    assert schema_takes(file.read_text())
+    assert load(file).warnings == ()
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_every_template_is_valid(name: str, tmp_path: Path) -> None:
+    text = template(name)["gitckpt.yaml"][0]
+    assert schema_takes(text)
+    assert loader_takes(text, tmp_path)
