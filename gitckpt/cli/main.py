@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 
 from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.model.text import safe
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("making:init", "Write a workflow file that runs; make a repository if there is none."),
@@ -124,8 +125,8 @@ def guarded(arguments: list[str]) -> int:
 
 def say_error(message: str, hint: str = "") -> None:
     """What failed, then the next step."""
-    from_outside = [*message.splitlines(), *(f"  {line}" for line in hint.splitlines())]
-    click.echo("error: " + "\n".join(from_outside), err=True)
+    lines = [*message.splitlines(), *(f"  {line}" for line in hint.splitlines())]
+    click.echo("error: " + "\n".join(map(safe, lines)), err=True)
 
 
 def report_bug(error: Exception, arguments: list[str]) -> int:

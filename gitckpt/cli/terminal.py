@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,8 @@ from gitckpt.api.reading import Where
 from gitckpt.engine.ports import Reporter
 from gitckpt.model.codec import dumps
 from gitckpt.model.manifest import Json
-from gitckpt.progress.reporter import JsonReporter, LineReporter, QuietReporter
+from gitckpt.model.text import safe
+from gitckpt.progress.events import Note, ProgressEvent, Warned
 
 JSON_SCHEMA = 1
 
@@ -38,12 +38,26 @@ def print_json(value: dict[str, Json]) -> None:
 
 
 def quiet_reporter() -> Reporter:
-    """For commands that are done in a moment: only what matters."""
-    return LineReporter(sys.stderr) if sys.stderr.isatty() else NotesReporter(sys.stderr)
+    """For commands that are done in a moment."""
+    return NotesReporter()
 
 
-class NotesReporter(QuietReporter):
-    """Warnings, failures and notes: a command that moves files says where it kept what."""
+class NotesReporter:
+    """Warnings and notes as they are: a command that moves files says where it kept what."""
+
+    def __call__(self, event: ProgressEvent) -> None:
+        match event:
+            case Note(text) | Warned(text):
+                for line in text.splitlines():
+                    click.echo(safe(line), err=True)
+            case _:
+                return
+
+    def tick(self) -> None:
+        """Nothing to redraw."""
+
+    def close(self) -> None:
+        """Nothing to end."""
 
 
 class Signals:
@@ -73,6 +87,3 @@ class Signals:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-__all__ = ["JsonReporter", "Signals", "print_json", "quiet_reporter", "where"]

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from gitckpt.engine.place import Place
 from gitckpt.errors import GitckptError
@@ -202,37 +203,31 @@ def _pieces(store: Store, selector: str) -> list[Checkpoint] | None:
 def _stretch(store: Store, phase: PhaseName, newest: Oid) -> list[Checkpoint]:
     pieces: list[Checkpoint] = []
     for checkpoint in store.history(newest):
-        if pieces and _begins_anew(checkpoint, phase):
+        work = _work(checkpoint, phase)
+        if work == "ends" or (work == "completed" and pieces):
             break
-        if _holds_work(checkpoint, phase):
+        if work != "none":
             pieces.append(checkpoint)
     return pieces
 
 
-def _holds_work(checkpoint: Checkpoint, phase: PhaseName) -> bool:
+def _work(checkpoint: Checkpoint, phase: PhaseName) -> Literal["none", "part", "completed", "ends"]:
+    """What a checkpoint is to a phase: `ends` is the border of its newest run, seen from the newer side."""
     for event in checkpoint.events:
         match event:
-            case PhaseCompleted(phase=name) | Named(phase=name) if name == phase:
-                return True
-            case AttemptFailed(phase=name, partial=True) | AttemptCutOff(phase=name, partial=True) if name == phase:
-                return True
-            case _:
-                continue
-    return False
-
-
-def _begins_anew(checkpoint: Checkpoint, phase: PhaseName) -> bool:
-    for event in checkpoint.events:
-        match event:
-            case RunStarted() | RolledBack() | Undone() | Reset():
-                return True
-            case Reopened(phases=phases) if phase in phases:
-                return True
             case PhaseCompleted(phase=name) if name == phase:
-                return True
+                return "completed"
+            case Named(phase=name) if name == phase:
+                return "part"
+            case AttemptFailed(phase=name, partial=True) | AttemptCutOff(phase=name, partial=True) if name == phase:
+                return "part"
+            case RunStarted() | RolledBack() | Undone() | Reset():
+                return "ends"
+            case Reopened(phases=phases) if phase in phases:
+                return "ends"
             case _:
                 continue
-    return False
+    return "none"
 
 
 def _of_pieces(store: Store, selector: str, pieces: Sequence[Checkpoint]) -> Difference:

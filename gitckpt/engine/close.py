@@ -16,6 +16,7 @@ from gitckpt.engine.mirror import write_mirror
 from gitckpt.engine.oversize import move_oversize
 from gitckpt.engine.place import AttemptUnderWay
 from gitckpt.engine.settle import differs
+from gitckpt.execute.leftovers import forget
 from gitckpt.execute.output import capped
 from gitckpt.execute.process import Result
 from gitckpt.model.decide import Moment, Tried
@@ -54,6 +55,7 @@ def _land(hold: Hold, pack: Pack, outcome: Outcome, found: Snapshot) -> Checkpoi
     outputs = {phase: capped(hold.place.output, secrets=secret_values(hold.given))}
     match outcome:
         case Succeeded():
+            forget(hold.place.folder)  # what it left running is the user's from here on
             staged, content, beside = tuple(hold.staged), found.content, None
         case Unwanted() | Refused():
             staged, content, beside = (), hold.at_tip.content, None

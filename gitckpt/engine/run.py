@@ -12,7 +12,7 @@ from typing import Literal, assert_never
 
 from gitckpt.engine.attempt import job_of
 from gitckpt.engine.close import land_outcome
-from gitckpt.engine.hold import Hold
+from gitckpt.engine.hold import Hold, secret_values
 from gitckpt.engine.mirror import mirror_running
 from gitckpt.engine.place import AttemptUnderWay
 from gitckpt.engine.ports import Executor, Running
@@ -65,6 +65,8 @@ def begin(hold: Hold, executor: Executor, chosen: Phase) -> InFlight:
     state = state_of(hold.at_tip.manifest, chosen.name)
     under_way = AttemptUnderWay(workflow=hold.name, phase=chosen.name, number=state.attempts + 1, started=hold.now())
     hold.staged.clear()
+    # A file of its own: a daemon that an earlier phase left may still write into the old one.
+    hold.place.output.unlink(missing_ok=True)
     hold.place.output.write_bytes(b"")
     hold.place.validate_output.unlink(missing_ok=True)
     hold.write_record(replace(hold.record, attempt=under_way))
@@ -86,7 +88,7 @@ def attend(hold: Hold, flight: InFlight, signalled: Signalled) -> Result:
             heartbeat.beat()
             serve(hold, flight.phase.name)
             heard = _pass_on(flight.running, signalled, heard)
-            latest = last_line(hold.place.output)
+            latest = last_line(hold.place.output, secret_values(hold.given))
             if latest != line:
                 line = latest
                 hold.reporter(OutputLine(phase=flight.phase.name, line=line))

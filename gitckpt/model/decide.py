@@ -93,7 +93,8 @@ def decide(workflow: Workflow, manifest: Manifest, in_flight: Sequence[PhaseName
         verdict = Verdict.INTERRUPTED if moment.stop == "interrupt" else Verdict.TERMINATED
         return Stop(verdict=verdict, reason="you stopped it")
     if moment.limits.step and moment.landed:
-        return _settled(manifest) or Stop(verdict=Verdict.STOPPED, reason="one phase was asked for")
+        left = tuple(name for name in manifest.order if state_of(manifest, name).status not in DONE)
+        return _settled(manifest) or Stop(verdict=Verdict.STOPPED, reason="one phase was asked for", phases=left)
     return _next(workflow, manifest, moment) or _settled(manifest) or _end(workflow, manifest, moment)
 
 

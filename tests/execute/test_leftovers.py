@@ -51,8 +51,8 @@ def test_a_state_folder_that_never_saw_an_attempt_is_fine(bench: Bench) -> None:
     end_leftovers(bench.state)
 
 
-def test_a_process_that_cleared_its_environment_is_found_by_its_session_and_parents(bench: Bench) -> None:
-    members = orphaned(bench, "env -i sleep 60 & echo $! > bare.pid; " + FAMILY + "sleep 60")
+def test_a_process_that_cleared_its_environment_and_lost_its_parent_is_found_by_its_session(bench: Bench) -> None:
+    members = orphaned(bench, "(env -i sleep 60 & echo $! > bare.pid); " + FAMILY + "sleep 60")
     bare = bench.pid("bare.pid")
     assert runs(bare)
     end_leftovers(bench.state)

@@ -120,10 +120,16 @@ def test_a_lock_file_with_nothing_readable_in_it_still_counts(tmp_path: Path) ->
 
 def test_of_many_that_try_at_once_exactly_one_gets_it(tmp_path: Path) -> None:
     path = tmp_path / "run.lock"
-    code = HOLD.replace("time.sleep(60)", "time.sleep(0.7)")
     many = [
-        subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         for _ in range(6)
     ]
-    assert [process.communicate()[0] for process in many].count(b"held\n") == 1
-    assert eventually(lambda: holder(path) is None)
+    try:
+        assert eventually(lambda: [process.poll() for process in many].count(1) == 5, within_s=20)
+        who = holder(path)
+        assert who is not None
+        assert [process.pid for process in many if process.poll() is None] == [who.pid]
+    finally:
+        for process in many:
+            process.kill()
+            process.communicate()

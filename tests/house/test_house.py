@@ -146,3 +146,13 @@ def test_the_license_is_the_one_that_the_package_names() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     assert project["license"] == "MIT"
     assert (PROJECT / "LICENSE").read_text().startswith("MIT License\n")
+
+
+def test_import_of_the_package_loads_nothing_and_each_public_name_is_there() -> None:
+    probe = (
+        "import sys, gitckpt\n"
+        "assert not [name for name in sys.modules if name.startswith('gitckpt.')], 'not at once'\n"
+        "assert all(getattr(gitckpt, name) is not None for name in gitckpt.__all__)\n"
+        "assert dir(gitckpt) == sorted(gitckpt.__all__)"
+    )
+    subprocess.run([sys.executable, "-c", probe], check=True)

@@ -7,13 +7,16 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from gitckpt.cli.main import COMMANDS
 from gitckpt.errors import ExitCode
+from gitckpt.model.manifest import Manifest, PhaseState
 from tests.conftest import PROJECT
+from tests.house.cli_reference import reference
 
 README = (PROJECT / "README.md").read_text()
 PAPERS = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").glob("*.md"))]
@@ -41,12 +44,15 @@ def steady(text: str) -> str:
     return text
 
 
-def play(lines: list[str], folder: Path) -> list[str]:
-    """The transcript's commands (`$ …`) run one after another in a folder, each followed by all it says."""
+def play(lines: list[str], folder: Path, workflow: str) -> list[str]:
+    """The transcript's commands (`$ …`) run one after another in a fresh repository, each followed by all it says."""
     (folder / "bin").mkdir()
     (folder / "bin/gitckpt").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m gitckpt "$@"\n')
     (folder / "bin/gitckpt").chmod(0o755)
-    (folder / "work").mkdir()
+    subprocess.run(["git", "init", "-q", folder / "work"], check=True)
+    for key, value in (("user.name", "Ann"), ("user.email", "ann@example.org")):
+        subprocess.run(["git", "-C", folder / "work", "config", key, value], check=True)
+    (folder / "work/gitckpt.yaml").write_text(workflow)
     path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
     seen = []
     for line in lines:
@@ -69,9 +75,9 @@ def test_the_transcript_is_what_happens(tmp_path: Path) -> None:
     found = re.search(r"^```yaml\n(# gitckpt\.yaml\n.*?)^```$", README, re.MULTILINE | re.DOTALL)
     assert found is not None
     lines = block_after("transcript")
-    assert lines[0] == "$ git init -q && cat > gitckpt.yaml", "it begins with a reader who writes the file above"
-    told = play([f"$ git init -q && printf %s {shlex.quote(found[1])} > gitckpt.yaml", *lines[1:]], tmp_path)
-    assert steady("\n".join(told[1:])) == steady("\n".join(lines[1:]))
+    told = play(lines, tmp_path, found[1])
+    assert steady("\n".join(told)) == steady("\n".join(lines))
+    assert len(lines) > 20
 
 
 def test_the_check_runs_the_two_commands_of_the_readme_as_they_are_written() -> None:
@@ -106,5 +112,17 @@ def test_a_link_to_a_file_leads_somewhere(paper: Path) -> None:
 
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda path: path.name)
 def test_the_papers_call_no_command_that_is_not_there(paper: Path) -> None:
-    called = re.findall(r"\bgitckpt ([a-z]+)\b", "\n".join(re.findall(r"`[^`]+`|^\$ .*$", paper.read_text(), re.MULTILINE)))
-    assert set(called) <= set(COMMANDS)
+    shown = re.findall(r"`[^`\n]+`|^\$ .*$", paper.read_text(), re.MULTILINE)
+    called = {name for line in shown for name in re.findall(r"\bgitckpt ([a-z]+)\b", line)}
+    assert called <= set(COMMANDS)
+
+
+def test_the_command_line_reference_is_what_the_commands_say() -> None:
+    assert (PROJECT / "docs/cli.md").read_text() == reference(), "python -m tests.house.cli_reference > docs/cli.md"
+
+
+def test_storage_tells_every_key_of_the_manifest() -> None:
+    told = (PROJECT / "docs/storage.md").read_text()
+    keys = [each.name for each in (*fields(Manifest), *fields(PhaseState)) if each.name not in ("unknown",)]
+    untold = [key for key in keys if not re.search(rf"`(?:phases\.<name>\.|\.)?{key}`", told)]
+    assert untold == []

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from gitckpt.plumbing.content import Change, Content, Item
 from gitckpt.workspace.become import apply
 from gitckpt.workspace.obstructions import obstructions
 from gitckpt.workspace.statcache import StatCache
+from gitckpt.workspace.times import ctime_now
 from tests.workspace.desk import Desk
 
 OPENED: list[bytes] = []
@@ -304,6 +306,45 @@ def test_after_a_restore_nothing_is_read_again(desk: Desk) -> None:
     OPENED.clear()
     desk.take()
     assert names.intersection(OPENED) == {b"7"}
+
+
+def test_on_a_coarse_clock_all_that_was_touched_in_the_tick_is_read_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.write("d/1", "1\n")
+    ignore = desk.write("d/.gitignore", "*.log\n")
+    names = {b"1", b".gitignore"}
+    first = desk.take().content
+    time.sleep(0.03)
+    desk.take()
+    OPENED.clear()
+    desk.take()
+    assert names.isdisjoint(OPENED), "older than the scan: trusted"
+    with monkeypatch.context() as coarse:
+        # A clock that shows the time of ten seconds ago, as one of a coarser grain would.
+        coarse.setattr("gitckpt.workspace.snapshot.ctime_now", lambda folder: ctime_now(folder) - 10**10)
+        desk.write("d/1", "2\n")
+        ignore.write_text("*.txt\n")
+        desk.take()
+        record = desk.load().folders[b"d"]
+        assert {record.names.split(b"/")[index] for index in record.dirty} == names
+    OPENED.clear()
+    desk.take()
+    assert names <= set(OPENED)
+    monkeypatch.setattr("gitckpt.workspace.afterwards.wait_past", lambda folder, moment: moment)
+    desk.go(first)
+    OPENED.clear()
+    assert desk.take().content == first
+    assert names <= set(OPENED)
+
+
+def test_a_restore_returns_after_the_tick_it_wrote_in(desk: Desk) -> None:
+    path = desk.write("a", "1\n")
+    first = desk.take().content
+    desk.write("a", "2\n")
+    desk.take()
+    desk.go(first)
+    assert ctime_now(desk.root) > path.stat().st_ctime_ns
 
 
 def test_a_restored_path_that_is_ignored_by_now_is_decided_anew(desk: Desk) -> None:

@@ -25,7 +25,7 @@ def open_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("scenario", ["unreadable", "locked", "torture"])
+@pytest.mark.parametrize("scenario", ["unreadable", "locked", "noted", "torture"])
 def test_an_unprivileged_user_gets_the_same(scenario: str, open_folder: Path) -> None:
     if scenario == "torture" and not (CHECKOUT.parent / "shared" / "tools" / "torture.py").exists():
         pytest.skip("the torture tool is not beside this checkout")

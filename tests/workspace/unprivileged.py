@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from gitckpt.errors import Unreadable
+from gitckpt.workspace.disk import Disk
+from gitckpt.workspace.openings import Openings
 from tests.workspace.desk import Desk
 
 NOBODY = 65534
@@ -68,6 +70,25 @@ def locked(folder: Path) -> None:
         assert (desk.root / "ro").stat().st_mode & 0o777 == 0o500
 
 
+def noted(folder: Path) -> None:
+    """The own mode of an opened folder outlives a kill: it is on disk before the folder is opened."""
+    for name in ("ro", "tmp"):
+        (folder / name).mkdir(parents=True)
+    (folder / "ro").chmod(0o550)
+    with Disk(folder) as disk:
+        tmp = os.dup(disk.folder(b"tmp"))
+        Openings(disk, tmp).need(b"ro", 0o300)
+        assert (folder / "ro").stat().st_mode & 0o777 == 0o750
+        later = Openings(disk, tmp)
+        assert later.originals() == {b"ro": 0o550}
+        (folder / "ro").chmod(0o450)
+        later.need(b"ro", 0o300)
+        assert later.originals() == Openings(disk, tmp).originals() == {b"ro": 0o550}
+        later.done()
+        assert Openings(disk, tmp).originals() == {}
+        os.close(tmp)
+
+
 def torture(folder: Path) -> None:
     """The hard workspace, without what only the superuser can read, there and back."""
     desk = Desk(folder)
@@ -98,5 +119,5 @@ def become_nobody() -> None:
 if __name__ == "__main__":
     become_nobody()
     os.umask(0o022)
-    {"unreadable": unreadable, "locked": locked, "torture": torture}[sys.argv[1]](Path(sys.argv[2]))
+    {"unreadable": unreadable, "locked": locked, "noted": noted, "torture": torture}[sys.argv[1]](Path(sys.argv[2]))
     print("fine")

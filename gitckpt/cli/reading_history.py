@@ -1,0 +1,314 @@
+"""`log`, `show` and `output`: the checkpoints, one of them, and what a phase printed. Runs and changes nothing."""
+
+from __future__ import annotations
+
+import base64
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import click
+
+from gitckpt.api.reading import active, open_store
+from gitckpt.cli.reading_words import (
+    at_iso,
+    at_seconds,
+    counts,
+    event_words,
+    iso,
+    mark,
+    path_json,
+    plural,
+    table,
+)
+from gitckpt.cli.terminal import print_json, where
+from gitckpt.engine.changes import of_one
+from gitckpt.engine.inspect import History, Row, run_history, standing, whole_history
+from gitckpt.errors import GitckptError
+from gitckpt.execute.output import tail_lines
+from gitckpt.model.events import AttemptFailed, PhaseCompleted
+from gitckpt.model.manifest import Json, state_of
+from gitckpt.model.names import Oid, PhaseName
+from gitckpt.model.text import safe
+from gitckpt.plumbing.content import Change
+from gitckpt.plumbing.diff import unsaid
+from gitckpt.store.selectors import Selected, select
+from gitckpt.store.store import NoCheckpoints, Store
+
+SHOWN_ROWS = 30
+SHOWN_FILES = 50
+
+
+@dataclass(eq=False)
+class NoOutput(GitckptError):
+    """A phase or attempt whose output is not kept."""
+
+    name: str
+    known: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        return f"no output of {safe(self.name)} is kept"
+
+    @property
+    def hint(self) -> str:
+        if not self.known:
+            return "see what has run: gitckpt status"
+        return f"there is output of {', '.join(self.known)}"
+
+
+# --- log ----------------------------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.option("-n", "limit", type=click.IntRange(min=0), default=None, help=f"At most so many ({SHOWN_ROWS}).")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--run", "this_run", is_flag=True, help="Only those of the current run.")
+@click.option("--graph", is_flag=True, help="Draw which of them a rollback took back.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.pass_context
+def log(ctx: click.Context, *, limit: int | None, everything: bool, this_run: bool, graph: bool, as_json: bool) -> int:
+    """List the checkpoints, newest first. `·` marks an attempt that did not complete."""
+    if limit is not None and everything:
+        raise click.UsageError("-n and --all exclude each other")
+    most = None if everything else SHOWN_ROWS if limit is None else limit
+    with open_store(where(ctx)) as (workspace, store):
+        if store.tip() is None:
+            raise NoCheckpoints(store.workflow)
+        found = run_history(store, most) if this_run else whole_history(store, most)
+        tags = {oid: name for name, oid in store.tags().items()}
+        notes = standing(store, workspace.place, active(workspace)).unfinished
+        if as_json:
+            print_json(_log_json(store, found, tags))
+            return 0
+    _log_lines(found, graph=graph)
+    for note in notes:
+        click.echo(f"note: {safe(note)}", err=True)
+    return 0
+
+
+def _log_lines(found: History, *, graph: bool) -> None:
+    newest = next((row for row in found.rows if row.attempt is None), None)
+    lines = table([_log_row(row) for row in found.rows])
+    drawn = _drawn(found) if graph else [""] * len(lines)
+    width = max(map(len, lines), default=0)
+    for row, line, art in zip(found.rows, lines, drawn, strict=True):
+        hint = f"go back to it: gitckpt rollback {row.checkpoint.number}" if row is newest else ""
+        click.echo(f"{art}{line.ljust(width)}    {hint}".rstrip())
+    if found.more:
+        click.echo(f"… {found.more:,} more: gitckpt log --all")
+
+
+def _log_row(row: Row) -> tuple[str, ...]:
+    title, number = row.title, f"{row.checkpoint.number:04d}"
+    when = at_seconds(row.checkpoint.seconds)
+    if title.kind == "failed":
+        name = row.attempt or str(title.phase or "")
+        return ("  ·", name, title.status, when, safe(_failure(row)))
+    name = row.attempt or str(title.phase or title.kind)
+    status = " ".join(word for word in (title.status, _told(row)) if word)
+    return (number, safe(name), _cut(safe(status), 40), when, counts(row.files))
+
+
+def _told(row: Row) -> str:
+    """What stands beside the status: nothing where the columns say it already."""
+    return "" if row.attempt or (row.title.kind == "phase" and row.title.status == "done") else row.title.detail
+
+
+def _failure(row: Row) -> str:
+    detail = re.sub(r"^\S+@\d+ ?", "", row.title.detail)
+    return ": ".join(part for part in (detail, row.cause) if part)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _drawn(found: History) -> list[str]:
+    """`*` is what the newest checkpoint builds on, `o` beside the line is what was taken back."""
+    return ["| o  " if row.checkpoint.oid in found.taken_back else "*    " for row in found.rows]
+
+
+def _log_json(store: Store, found: History, tags: dict[Oid, str]) -> dict[str, Json]:
+    return {
+        "workflow": store.workflow,
+        "checkpoints": [_row_json(row, tags, row.checkpoint.oid in found.taken_back) for row in found.rows],
+        "more": found.more,
+    }
+
+
+def _row_json(row: Row, tags: dict[Oid, str], taken_back: object) -> dict[str, Json]:
+    checkpoint, title = row.checkpoint, row.title
+    marks = [mark(change) for change in row.files]
+    return {
+        "number": checkpoint.number,
+        "commit": checkpoint.oid,
+        "tag": tags.get(checkpoint.oid),
+        "kind": title.kind,
+        "phase": title.phase,
+        "status": title.status,
+        "detail": safe(title.detail),
+        "attempt": row.attempt,
+        "cause": row.cause or None,
+        "author": checkpoint.author,
+        "at": iso(checkpoint.seconds),
+        "run": checkpoint.manifest.run,
+        "parents": list(checkpoint.parents),
+        "files": {"added": marks.count("A"), "modified": marks.count("M"), "removed": marks.count("D")},
+        "taken_back": bool(taken_back),
+    }
+
+
+# --- show ---------------------------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("checkpoint")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.pass_context
+def show(ctx: click.Context, *, checkpoint: str, as_json: bool) -> int:
+    """Show one CHECKPOINT, attempt (load@2) or rescue (rescue@1): what happened, the files, how to go back."""
+    with open_store(where(ctx)) as (_, store):
+        chosen = select(store, checkpoint)
+        difference = of_one(store, chosen)
+        notes = {each.path: each.what for each in unsaid(difference.changes, difference.before, difference.after)}
+        tag = next((name for name, oid in store.tags().items() if oid == chosen.checkpoint.oid), None)
+        if as_json:
+            print_json(_show_json(store, chosen, difference.changes, tag))
+            return 0
+        lines = [*_show_head(store, chosen, tag), *_show_files(difference.changes, notes), *_ways(chosen)]
+    click.echo("\n".join(lines))
+    return 0
+
+
+def _show_head(store: Store, chosen: Selected, tag: str | None) -> list[str]:
+    checkpoint = chosen.checkpoint
+    title = checkpoint.title
+    rows: list[tuple[str, str]] = [("commit", checkpoint.oid)]
+    if tag and not chosen.beside:
+        rows.append(("tag", f"gitckpt/{store.workflow}/{safe(tag)}"))
+    rows += [
+        ("kind", title.kind),
+        ("by", f"{safe(checkpoint.author)}, {at_seconds(checkpoint.seconds)}"),
+        ("run", safe(checkpoint.manifest.run) or "none"),
+    ]
+    for event in checkpoint.events:
+        rows.append(("what", f"{event_words(event)} ({at_iso(event.at)})"))
+    return [safe(chosen.label), *table(rows, "  ")]
+
+
+def _show_files(changes: Iterable[Change], notes: dict[bytes, str]) -> list[str]:
+    told = [change for change in changes if change.path in notes or not _plain_folder(change)]
+    files = [change for change in told if not _plain_folder(change)]
+    lines = [f"  files   {counts(files) or 'none changed'}"]
+    for change in told[:SHOWN_FILES]:
+        what = f"  ({notes[change.path]})" if change.path in notes else ""
+        lines.append(f"    {mark(change)} {safe(change.path)}{what}")
+    if len(told) > SHOWN_FILES:
+        lines.append(f"    … {plural(len(told) - SHOWN_FILES, 'more path')}: gitckpt diff --name-only")
+    return lines
+
+
+def _plain_folder(change: Change) -> bool:
+    return all(item is None or item.kind == "dir" for item in (change.old, change.new))
+
+
+def _ways(chosen: Selected) -> list[str]:
+    if chosen.beside:
+        return [f"  see it   gitckpt diff {chosen.label}", f"  files    gitckpt restore {chosen.label}"]
+    number = chosen.checkpoint.number
+    return [f"  see it   gitckpt diff {number}", f"  go back  gitckpt rollback {number}"]
+
+
+def _show_json(store: Store, chosen: Selected, changes: Iterable[Change], tag: str | None) -> dict[str, Json]:
+    checkpoint = chosen.checkpoint
+    title = checkpoint.title
+    return {
+        "label": safe(chosen.label),
+        "beside": chosen.beside,
+        "number": checkpoint.number,
+        "commit": checkpoint.oid,
+        "tag": f"gitckpt/{store.workflow}/{tag}" if tag and not chosen.beside else None,
+        "kind": title.kind,
+        "phase": title.phase,
+        "status": title.status,
+        "author": checkpoint.author,
+        "at": iso(checkpoint.seconds),
+        "run": checkpoint.manifest.run,
+        "parents": list(checkpoint.parents),
+        "events": [
+            {"type": type(event).__name__, "at": event.at, "words": event_words(event)} for event in checkpoint.events
+        ],
+        "files": [{"path": path_json(change.path), "change": mark(change)} for change in changes],
+    }
+
+
+# --- output -------------------------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("phase")
+@click.option("--attempt", type=click.IntRange(min=1), help="That attempt instead of the last (as PHASE@N).")
+@click.option("--raw", is_flag=True, help="The bytes as they were printed, on a terminal too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.pass_context
+def output(ctx: click.Context, *, phase: str, attempt: int | None, raw: bool, as_json: bool) -> int:
+    """Print what PHASE (or one attempt of it: load@2) printed, as it was captured."""
+    name, _, number = phase.rpartition("@")
+    if name and number.isdigit():
+        if attempt is not None and attempt != int(number):
+            raise click.UsageError(f"{phase} and --attempt {attempt} name two attempts")
+        attempt = int(number)
+    else:
+        name = phase
+    with open_store(where(ctx)) as (_, store):
+        data, found = _output(store, PhaseName(name), attempt)
+    if as_json:
+        print_json({"phase": name, "attempt": found, "size": len(data), "output": _text_json(data)})
+    elif raw or not sys.stdout.isatty():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        for line in tail_lines(data, data.count(b"\n") + 1):
+            click.echo(line)
+    return 0
+
+
+def _output(store: Store, phase: PhaseName, attempt: int | None) -> tuple[bytes, int]:
+    """The output and the number of the attempt that printed it. Raises NoOutput, NoCheckpoints."""
+    tip = store.tip()
+    if tip is None:
+        raise NoCheckpoints(store.workflow)
+    last = state_of(tip.manifest, phase).attempts
+    wanted = last if attempt is None else attempt
+    oid = tip.oid if attempt is None else _holder_of(store, phase, wanted)
+    data = store.output(oid, phase) if oid else None
+    if data is None:
+        name = phase if attempt is None else f"{phase}@{attempt}"
+        raise NoOutput(name, tuple(f"{phase}@{each}" for each in sorted(store.attempts(phase))))
+    return data, wanted
+
+
+def _holder_of(store: Store, phase: PhaseName, attempt: int) -> Oid | None:
+    """The commit that has this attempt's output: its own, or the checkpoint that it completed as."""
+    kept = store.attempts(phase).get(attempt)
+    if kept is not None:
+        return kept
+    for checkpoint in store.history():
+        for event in checkpoint.events:
+            match event:
+                case PhaseCompleted(phase=name, attempt=number) | AttemptFailed(phase=name, attempt=number):
+                    if name == phase and number == attempt:
+                        return checkpoint.oid
+                case _:
+                    continue
+    return None
+
+
+def _text_json(data: bytes) -> Json:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(data).decode("ascii")}

@@ -1,0 +1,224 @@
+"""How the reading commands put things: times, counts, events, tables. All text from outside is made safe here.
+
+Owns the wording. Must not know where values come from; reads no repository.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import assert_never
+
+from gitckpt.model.events import (
+    Adopted,
+    AttemptCutOff,
+    AttemptFailed,
+    DataAppended,
+    DataIncremented,
+    DataSet,
+    Edited,
+    Event,
+    ForeignChange,
+    Named,
+    PhaseBlocked,
+    PhaseCompleted,
+    PhaseSkipped,
+    Redefined,
+    Reopened,
+    Reset,
+    RolledBack,
+    RunStarted,
+    Undone,
+)
+from gitckpt.model.manifest import Json, Status, Uncaptured
+from gitckpt.model.text import safe
+from gitckpt.plumbing.content import Change
+from gitckpt.progress.text import count, duration, size
+
+SHOWN_PATHS = 3
+
+STATUS_WORDS = {Status.COMPLETED: "done", Status.FAILED: "FAILED", Status.BLOCKED: "BLOCKED"}
+"""The words for people where they are not the status itself."""
+
+
+def status_word(status: Status) -> str:
+    """A status as people read it."""
+    return STATUS_WORDS.get(status, status.value)
+
+
+def at_seconds(seconds: int) -> str:
+    """A time in seconds since 1970 as local `02:14`, with its date when that is not today's."""
+    return _local(datetime.fromtimestamp(seconds, UTC))
+
+
+def at_iso(text: str | None) -> str:
+    """A stored time, as `at_seconds`; as it is, made safe, where it cannot be read; empty for None."""
+    if not text:
+        return ""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return safe(text)
+    return _local(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _local(moment: datetime) -> str:
+    here = moment.astimezone()
+    today = datetime.now(UTC).astimezone().date()
+    return f"{here:%H:%M}" if here.date() == today else f"{here:%Y-%m-%d %H:%M}"
+
+
+def iso(seconds: int) -> str:
+    """Seconds since 1970 as ISO 8601 with offset, for JSON."""
+    return datetime.fromtimestamp(seconds, UTC).astimezone().isoformat(timespec="seconds")
+
+
+def elapsed(since: str) -> str:
+    """How long ago a stored time was, as `2 m 05 s`; empty where it cannot be read."""
+    try:
+        moment = datetime.fromisoformat(since)
+    except ValueError:
+        return ""
+    if moment.tzinfo is None:
+        return ""
+    return duration(int((datetime.now(UTC) - moment).total_seconds() * 1000))
+
+
+def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
+    """Rows as lines with aligned columns; the last column is not padded."""
+    widths: list[int] = []
+    for row in rows:
+        for index, cell in enumerate(row):
+            if index == len(widths):
+                widths.append(0)
+            widths[index] = max(widths[index], len(cell))
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(widths[index]) for index, cell in enumerate(row)]
+        lines.append((indent + "  ".join(cells)).rstrip())
+    return lines
+
+
+def mark(change: Change) -> str:
+    """`A`, `M` or `D`, as git says it."""
+    return "A" if change.old is None else "D" if change.new is None else "M"
+
+
+def counts(changes: Sequence[Change]) -> str:
+    """`M load_batch.sh` for one file, `+3 files, 1 changed, 2 removed` for more; empty for none."""
+    if len(changes) == 1:
+        return f"{mark(changes[0])} {safe(changes[0].path)}"
+    marks = [mark(change) for change in changes]
+    made, changed, removed = marks.count("A"), marks.count("M"), marks.count("D")
+    parts = [f"+{count(made)} files" if made else "", f"{count(changed)} changed" if changed else ""]
+    parts.append(f"{count(removed)} removed" if removed else "")
+    return ", ".join(part for part in parts if part)
+
+
+def plural(number: int, word: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{count(number)} {word}{'' if number == 1 else 's'}"
+
+
+def uncaptured_lines(phase: str, mark_: Uncaptured) -> list[str]:
+    """What a phase changed outside the checkpoints, and the line that would capture it."""
+    names = ", ".join(safe(path) for path in mark_.paths[:SHOWN_PATHS]) + (" …" if mark_.count > SHOWN_PATHS else "")
+    return [
+        f"uncaptured: {phase} changed {plural(mark_.count, 'ignored file')} ({size(mark_.size)}) that no checkpoint "
+        f"holds: {names}",
+        f"  to capture: {include_line(mark_)}",
+    ]
+
+
+def include_line(mark_: Uncaptured) -> str:
+    """The line for the workflow file: the folders that hold the paths, or the paths that lie at the top."""
+    places = dict.fromkeys(f"{path.split('/', 1)[0]}/" if "/" in path else path for path in mark_.paths)
+    quoted = ", ".join(f'"{safe(place)}"' for place in list(places)[:SHOWN_PATHS])
+    return f"workspace: {{include: [{quoted}]}}"
+
+
+def path_json(path: bytes) -> Json:
+    """A path for JSON: text, or `{"b64": …}` where its bytes are not UTF-8."""
+    try:
+        return path.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(path).decode("ascii")}
+
+
+def shown_folder(path: str | os.PathLike[str]) -> str:
+    """A folder's path made safe."""
+    return safe(os.fsencode(path))
+
+
+def event_words(event: Event) -> str:
+    """One event as a sentence without its time."""
+    return safe(_event_words(event))
+
+
+def _event_words(event: Event) -> str:
+    match event:
+        case RunStarted(manifest=manifest):
+            return f"run {manifest.run} began"
+        case Redefined(changed=changed):
+            return "the workflow file changed" + (
+                f"; completed before under another: {_list(changed)}" if changed else ""
+            )
+        case Edited(author=author, restored=restored):
+            return f"{author} brought files from {restored}" if restored else f"{author} changed files"
+        case ForeignChange(workflow=workflow):
+            return f"workflow {workflow} changed files here"
+        case Named(message=message, phase=phase):
+            return f"named: {message}" + (f" (inside {phase})" if phase else "")
+        case DataSet(key=key, value=value):
+            return f"data: {key} = {value!r}"
+        case DataAppended(key=key, value=value):
+            return f"data: {value!r} was put at the end of {key}"
+        case DataIncremented(key=key, by=by):
+            return f"data: {key} grew by {by}"
+        case Reopened() | RolledBack() | Undone() | Reset() | Adopted():
+            return _intervention_words(event)
+        case _:
+            return _phase_words(event)
+
+
+def _phase_words(
+    event: PhaseCompleted | PhaseSkipped | PhaseBlocked | AttemptFailed | AttemptCutOff,
+) -> str:
+    match event:
+        case PhaseCompleted(phase=phase, attempt=attempt, duration_ms=ms):
+            return f"{phase} completed in {duration(ms)} (attempt {attempt})"
+        case PhaseSkipped(phase=phase, reason=reason, author=author):
+            return f"{phase} was skipped" + (f" by {author}" if author else "") + (f": {reason}" if reason else "")
+        case PhaseBlocked(phase=phase, reason=reason):
+            return f"{phase} is blocked: {reason}"
+        case AttemptFailed(phase=phase, attempt=attempt, duration_ms=ms, detail=detail, partial=partial):
+            kept = "; its files were kept to go on from" if partial else ""
+            return f"{phase} failed after {duration(ms)} (attempt {attempt}): {detail}{kept}"
+        case AttemptCutOff(phase=phase, attempt=attempt, reason=reason, partial=partial):
+            word = "was cut off" if reason == "died" else "was interrupted"
+            kept = "; its files were kept to go on from" if partial else ""
+            return f"{phase} {word} (attempt {attempt}){kept}"
+        case _:
+            assert_never(event)
+
+
+def _intervention_words(event: Reopened | RolledBack | Undone | Reset | Adopted) -> str:
+    match event:
+        case Reopened(phases=phases, author=author, reason=reason):
+            return f"{author} made {_list(phases)} pending again: {reason}"
+        case RolledBack(to=to, author=author):
+            return f"{author} went back to {to:04d}"
+        case Undone(of=of, author=author):
+            return f"{author} took back {of:04d} and what came after it"
+        case Reset(author=author, reason=reason):
+            return f"{author} gave the run up" + (f": {reason}" if reason else "")
+        case Adopted(author=author, remote=remote):
+            return f"{author} took these files as the newest" + (f", on top of {remote}" if remote else "")
+        case _:
+            assert_never(event)
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names)

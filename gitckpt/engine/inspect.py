@@ -1,0 +1,229 @@
+"""Where a workflow stands and how it came there, read and never changed.
+
+Owns the account of one moment (`standing`) and the rows of history. Loads no YAML, takes no lock, finishes no
+journal: what an unclean end left is reported. Must not know how anything is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from gitckpt.engine.place import Place, Record
+from gitckpt.errors import Holder
+from gitckpt.execute.output import cause, tail_lines
+from gitckpt.model.codec import Damaged, decode_manifest
+from gitckpt.model.events import AttemptCutOff, AttemptFailed, RolledBack, RunStarted, Title, Undone
+from gitckpt.model.manifest import Manifest, PhaseState, Status, is_complete, state_of
+from gitckpt.model.names import Oid, PhaseName, RunId
+from gitckpt.plumbing.content import Change, compare
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.store import Store
+
+STUCK = 3
+"""So many cut-offs in a row, and a phase is called stuck."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Who works in the workspace now. `phase` is None between phases, and while another command works."""
+
+    who: Holder
+    phase: PhaseName | None = None
+    attempt: int | None = None
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One moment. `manifest` is the newest checkpoint's, None without history; `unfinished` says in sentences what
+    is not as a clean end leaves it; `next_command` is None while somebody works."""
+
+    tip: Checkpoint | None
+    running: Running | None
+    unfinished: tuple[str, ...]
+    stuck: tuple[PhaseName, ...]
+    next_command: str | None
+
+    @property
+    def phases(self) -> Mapping[PhaseName, PhaseState]:
+        """The phases in order, the one that runs with status `running`."""
+        if self.tip is None:
+            return {}
+        manifest = self.tip.manifest
+        found = {name: state_of(manifest, name) for name in manifest.order}
+        now = self.running.phase if self.running else None
+        if now in found:
+            found[now] = replace(found[now], status=Status.RUNNING)
+        return found
+
+
+def standing(store: Store, place: Place, who: Holder | None) -> Standing:
+    """Where the workflow stands; `who` holds the workspace's lock. Raises what reading the newest checkpoint does."""
+    tip = store.tip()
+    record = place.read()
+    running = _running(store, place, record, who) if who else None
+    unfinished = () if who else tuple(_unfinished(store, record, tip))
+    stuck = _stuck(tip.manifest, record, running) if tip else ()
+    return Standing(
+        tip=tip,
+        running=running,
+        unfinished=unfinished,
+        stuck=stuck,
+        next_command=None if who else _next_command(store, record, tip),
+    )
+
+
+def _running(store: Store, place: Place, record: Record, who: Holder) -> Running:
+    under_way = record.attempt
+    if under_way is not None and under_way.workflow == store.workflow:
+        return Running(who=who, phase=under_way.phase, attempt=under_way.number, since=under_way.started)
+    try:
+        live = decode_manifest((place.live / "state.json").read_bytes())
+    except (OSError, Damaged):
+        # The mirror is for eyes: without it the phase is not named.
+        return Running(who=who)
+    if live.workflow != store.workflow:
+        return Running(who=who)
+    phase = next((name for name, state in live.phases.items() if state.status is Status.RUNNING), None)
+    return Running(who=who, phase=phase)
+
+
+def _unfinished(store: Store, record: Record, tip: Checkpoint | None) -> Iterator[str]:
+    landing, attempt = record.landing, record.attempt
+    if landing is not None and landing.workflow == store.workflow and tip is not None and landing.to == tip.oid:
+        what = tip.title.kind if tip.title.kind == "rollback" else "command"
+        yield f"an interrupted {what} will be finished by the next command that writes"
+    elif landing is not None and landing.workflow != store.workflow:
+        yield f"a command of workflow {landing.workflow} was interrupted here; run that one first"
+    if attempt is not None and attempt.workflow == store.workflow:
+        yield (
+            f"{attempt.phase}@{attempt.number} was cut off; the next `gitckpt run` keeps what it left "
+            "and puts your files back"
+        )
+    if tip is not None and landing is None:
+        yield from _away(store, record, tip)
+    elif tip is None and store.elsewhere():
+        yield "its history is on a remote only: gitckpt rollback latest takes it, gitckpt adopt keeps these files"
+
+
+def _away(store: Store, record: Record, tip: Checkpoint) -> Iterator[str]:
+    base = record.bases.get(store.workflow)
+    if base == tip.oid:
+        return
+    ways = "gitckpt rollback latest takes the newest, gitckpt adopt keeps these files"
+    if base is not None and store.reader.commit(base) is not None:
+        yield f"this workspace is at {store.manifest(base).sequence:04d}, the branch at {tip.number:04d}: {ways}"
+    else:
+        yield f"this workspace was never at a checkpoint of it; unless its files equal {tip.number:04d}: {ways}"
+
+
+def _stuck(manifest: Manifest, record: Record, running: Running | None) -> tuple[PhaseName, ...]:
+    """An attempt that died and is not recorded yet counts, too."""
+    attempt = record.attempt if running is None else None
+    died = attempt.phase if attempt is not None and attempt.workflow == manifest.workflow else None
+    return tuple(name for name in manifest.order if state_of(manifest, name).cut_offs + (name == died) >= STUCK)
+
+
+def _next_command(store: Store, record: Record, tip: Checkpoint | None) -> str:
+    if tip is None:
+        return "gitckpt rollback latest" if store.elsewhere() else "gitckpt run"
+    base = record.bases.get(store.workflow)
+    if base is not None and base != tip.oid and record.landing is None:
+        return "gitckpt rollback latest"
+    if is_complete(tip.manifest) and tip.manifest.run and record.attempt is None:
+        return "gitckpt run --again"
+    return "gitckpt run"
+
+
+# --- history ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One checkpoint in history. `files` are the files and links it changed; `attempt` is `load@2` for an attempt
+    that did not complete; `came_from` is the checkpoint whose files it took up (a rollback's target, else the one
+    before), None at the beginning."""
+
+    checkpoint: Checkpoint
+    title: Title
+    files: tuple[Change, ...]
+    attempt: str | None = None
+    cause: str = ""
+    came_from: Oid | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The newest rows, newest first, and how many older ones were asked for but not shown. `taken_back` are those
+    among them that a rollback or undo took back."""
+
+    rows: tuple[Row, ...] = ()
+    more: int = 0
+    taken_back: frozenset[Oid] = field(default_factory=frozenset)
+
+
+def whole_history(store: Store, limit: int | None) -> History:
+    """The rows of every run, at most `limit`. Raises NotACheckpoint, Damaged."""
+    ids = store.ids()
+    return _history(store, ids, len(ids), limit)
+
+
+def run_history(store: Store, limit: int | None) -> History:
+    """The rows since the current run began, at most `limit`. Raises NotACheckpoint, Damaged."""
+    ids = store.ids()
+    wanted = store.manifest(ids[0]).run if ids else RunId("")
+    until = len(ids)
+    for index, oid in enumerate(ids):
+        if any(isinstance(e, RunStarted) and wanted in (e.manifest.run, "") for e in store.read(oid).events):
+            until = index + 1
+            break
+    return _history(store, ids, until, limit)
+
+
+def _history(store: Store, ids: Sequence[Oid], total: int, limit: int | None) -> History:
+    rows = tuple(_row(store, oid) for oid in ids[:total][:limit])
+    return History(rows=rows, more=total - len(rows), taken_back=_taken_back(rows, ids))
+
+
+def _row(store: Store, oid: Oid) -> Row:
+    checkpoint = store.read(oid)
+    parent = store.read(checkpoint.parents[0]).content if checkpoint.parents else None
+    changes = () if parent == checkpoint.content else compare(store.reader, parent, checkpoint.content)
+    files = tuple(c for c in changes if any(item and item.kind != "dir" for item in (c.old, c.new)))
+    came_from = checkpoint.parents[0] if checkpoint.parents else None
+    attempt, told = None, ""
+    for event in checkpoint.events:
+        match event:
+            case RolledBack(target=target) | Undone(target=target):
+                came_from = target
+            case AttemptFailed(phase=phase, attempt=number):
+                attempt = f"{phase}@{number}"
+                told = cause(tail_lines(store.output(oid, phase) or b""))
+            case AttemptCutOff(phase=phase, attempt=number):
+                attempt = f"{phase}@{number}"
+            case _:
+                continue
+    return Row(
+        checkpoint=checkpoint,
+        title=checkpoint.title,
+        files=files,
+        attempt=attempt,
+        cause=told,
+        came_from=came_from,
+    )
+
+
+def _taken_back(rows: Sequence[Row], ids: Sequence[Oid]) -> frozenset[Oid]:
+    """The rows that the newest one does not build on: walk from it to where each took its files from."""
+    by_oid = {row.checkpoint.oid: row for row in rows}
+    branch = frozenset(ids)
+    lineage: set[Oid] = set()
+    at = rows[0].checkpoint.oid if rows else None
+    while at is not None and at in by_oid:
+        lineage.add(at)
+        row = by_oid[at]
+        parents = row.checkpoint.parents
+        # A rollback to an attempt or a rescue leaves the branch: what came before it is not taken back.
+        at = row.came_from if row.came_from in branch else parents[0] if parents else None
+    return frozenset(by_oid) - lineage
