@@ -11,16 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from gitckpt.api.reading import Where
-from gitckpt.engine.ports import Reporter
 from gitckpt.model.codec import dumps
 from gitckpt.model.manifest import Json
 from gitckpt.model.text import safe
 from gitckpt.progress.events import Note, ProgressEvent, Warned
+
+if TYPE_CHECKING:  # reading commands come here too, and must not wait for what runs phases
+    from gitckpt.engine.ports import Reporter
 
 JSON_SCHEMA = 1
 

@@ -39,7 +39,11 @@ class Damaged(GitckptError):
 
     @property
     def hint(self) -> str:
-        return "see how far the history is sound: gitckpt verify · go back to a sound checkpoint: gitckpt rollback N"
+        return (
+            "see which checkpoint is sound: gitckpt verify\n"
+            "set the branch back to it: git branch -f gitckpt/WORKFLOW COMMIT\n"
+            "then take it: gitckpt rollback latest (your files are rescued first)"
+        )
 
 
 @dataclass(eq=False)

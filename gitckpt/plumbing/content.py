@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from gitckpt.errors import ObjectUnreadable
 from gitckpt.plumbing.extra import (
@@ -28,8 +29,10 @@ from gitckpt.plumbing.extra import (
     mirrored,
 )
 from gitckpt.plumbing.objects import DIRECTORY, EXECUTABLE, GITLINK, LINK, refusable
-from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.reader import Reader, TreeEntry
+
+if TYPE_CHECKING:  # whoever only reads does not wait for what writes
+    from gitckpt.plumbing.pack import Pack
 
 __all__ = [
     "ENTRIES",
