@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from pathlib import Path
 
 import click
 
@@ -23,9 +20,9 @@ from gitckpt.model.text import safe
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("making:init", "Write a workflow file that runs; make a repository if there is none."),
     "run": ("running:run", "Run the workflow, or resume it where it stopped."),
-    "plan": ("reading_state:plan", "Show what `run` would do, with reasons."),
+    "plan": ("reading_plan:plan", "Show what `run` would do, with reasons."),
     "status": ("reading_state:status", "Show where the workflow stands."),
-    "why": ("reading_state:why", "Say why a phase will run, or will not."),
+    "why": ("reading_plan:why", "Say why a phase will run, or will not."),
     "log": ("reading_history:log", "List the checkpoints, newest first."),
     "output": ("reading_history:output", "Print what a phase printed."),
     "show": ("reading_history:show", "Show one checkpoint."),
@@ -39,7 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "reset": ("intervening:reset", "Give the run up; history and files stay."),
     "checkpoint": ("intervening:checkpoint", "Make a named checkpoint, from inside a phase or any script."),
     "state": ("intervening:state", "Read and change the workflow's data."),
-    "verify": ("reading_state:verify", "Check every checkpoint and every byte of the history."),
+    "verify": ("reading_verify:verify", "Check every checkpoint and every byte of the history."),
     "lint": ("making:lint", "Check the workflow file."),
     "schema": ("making:schema", "Print the workflow file's JSON Schema."),
 }
@@ -120,23 +117,12 @@ def guarded(arguments: list[str]) -> int:
         say_error(error.message, error.hint)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the boundary: a bug becomes a report, never a traceback
-        return report_bug(error, arguments)
+        report: str = import_module("gitckpt.cli.bug").report(error, arguments)
+        say_error(f"a bug in gitckpt: {type(error).__name__}: {error}", report)
+        return ExitCode.BUG
 
 
 def say_error(message: str, hint: str = "") -> None:
     """What failed, then the next step."""
     lines = [*message.splitlines(), *(f"  {line}" for line in hint.splitlines())]
     click.echo("error: " + "\n".join(map(safe, lines)), err=True)
-
-
-def report_bug(error: Exception, arguments: list[str]) -> int:
-    """Write the traceback to a file and say where."""
-    handle, name = tempfile.mkstemp(prefix="gitckpt-bug-", suffix=".txt", text=True)
-    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(f"gitckpt {' '.join(arguments)}\nPython {sys.version}\n\n")
-        file.write("".join(traceback.format_exception(error)))
-    say_error(
-        f"a bug in gitckpt: {type(error).__name__}: {error}",
-        f"what was recorded before is safe; the report is in {Path(name)}: please send it with what you did",
-    )
-    return ExitCode.BUG

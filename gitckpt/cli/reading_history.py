@@ -201,7 +201,7 @@ def _show_head(store: Store, chosen: Selected, tag: str | None) -> list[str]:
 def _show_files(changes: Iterable[Change], notes: dict[bytes, str]) -> list[str]:
     told = [change for change in changes if change.path in notes or not _plain_folder(change)]
     files = [change for change in told if not _plain_folder(change)]
-    lines = [f"  files   {counts(files) or 'none changed'}"]
+    lines = [f"  files   {counts(files) if len(files) > 1 else plural(len(files), 'file')}"]
     for change in told[:SHOWN_FILES]:
         what = f"  ({notes[change.path]})" if change.path in notes else ""
         lines.append(f"    {mark(change)} {safe(change.path)}{what}")

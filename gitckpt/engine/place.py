@@ -18,6 +18,7 @@ from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.codec import Damaged, dumps, loads
 from gitckpt.model.manifest import Json
 from gitckpt.model.names import LIVE_FOLDER, Oid, PhaseName, WorkflowName
+from gitckpt.plumbing.durable import sync_folder
 from gitckpt.plumbing.repository import Repository
 
 
@@ -146,12 +147,3 @@ class Place:
 
     def _shown(self) -> str:
         return os.fsencode(self.root).decode(errors="backslashreplace")
-
-
-def sync_folder(path: Path) -> None:
-    """fsync a directory, so that a rename in it survives a power cut."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

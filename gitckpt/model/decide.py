@@ -92,10 +92,30 @@ def decide(workflow: Workflow, manifest: Manifest, in_flight: Sequence[PhaseName
     if moment.stop:
         verdict = Verdict.INTERRUPTED if moment.stop == "interrupt" else Verdict.TERMINATED
         return Stop(verdict=verdict, reason="you stopped it")
-    if moment.limits.step and moment.landed:
-        left = tuple(name for name in manifest.order if state_of(manifest, name).status not in DONE)
-        return _settled(manifest) or Stop(verdict=Verdict.STOPPED, reason="one phase was asked for", phases=left)
-    return _next(workflow, manifest, moment) or _settled(manifest) or _end(workflow, manifest, moment)
+    following = _next(workflow, manifest, moment)
+    failed = _given_up(manifest, moment)
+    if moment.limits.step and (moment.landed or failed) and not isinstance(following, Stop):
+        return _settled(manifest) or _after_one(manifest, failed)
+    return following or _settled(manifest) or _end(workflow, manifest, moment)
+
+
+def _given_up(manifest: Manifest, moment: Moment) -> tuple[PhaseName, ...]:
+    """The phases that failed in this call and that it does not try again."""
+    return tuple(
+        name
+        for name in manifest.order
+        if state_of(manifest, name).status is Status.FAILED
+        and (tried := moment.tried.get(name)) is not None
+        and tried.ready_ms is None
+    )
+
+
+def _after_one(manifest: Manifest, failed: tuple[PhaseName, ...]) -> Stop:
+    """One phase was asked for and has ended, a failed one too where the rest may go on without it."""
+    if failed:
+        return Stop(verdict=Verdict.FAILED, reason=state_of(manifest, failed[0]).detail or "", phases=failed)
+    left = tuple(name for name in manifest.order if state_of(manifest, name).status not in DONE)
+    return Stop(verdict=Verdict.STOPPED, reason="one phase was asked for", phases=left)
 
 
 def _next(workflow: Workflow, manifest: Manifest, moment: Moment) -> Step | None:
@@ -136,7 +156,7 @@ def _end(workflow: Workflow, manifest: Manifest, moment: Moment) -> Stop:
     )
     if failed:
         return Stop(verdict=Verdict.FAILED, reason="the rest went on without them", phases=failed)
-    waiting = {name: unmet_needs(workflow, manifest, name) for name in wanted}
+    waiting = {name: unmet_needs(workflow, manifest, name) for name in manifest.order if name in wanted}
     held = {name: needs for name, needs in waiting.items() if needs and not needs <= wanted}
     if held:
         name, needs = next(iter(held.items()))
@@ -155,17 +175,10 @@ def _wanted(workflow: Workflow, limits: Limits) -> frozenset[PhaseName]:
 
 def _unmet(workflow: Workflow, manifest: Manifest, phase: Phase, moment: Moment) -> bool:
     """A need that failed for good in this call does not hold back what follows when it says `continue`."""
+    failed = _given_up(manifest, moment)
     for name in unmet_needs(workflow, manifest, phase.name):
         need = phase_named(workflow, name)
-        tried = moment.tried.get(name)
-        passed_over = (
-            need is not None
-            and need.on_failure == "continue"
-            and tried is not None
-            and tried.ready_ms is None
-            and state_of(manifest, name).status is Status.FAILED
-        )
-        if not passed_over:
+        if need is None or need.on_failure != "continue" or name not in failed:
             return True
     return False
 

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Sequence
 
-from gitckpt.plumbing.packfiles import sync_folder
+from gitckpt.plumbing.durable import sync_folder
 from gitckpt.plumbing.process import git
 from gitckpt.plumbing.repository import Repository
 

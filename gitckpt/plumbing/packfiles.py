@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gitckpt.errors import PackFailed
+from gitckpt.plumbing.durable import sync_folder
 from gitckpt.plumbing.repository import Repository
 
 if TYPE_CHECKING:
@@ -205,15 +206,6 @@ def sweep(repository: Repository, owner: str) -> None:
         return
     except OSError as error:
         raise PackFailed(folder, error.strerror or str(error)) from None
-
-
-def sync_folder(folder: str) -> None:
-    """Make the names in a folder durable. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _pack_folder(repository: Repository) -> str:

@@ -20,7 +20,7 @@ from gitckpt.errors import (
 )
 from gitckpt.model.names import Oid
 from gitckpt.plumbing import launch
-from gitckpt.plumbing.packfiles import sync_folder
+from gitckpt.plumbing.durable import sync_folder
 from gitckpt.plumbing.process import environment_for, git
 from gitckpt.plumbing.repository import Repository
 

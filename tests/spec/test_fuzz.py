@@ -8,11 +8,14 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pathspec import GitIgnoreSpec
 
-from gitckpt.model.workflow import dependents, digest, order
+from gitckpt.model.workflow import Form, dependents, digest, order
+from gitckpt.spec.leaves import Refused, leaf_of
 from gitckpt.spec.lint import lint
 from gitckpt.spec.load import load
-from gitckpt.spec.problem import DefinitionInvalid
+from gitckpt.spec.problem import DefinitionInvalid, Mark
+from gitckpt.spec.yaml_strict import Scalar
 
 VOCABULARY = """
     version workflow description params env secrets workspace defaults phases attempts run argv needs shell
@@ -45,7 +48,7 @@ FILES = st.fixed_dictionaries(
     },
 )
 SYNTAX = st.text(alphabet="ab:-[]{}&*!|>'\"%@`#,?\n \t\\<0é\x07\ufeff\u2028", max_size=200)
-SETTINGS = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=20000, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def written(tree: object) -> str:
@@ -116,6 +119,17 @@ def test_any_tree_is_survived(tree: object) -> None:
 @given(FILES)
 def test_anything_that_looks_like_a_workflow_is_survived(tree: object) -> None:
     survive(written(tree).encode("utf-8", "surrogatepass"))
+
+
+@SETTINGS
+@given(st.text(alphabet="ab[]!^-*?/\\ :.{}é", min_size=1, max_size=10))
+def test_a_pattern_that_is_taken_can_be_matched(text: str) -> None:
+    node = Scalar(value=text, text=text, mark=Mark(1, 1))
+    try:
+        leaf_of(Form.PATTERN, node)
+    except Refused:
+        return
+    GitIgnoreSpec.from_lines([text]).match_file("a/b")  # a warning would be an error here
 
 
 def test_eight_thousand_phases_are_read_ordered_and_linted_in_three_seconds(tmp_path: Path) -> None:

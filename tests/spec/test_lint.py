@@ -33,9 +33,9 @@ CASES: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "paths of one machine": (
-        HEAD + f"phases:\n  a: {{run: [ok, 'cp x /home/ann/y; z'], {FINE}}}\n  b: {{argv: [cp, /data/x, y], {FINE}}}\n",
+        HEAD + f"phases:\n  a: {{run: [ok, 'cp x /mnt/disk/y; z'], {FINE}}}\n  b: {{argv: [cp, /data/x, y], {FINE}}}\n",
         [
-            '4:17: warning: "/home/ann/y" is outside the workspace: no checkpoint holds or restores it',
+            '4:17: warning: "/mnt/disk/y" is outside the workspace: no checkpoint holds or restores it',
             '5:14: warning: "/data/x" is outside the workspace: no checkpoint holds or restores it',
         ],
     ),
