@@ -158,7 +158,7 @@ def _show(aside: Repository, found: Difference, changes: tuple[Change, ...], for
         sys.stdout.buffer.flush()
         return
     coloured = form == "patch" and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    lines = data.decode("utf-8", "surrogateescape").split("\n")
+    lines = data.removesuffix(b"\n").decode("utf-8", "surrogateescape").split("\n")
     shown = (safe(line.rstrip("\r")) if "\t" not in line else "\t".join(map(safe, line.split("\t"))) for line in lines)
     for line in _coloured(shown) if coloured else shown:
         click.echo(line)

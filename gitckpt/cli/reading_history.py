@@ -133,12 +133,12 @@ def _drawn(found: History) -> list[str]:
 def _log_json(store: Store, found: History, tags: dict[Oid, str]) -> dict[str, Json]:
     return {
         "workflow": store.workflow,
-        "checkpoints": [_row_json(row, tags, row.checkpoint.oid in found.taken_back) for row in found.rows],
+        "checkpoints": [_row_json(row, tags, found.taken_back) for row in found.rows],
         "more": found.more,
     }
 
 
-def _row_json(row: Row, tags: dict[Oid, str], taken_back: object) -> dict[str, Json]:
+def _row_json(row: Row, tags: dict[Oid, str], taken_back: frozenset[Oid]) -> dict[str, Json]:
     checkpoint, title = row.checkpoint, row.title
     marks = [mark(change) for change in row.files]
     return {
@@ -156,7 +156,7 @@ def _row_json(row: Row, tags: dict[Oid, str], taken_back: object) -> dict[str, J
         "run": checkpoint.manifest.run,
         "parents": list(checkpoint.parents),
         "files": {"added": marks.count("A"), "modified": marks.count("M"), "removed": marks.count("D")},
-        "taken_back": bool(taken_back),
+        "taken_back": checkpoint.oid in taken_back,
     }
 
 

@@ -17,7 +17,7 @@ from gitckpt.cli.reading_words import (
 )
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.inspect import Running, Standing, standing
-from gitckpt.model.manifest import COMPLETE, DONE, Json, PhaseState, Status
+from gitckpt.model.manifest import DONE, Json, Manifest, PhaseState, Status
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 from gitckpt.progress.text import duration
@@ -43,7 +43,7 @@ def _status_lines(workspace: Workspace, store: Store, now: Standing) -> list[str
         lines = [f"{store.workflow}   no checkpoints yet in {shown_folder(workspace.root)}"]
     else:
         manifest = now.tip.manifest
-        lines = [f"{store.workflow}   {_stands(manifest.current_state, bool(manifest.run))}, at {now.tip.number:04d}"]
+        lines = [f"{store.workflow}   {_stands(manifest)}, at {now.tip.number:04d}"]
     if now.running is not None:
         lines.append(_running_line(now.running))
     lines += table([_phase_row(name, state, now.running) for name, state in now.phases.items()], "  ")
@@ -62,10 +62,16 @@ def _status_lines(workspace: Workspace, store: Store, now: Standing) -> list[str
     return lines
 
 
-def _stands(current: str, has_run: bool) -> str:  # noqa: FBT001 - a fact told, not a choice of behaviour
-    if not has_run:
+def _stands(manifest: Manifest) -> str:
+    if not manifest.run:
         return "no run is on"
-    return "complete" if current == COMPLETE else "nothing has run yet" if current == "INIT" else f"in {safe(current)}"
+    match manifest.current_state:
+        case "COMPLETE":
+            return "complete"
+        case "INIT":
+            return "nothing has run yet"
+        case phase:
+            return f"in {safe(phase)}"
 
 
 def _running_line(running: Running) -> str:

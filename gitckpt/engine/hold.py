@@ -5,6 +5,7 @@ Owns taking and giving back. `tip` and `record` change as checkpoints land; noth
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from gitckpt.engine.place import Place, Record
 from gitckpt.engine.ports import Clock, Reporter
-from gitckpt.errors import GitckptError
+from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute.lock import Lock
 from gitckpt.model.codec import require_writable
 from gitckpt.model.events import Event
@@ -25,8 +26,10 @@ from gitckpt.plumbing.content import defaults_of
 from gitckpt.plumbing.extra import Defaults, defaults_under
 from gitckpt.plumbing.pack import Pack, sweep
 from gitckpt.plumbing.reader import Reader, Signature
+from gitckpt.plumbing.refs import remove_own_locks
 from gitckpt.plumbing.repository import Repository, require_git
 from gitckpt.progress.events import Warned
+from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.publish import PROGRAM
 from gitckpt.store.store import Store
@@ -48,6 +51,40 @@ class ReservedFolder(GitckptError):
     @property
     def hint(self) -> str:
         return "move them elsewhere (git mv, or mv), then run the command again"
+
+
+@dataclass(eq=False)
+class MachineRefused(GitckptError):
+    """A disk that is full or failing, rights that are missing, a limit that is reached; `path` may be empty."""
+
+    path: str
+    why: str
+
+    exit_code = ExitCode.FAILED
+
+    @property
+    def message(self) -> str:
+        return f"cannot go on{f' at {self.path}' if self.path else ''}: {self.why}"
+
+    @property
+    def hint(self) -> str:
+        return "mend that (make room, give the rights), then run the command again; what was recorded is safe"
+
+
+_REFUSALS = frozenset(
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +159,24 @@ class Hold:
 
 
 @contextmanager
+def _told_as_facts() -> Iterator[None]:
+    """What the machine refuses is a fact for the user; any other OSError is a bug and passes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        where = error.filename or error.filename2
+        raise MachineRefused(safe(os.fsencode(where)) if where else "", error.strerror or str(error)) from error
+
+
+@contextmanager
 def held(given: Given, place: Place, clock: Clock, reporter: Reporter) -> Iterator[Hold]:
-    """Take both locks and open the store. Raises Busy, BranchCheckedOut, ReservedFolder, CannotRecord."""
+    """Take both locks and open the store. Raises Busy, BranchCheckedOut, ReservedFolder, CannotRecord,
+    and MachineRefused for what the system refuses while it is held."""
     require_git()
     place.make()
-    with ExitStack() as stack:
+    with _told_as_facts(), ExitStack() as stack:
         for path in (place.lock, *place.others(), place.branch_lock(given.workflow.workflow)):
             stack.enter_context(Lock.take(path))
         reader = stack.enter_context(Reader(given.repository))
@@ -247,9 +297,11 @@ def let_go(hold: Hold) -> None:
         hold.sealed.pop().release()
 
 
-def sweep_packs(hold: Hold) -> None:
-    """Remove what an unclean end of this workspace left among the packs."""
-    sweep(hold.given.repository, hold.place.owner)
+def sweep_unclean(hold: Hold) -> None:
+    """Remove what an unclean end of this workspace left: among the packs, and git's locks on this workflow's refs."""
+    repository = hold.given.repository
+    sweep(repository, hold.place.owner)
+    remove_own_locks(repository, refs.branch(hold.name), refs.tags(hold.name), refs.others(hold.name))
 
 
 def with_base(hold: Hold, workflow: WorkflowName, tip: Checkpoint) -> Record:

@@ -61,9 +61,14 @@ class Standing:
 def standing(store: Store, place: Place, who: Holder | None) -> Standing:
     """Where the workflow stands; `who` holds the workspace's lock. Raises what reading the newest checkpoint does."""
     tip = store.tip()
-    record = place.read()
+    try:
+        record = place.read()
+        damage: tuple[str, ...] = ()
+    except Damaged as problem:
+        # History is whole without it, and reading must go on.
+        record, damage = Record(), (problem.message,)
     running = _running(store, place, record, who) if who else None
-    unfinished = () if who else tuple(_unfinished(store, record, tip))
+    unfinished = damage if damage or who else tuple(_unfinished(store, record, tip))
     stuck = _stuck(tip.manifest, record, running) if tip else ()
     return Standing(
         tip=tip,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from gitckpt.engine.graft import with_changes
-from gitckpt.engine.hold import Hold, open_pack, seal, secret_values, sweep_packs, take_snapshot
+from gitckpt.engine.hold import Hold, open_pack, seal, secret_values, sweep_unclean, take_snapshot
 from gitckpt.engine.land import Beside, Landing, arrive, finish_landing, land
 from gitckpt.engine.oversize import move_oversize
 from gitckpt.engine.place import AttemptUnderWay
@@ -65,7 +65,7 @@ def settle(hold: Hold, policy: EditPolicy = "tell-apart", closing: Sequence[Even
     unclean = hold.record.attempt is not None or hold.record.landing is not None
     if unclean:
         end_leftovers(hold.place.folder, say=lambda text: hold.reporter(Note(text)))
-        sweep_packs(hold)
+        sweep_unclean(hold)
     if hold.record.landing is not None:
         finish_landing(hold, hold.record.landing)
     if hold.record.attempt is not None and hold.record.attempt.workflow != hold.name:

@@ -6,6 +6,7 @@ that a phase leaves behind must not hold it for ever.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -61,7 +62,8 @@ class Lock:
     def release(self) -> None:
         """Free it; a second call does nothing."""
         if self._fd >= 0:
-            os.ftruncate(self._fd, 0)
+            with contextlib.suppress(OSError):  # a full disk: who held it is then said of nobody
+                os.ftruncate(self._fd, 0)
             fcntl.flock(self._fd, fcntl.LOCK_UN)
             self.hand_over()
 

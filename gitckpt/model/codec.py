@@ -7,6 +7,7 @@ added are kept, and a newer schema is read as far as it is understood. Must not 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar, cast
@@ -63,6 +64,10 @@ class NewerSchema(GitckptError):
         return "update gitckpt (pip install -U gitckpt), then run the command again; reading works"
 
 
+_BLANK: dict[str, Json] = {"workflow": "", "order": [], "phases": {}}
+"""Stands in for an event's manifest while the rest of the event is checked."""
+
+
 def dumps(value: Json) -> bytes:
     """Canonical bytes of a JSON value. Raises ValueError for NaN and for text that is not Unicode."""
     text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
@@ -70,11 +75,15 @@ def dumps(value: Json) -> bytes:
 
 
 def loads(data: bytes, what: str) -> Json:
-    """Parse stored JSON strictly: no duplicate keys, no NaN, bounded size and depth. Raises Damaged(what, why)."""
+    """Parse stored JSON strictly: UTF-8, no duplicate keys, no NaN, bounded size and depth. Raises Damaged."""
     if len(data) > MAX_BYTES:
         raise Damaged(what, f"it has {len(data):,} bytes, {MAX_BYTES:,} are allowed")
     try:
-        return cast(Json, json.loads(data, object_pairs_hook=_no_duplicates, parse_constant=_no_constant))
+        text = data.decode()  # `json.loads` would take UTF-16 as well
+        value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite)
+        if "\\ud" in text.lower():
+            dumps(value)  # half a surrogate pair could be read and never be written again
+        return cast(Json, value)
     except (ValueError, RecursionError) as error:
         raise Damaged(what, str(error) or "it is nested too deep") from error
 
@@ -144,15 +153,13 @@ def _event(plain: dict[str, Json], what: str) -> Event:
     kind = EVENT_TYPES.get(str(plain.get("type")))
     if kind is None:
         raise Damaged(what, f"no event is called {plain.get('type')!r}")
-    known = {key: plain[key] for key in plain if key in {f.name for f in fields(kind)}}
-    whole = known.pop("manifest", None)
-    if whole is None:
+    names = {f.name for f in fields(kind)}
+    known = {key: plain[key] for key in plain if key in names}
+    if "manifest" not in names:
         return _convert(known, kind, what)
-    manifest = _manifest(_object(whole, what), what)
-    try:
-        return cast(Any, kind)(**known, manifest=manifest)  # type: ignore[no-any-return]
-    except TypeError as error:
-        raise Damaged(what, str(error)) from error
+    manifest = _manifest(_object(known.get("manifest"), what), what)
+    event = _convert({**known, "manifest": _BLANK}, kind, what)
+    return cast(Event, replace(cast(Any, event), manifest=manifest))
 
 
 def _manifest(plain: dict[str, Json], what: str) -> Manifest:
@@ -195,3 +202,10 @@ def _no_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 def _no_constant(text: str) -> Json:
     raise ValueError(f"{text} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return number

@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from gitckpt.plumbing.repository import Repository
 
 _FORMAT = "--format=%(objectname) %(refname)"
 _REFUSED = re.compile(r"'(/[^'\n]*)': (Permission denied|Read-only file system|No space left on device)")
+_ORPHAN_S = 0.5
 _UNWRITTEN = re.compile(r"(?:couldn't|unable to) (?:write|close|append to) '?(/[^'\n]*)")
 
 
@@ -163,6 +165,30 @@ def remove_own_lock(repository: Repository, ref: str) -> None:
         return
     except OSError as error:
         raise RepositoryNotWritable(_loose(repository, ref) + ".lock", error.strerror or str(error)) from None
+
+
+def remove_own_locks(repository: Repository, *prefixes: str) -> None:
+    """Remove every `<ref>.lock` of `prefixes`: full names, or folders of refs, which end with a slash.
+
+    After an unclean end only, for refs of ours, while holding the run's lock. A git that the dead writer started may
+    still be at work: it gets half a second, many times what a transaction takes, to end by itself.
+    """
+    until = time.monotonic() + _ORPHAN_S
+    while locks := [name for prefix in prefixes for name in _locked(repository, prefix)]:
+        if time.monotonic() >= until:
+            for name in locks:
+                remove_own_lock(repository, name)
+            return
+        time.sleep(_ORPHAN_S / 10)
+
+
+def _locked(repository: Repository, prefix: str) -> list[str]:
+    """The refs of a prefix that have a lock."""
+    place = _loose(repository, prefix)
+    if not prefix.endswith("/"):
+        return [prefix] if os.path.lexists(place + ".lock") else []
+    found = [os.path.join(at, name) for at, _, names in os.walk(place) for name in names if name.endswith(".lock")]
+    return [os.path.relpath(path, repository.common_dir).removesuffix(".lock") for path in found]
 
 
 def list_refs(repository: Repository, prefix: str) -> dict[str, Oid]:

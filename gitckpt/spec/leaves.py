@@ -25,7 +25,8 @@ ENV_NAME_PATTERN = r"^(?!GITCKPT_)[A-Za-z_][A-Za-z0-9_]*$"
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _RESERVED_ENV = "GITCKPT_"
-_LETTER_SET = re.compile(r"(?<!\\)\[[!^]?(\]?[^]]*\])")
+_PATTERN = re.compile(r"(?:[^][\\]|\\[^\w/]|\[[!^]?[\w.,+@%=-]+\])+")
+_LETTER_SET = re.compile(r"(?<!\\)\[[!^]?([\w.,+@%=-]+\])")
 
 
 class Refused(ValueError):
@@ -168,23 +169,23 @@ def _pattern(node: Node) -> str:
         raise Refused(f"{quoted(text)} is absolute; patterns are inside the workspace")
     if text.startswith("!"):
         raise Refused(f"{quoted(text)}: a pattern cannot be turned round with `!`; use the other list")
-    ends_in_escape = any(part.endswith("\\") for part in text.split("/"))
-    if text.startswith("#") or ends_in_escape or not all(map(_is_letter_set, _LETTER_SET.findall(text))):
-        raise Refused(f"{quoted(text)} is no pattern that gitckpt reads; see gitignore(5), but for [[:alpha:]]")
+    if text.startswith("#") or text != text.rstrip() or not _is_pattern(text):
+        raise Refused(f"{quoted(text)} is no pattern: only the plain forms of gitignore(5) are read")
     _inside(text)
     return text
 
 
-def _is_letter_set(inner: str) -> bool:
-    # The library that matches patterns hands `[z-a]` and `[[:alpha:]]` to `re`, which fails, or warns and misreads.
-    # The library itself is not asked: its import takes 25 ms, and `status` loads this file.
+def _is_pattern(text: str) -> bool:
+    # The library that matches patterns hands odd sets (`[z-a]`, `[[:alpha:]]`) to `re`, which fails, or warns and
+    # misreads: only plain sets are taken. It is not asked itself: `status` loads this file, and importing it is 25 ms.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            re.compile("[" + inner)
+            for inner in _LETTER_SET.findall(text):
+                re.compile("[" + inner)
     except (re.error, FutureWarning):
         return False
-    return True
+    return _PATTERN.fullmatch(text) is not None
 
 
 def _inside(text: str) -> None:

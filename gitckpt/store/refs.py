@@ -21,9 +21,19 @@ def tag(workflow: WorkflowName, number: int, label: str) -> str:
     return f"{TAGS}{workflow}/{number:04d}-{label}"
 
 
+def tags(workflow: WorkflowName) -> str:
+    """The folder of the workflow's tags."""
+    return f"{TAGS}{workflow}/"
+
+
 def tag_label(text: str) -> str:
     """Free text as the end of a tag's name."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:60] or "named"
+
+
+def others(workflow: WorkflowName) -> str:
+    """The folder of all that is kept beside the branch."""
+    return f"{OTHERS}{workflow}/"
 
 
 def attempts(workflow: WorkflowName, phase: PhaseName) -> str:

@@ -180,7 +180,7 @@ def test_a_name_that_would_forge_a_line_is_shown_as_what_it_is(repo: Repo) -> No
     for arguments in (("show", "1"), ("diff", "--name-only", "1")):
         said = repo.run(*arguments).stdout
         assert "\x1b" not in said
-        assert "a\\nD  everything\\x1b[2J" in said
+        assert "a\\nD  everything\\e[2J" in said
 
 
 # --- output -------------------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def test_output_prints_what_the_phase_printed_byte_for_byte(repo: Repo) -> None:
 def test_output_on_a_terminal_is_made_safe_unless_raw_is_asked_for(repo: Repo) -> None:
     repo.write("gitckpt.yaml", "version: 1\nworkflow: demo\nphases:\n  p:\n    run: printf 'x\\033]0;title\\007y\\n'\n")
     repo.run("run")
-    assert on_a_terminal(repo, "output", "p") == "x\\x1b]0;title\\x07y\n"
+    assert on_a_terminal(repo, "output", "p") == "x\\e]0;title\\x07y\n"
     assert on_a_terminal(repo, "output", "p", "--raw") == "x\x1b]0;title\x07y\n"
 
 
@@ -348,7 +348,7 @@ def test_diff_on_a_terminal_is_coloured_and_obeys_nothing_in_a_file(repo: Repo, 
     repo.write("out/a", "x\x1b[2J\n-- y\n")
     said = on_a_terminal(repo, "diff", NO_COLOR=no_color)
     assert "\x1b[2J" not in said
-    assert "+x\\x1b[2J" in said
+    assert "+x\\e[2J" in said
     assert ("\x1b[32m+-- y\x1b[m" in said) == (not no_color)
     assert ("\x1b" in said) == (not no_color)
 

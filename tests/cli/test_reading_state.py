@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gitckpt.engine.place import LandingUnderWay, Place
+from gitckpt.model.names import Oid, WorkflowName
 from tests.repo import Repo
 
 THREE = """\
@@ -159,6 +162,28 @@ def test_a_copy_of_the_workspace_is_told_that_it_is_not_at_the_newest_checkpoint
     assert "gitckpt adopt" in told["unfinished"][0]
 
 
+def test_status_reports_an_interrupted_rollback_and_does_not_finish_it(repo: Repo) -> None:
+    failed(repo)
+    repo.run("rollback", "extract")
+    place = Place(repo.repository, repo.path.resolve())
+    tip, before = (Oid(repo.git("rev-parse", f"refs/heads/gitckpt/demo{back}")) for back in ("", "~1"))
+    journal = LandingUnderWay(workflow=WorkflowName("demo"), to=tip, before=before)
+    place.write(replace(place.read(), landing=journal))
+    told = answer(repo, "status")
+    assert told["unfinished"] == ["an interrupted rollback will be finished by the next command that writes"]
+    assert place.read().landing == journal
+    assert "interrupted rollback" in repo.run("log").stderr
+    repo.run("run", ok=1)
+    assert answer(repo, "status")["unfinished"] == []
+
+
+def test_status_and_log_work_while_the_record_of_the_workspace_is_damaged(repo: Repo) -> None:
+    failed(repo)
+    (Place(repo.repository, repo.path.resolve()).folder / "workspace.json").write_text("{")
+    assert "workspace.json is damaged" in answer(repo, "status")["unfinished"][0]
+    assert repo.run("log").stdout.count("\n") == 3
+
+
 READING = [
     ("status",),
     ("plan",),
@@ -183,7 +208,6 @@ def test_no_reading_command_leaves_a_trace(repo: Repo) -> None:
     before = everything(repo.path)
     for arguments in READING:
         repo.run(*arguments)
-        repo.run(*arguments, "--json")
         assert everything(repo.path) == before, f"{arguments} left a trace"
     assert list(Path(os.environ["TMPDIR"]).iterdir()) == []
 
@@ -201,7 +225,7 @@ def test_no_reading_command_runs_a_program_that_the_repository_names(repo: Repo,
         repo.git("config", key, str(planted))
     repo.write(".gitattributes", "* diff=evil filter=evil\n")
     repo.write("out/a", "an edit of mine\n")
-    for arguments in READING:
+    for arguments in (("diff",), ("diff", "load@1"), ("log",), ("show", "2"), ("status",)):
         repo.run(*arguments, env={"GIT_EXTERNAL_DIFF": str(planted), "GIT_PAGER": str(planted)})
     assert not ran.exists(), ran.read_text()
 

@@ -124,7 +124,9 @@ class Scene:
     def trees(self) -> list[str]:
         """What each checkpoint holds of the user's files, oldest first."""
         commits = self.git("rev-list", "--first-parent", "--reverse", BRANCH, "--", ok=(0, 128)).split()
-        return [self.git("ls-tree", commit, "--", *_tops(self.git("ls-tree", "--name-only", commit))) for commit in commits]
+        return [
+            self.git("ls-tree", commit, "--", *_tops(self.git("ls-tree", "--name-only", commit))) for commit in commits
+        ]
 
     def end(self) -> End:
         """Where it got."""
@@ -139,7 +141,13 @@ class Scene:
                 folders[:] = [name for name in folders if name not in (".git", ".gitckpt")]
             for path in (Path(folder, name) for name in (*folders, *names)):
                 mode = path.lstat().st_mode
-                data = b"" if stat.S_ISDIR(mode) else os.fsencode(os.readlink(path)) if path.is_symlink() else path.read_bytes()
+                data = (
+                    b""
+                    if stat.S_ISDIR(mode)
+                    else os.fsencode(os.readlink(path))
+                    if path.is_symlink()
+                    else path.read_bytes()
+                )
                 found[str(path.relative_to(self.path))] = (mode, data)
         return found
 

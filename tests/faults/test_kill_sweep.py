@@ -7,6 +7,7 @@ over all calls of a `run` and of a `rollback`; `--full` strikes every one.
 from __future__ import annotations
 
 import errno
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -72,8 +73,84 @@ def strike_rollback(scene: Scene, at: int, end: End) -> bool:
     again = scene.gitckpt(*ROLLBACK)
     assert again.returncode == 0, f"call {at}: {again.stderr}"
     assert scene.end() == end, f"call {at}"
-    edit = scene.git("hash-object", "--no-filters", "--stdin-paths", ok=(0,)) if False else ""
-    assert edit == ""
+    kept = hashlib.sha1(b"blob %d\0%s" % (len(EDIT), EDIT.encode()), usedforsecurity=False).hexdigest()
+    assert kept in scene.git("rev-list", "--objects", "--all"), f"call {at}: the user's edit is in no commit"
     scene.sound()
     scene.tidy()
     return struck.returncode != 0
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_run_killed_at_some_calls_and_run_again_ends_the_same(scene: Scene, part: int) -> None:
+    end, trees, calls = before_run(scene)
+    points = spread(calls, points=40, part=part, parts=PARTS)
+    struck = [strike_run(scene, at, end, trees) for at in points]
+    assert sum(struck) >= len(points) - 1, "the blows did not fall"
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_rollback_killed_at_some_calls_and_given_again_ends_the_same(scene: Scene, part: int) -> None:
+    end, calls = before_rollback(scene)
+    points = spread(calls, points=20, part=part, parts=PARTS)
+    struck = [strike_rollback(scene, at, end) for at in points]
+    assert sum(struck) >= len(points) - 1, "the blows did not fall"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_run_killed_at_every_call_and_run_again_ends_the_same(scene: Scene, part: int) -> None:
+    end, trees, calls = before_run(scene)
+    at = part + 1
+    while strike_run(scene, at, end, trees):
+        at += PARTS
+    assert at > calls - 20, "it did not get to the end"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_rollback_killed_at_every_call_and_given_again_ends_the_same(scene: Scene, part: int) -> None:
+    end, calls = before_rollback(scene)
+    at = part + 1
+    while strike_rollback(scene, at, end):
+        at += PARTS
+    assert at > calls - 20, "it did not get to the end"
+
+
+def strike_with_error(scene: Scene, blow: Blow, end: End) -> bool:
+    """Let calls of a run fail, then run again in peace. Whether it was felt."""
+    scene.put_back()
+    struck = scene.gitckpt(*RUN, blow=blow)
+    assert "Traceback" not in struck.stderr, f"{blow}: {struck.stderr}"
+    assert struck.returncode in (0, 1, 2), f"{blow} ended with {struck.returncode}: {struck.stderr}"
+    scene.sound(struck.stderr)
+    if struck.returncode == 0:
+        assert scene.end() == end, f"{blow}: it said that all is done"
+    else:
+        reasons = [line for line in struck.stderr.splitlines() if line.startswith("error: ") or " FAILED" in line]
+        assert reasons, f"{blow}: no reason was given: {struck.stderr}"
+    again = scene.gitckpt(*RUN)
+    assert again.returncode == 0, f"{blow}: {again.stderr}"
+    assert scene.end() == end, f"{blow}"
+    scene.sound(again.stderr)
+    scene.tidy()
+    return struck.returncode != 0
+
+
+KINDS = [(code, for_good) for code in (errno.ENOSPC, errno.EIO) for for_good in (False, True)]
+
+
+@pytest.mark.parametrize(("code", "for_good"), KINDS)
+def test_calls_that_fail_are_said_and_the_next_run_goes_on(scene: Scene, code: int, for_good: bool) -> None:
+    end, _, calls = before_run(scene)
+    part = KINDS.index((code, for_good))
+    blows = [Blow(at=at, act=str(code), for_good=for_good) for at in spread(calls, 32, part, len(KINDS))]
+    felt = [strike_with_error(scene, blow, end) for blow in blows]
+    assert any(felt), "no failure was felt"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("code", "for_good"), KINDS)
+def test_every_call_may_fail_and_the_next_run_goes_on(scene: Scene, code: int, for_good: bool) -> None:
+    end, _, calls = before_run(scene)
+    for at in range(1, calls + 1):
+        strike_with_error(scene, Blow(at=at, act=str(code), for_good=for_good), end)

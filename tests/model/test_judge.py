@@ -28,9 +28,7 @@ def test_each_outcome_is_one_event_with_all_that_is_known() -> None:
     assert judge(manifest("a"), CutOff(attempt=TRY, at=LATER, reason="died", partial=True)) == (
         cut_off("a", 1, partial=True),
     )
-    assert judge(manifest("a"), CutOff(attempt=TRY, at=LATER, reason="interrupted")) == (
-        cut_off("a", 1, by_user=True),
-    )
+    assert judge(manifest("a"), CutOff(attempt=TRY, at=LATER, reason="interrupted")) == (cut_off("a", 1, by_user=True),)
     assert judge(manifest("a"), Unwanted(attempt=TRY, at=LATER, reason="no")) == (
         PhaseSkipped(at=LATER, phase=A, reason="no"),
     )

@@ -13,7 +13,7 @@ from gitckpt.spec.problem import DefinitionInvalid, WorkflowFileUnreadable
 
 HEAD = "version: 1\nworkflow: w\n"
 PHASES = "phases:\n  a: {run: x}\n"
-NO_PATTERN = "is no pattern that gitckpt reads; see gitignore(5), but for [[:alpha:]]"
+NO_PATTERN = "is no pattern: only the plain forms of gitignore(5) are read"
 NAME_RULE = "a name starts with a letter or digit and holds only letters, digits, `.`, `_` and `-`"
 TOP_KEYS = "version, workflow, description, params, env, secrets, workspace, phases, attempts, defaults"
 SIZE_UNITS = "use kB, MB, GB, TB or KiB, MiB, GiB, TiB"
@@ -153,12 +153,15 @@ BAD: dict[str, tuple[str, list[str]]] = {
         ['3:22: error: "exclude" "!keep": a pattern cannot be turned round with `!`; use the other list'],
     ),
     "patterns that cannot be matched": (
-        HEAD + "workspace: {exclude: ['[z-a]', '#x', 'x\\', '[[:alpha:]]', '[!a-z]', 'a[', '[]a]']}\n" + PHASES,
+        HEAD + "workspace: {exclude: ['[z-a]', '#x', 'x\\', '[[:alpha:]]', '[!a-z]', 'a[', '[]a]', 'x ']}\n" + PHASES,
         [
             f'3:23: error: "exclude" "[z-a]" {NO_PATTERN}',
             f'3:32: error: "exclude" "#x" {NO_PATTERN}',
             f'3:38: error: "exclude" "x\\" {NO_PATTERN}',
             f'3:44: error: "exclude" "[[:alpha:]]" {NO_PATTERN}',
+            f'3:69: error: "exclude" "a[" {NO_PATTERN}',
+            f'3:75: error: "exclude" "[]a]" {NO_PATTERN}',
+            f'3:83: error: "exclude" "x " {NO_PATTERN}',
         ],
     ),
     "variables that are gitckpt's": (

@@ -23,7 +23,13 @@ OPENED: list[bytes] = []
 """Byte paths of the files opened in this process, as Python's audit tells them."""
 
 
+ASKED: list[bytes] = []
+"""A word for each process started that asks git for ignore rules."""
+
+
 def _note(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "subprocess.Popen" and isinstance(arguments[1], list) and "check-ignore" in arguments[1]:
+        ASKED.append(b"check-ignore")
     if event == "open" and isinstance(arguments[0], bytes):
         OPENED.append(arguments[0])
 
@@ -329,9 +335,14 @@ def test_on_a_coarse_clock_all_that_was_touched_in_the_tick_is_read_again(
         record = desk.load().folders[b"d"]
         assert {record.names.split(b"/")[index] for index in record.dirty} == names
     OPENED.clear()
+    ASKED.clear()
     desk.take()
     assert names <= set(OPENED)
-    monkeypatch.setattr("gitckpt.workspace.afterwards.wait_past", lambda folder, moment: moment)
+    assert ASKED == [b"check-ignore"], "rules that may have changed are asked again"
+    ASKED.clear()
+    desk.take()
+    assert ASKED == []
+    monkeypatch.setattr("gitckpt.workspace.afterwards.wait_past", lambda folder, moment: 0)
     desk.go(first)
     OPENED.clear()
     assert desk.take().content == first
