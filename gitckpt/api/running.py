@@ -11,6 +11,7 @@ from gitckpt.api.writing import SystemClock, given_of, phase_name
 from gitckpt.engine.begin import ensure_run, reopen, reopen_from
 from gitckpt.engine.hold import Hold, held, take_measure
 from gitckpt.engine.housekeeping import tidy_packs, tidy_tags
+from gitckpt.engine.inspect import STUCK
 from gitckpt.engine.ports import Reporter
 from gitckpt.engine.run import Signalled, run
 from gitckpt.engine.settle import EditPolicy, settle
@@ -27,8 +28,6 @@ from gitckpt.store.checkpoint import Checkpoint
 
 GUARD_FILES = 200_000
 GUARD_BYTES = 2 * 1024**3
-STUCK = 3
-"""So many cut-offs in a row are worth a word."""
 
 
 @dataclass(eq=False)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
 from gitckpt.api.reading import open_store
 from gitckpt.api.writing import write
-from gitckpt.cli.terminal import print_json, quiet_reporter, where
+from gitckpt.cli.terminal import inside, print_json, quiet_reporter, where
 from gitckpt.engine.export import export
 from gitckpt.engine.rewind import Moved
 from gitckpt.engine.rewind import adopt as adopt_files
@@ -67,12 +66,12 @@ def restore(ctx: click.Context, *, checkpoint: str, paths: tuple[str, ...], fold
     if folder is not None:
         with open_store(place) as (workspace, store):
             chosen = select(store, checkpoint)
-            wanted = tuple(_inside(workspace.root, path, place.directory) for path in paths)
+            wanted = tuple(inside(workspace.root, path, place.directory) for path in paths)
             written = export(store, chosen, wanted, Path(folder))
         click.echo(f"{written} files of {chosen.label} are in {folder}")
         return 0
     with write(place, quiet_reporter()) as hold:
-        wanted = tuple(_inside(hold.given.root, path, place.directory) for path in paths)
+        wanted = tuple(inside(hold.given.root, path, place.directory) for path in paths)
         chosen = select(hold.store, checkpoint)
         before = hold.at_tip.number
         made, changes = restore_files(hold, chosen, wanted)
@@ -105,15 +104,6 @@ def adopt(ctx: click.Context, *, remote: str | None, as_json: bool) -> int:
         return 0
     click.echo(f"Adopted as {made.number:04d}. {_next(made)}")
     return 0
-
-
-def _inside(root: Path, path: str, directory: Path) -> bytes:
-    """A path given on the command line, relative to the workspace's root."""
-    full = os.path.normpath(os.path.join(os.path.realpath(directory), path))
-    relative = os.path.relpath(full, root)
-    if relative.startswith(".."):
-        raise click.UsageError(f"{safe(path)} is not in the workspace {root}")
-    return b"" if relative == "." else os.fsencode(relative)
 
 
 def _list_last(ctx: click.Context) -> int:

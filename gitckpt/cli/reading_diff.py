@@ -17,8 +17,9 @@ import click
 
 from gitckpt.api.reading import Workspace, active, find_workspace, workflow_name
 from gitckpt.cli.reading_words import mark, path_json
-from gitckpt.cli.terminal import print_json, where
-from gitckpt.engine.changes import Desk, Difference, base_of, between, capture_rules, edits, made_by, only
+from gitckpt.cli.terminal import inside, print_json, where
+from gitckpt.engine.capturing import capture_rules
+from gitckpt.engine.changes import Desk, Difference, base_of, between, edits, made_by, only
 from gitckpt.engine.inspect import standing
 from gitckpt.model.manifest import Json
 from gitckpt.model.text import safe
@@ -59,7 +60,7 @@ def diff(ctx: click.Context, *, first: str | None, second: str | None, form: str
     """
     place = where(ctx)
     workspace = find_workspace(place)
-    paths = tuple(_inside(workspace.root, path, place.directory) for path in ctx.meta[PATHS])
+    paths = tuple(inside(workspace.root, path, place.directory) for path in ctx.meta[PATHS])
     with scratch(workspace.repository, workspace.root) as aside, Reader(aside) as reader:
         store = Store(workspace.repository, reader, workflow_name(workspace), workspace.prefix)
         found = _difference(workspace, aside, store, first, second)
@@ -104,15 +105,6 @@ def _workflow(file: Path, store: Store, base: Checkpoint) -> Workflow:
     except (DefinitionInvalid, WorkflowFileUnreadable):
         _say(f"the workflow file has problems (gitckpt lint); what is captured is told by that of {base.number:04d}")
         return decode_workflow(store.definition(base.oid))
-
-
-def _inside(root: Path, path: str, directory: Path) -> bytes:
-    """A path given on the command line, relative to the workspace's root."""
-    full = os.path.normpath(os.path.join(os.path.realpath(directory), path))
-    relative = os.path.relpath(full, root)
-    if relative == ".." or relative.startswith("../"):
-        raise click.UsageError(f"{safe(path)} is not in the workspace {safe(os.fsencode(root))}")
-    return b"" if relative == "." else os.fsencode(relative)
 
 
 def _is_folder(change: Change) -> bool:

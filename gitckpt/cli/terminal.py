@@ -39,6 +39,15 @@ def print_json(value: dict[str, Json]) -> None:
     click.echo(dumps({"schema": JSON_SCHEMA, **value}).decode(), nl=False)
 
 
+def inside(root: Path, path: str, directory: Path) -> bytes:
+    """A path given on the command line, relative to the workspace's root."""
+    full = os.path.normpath(os.path.join(os.path.realpath(directory), path))
+    relative = os.path.relpath(full, root)
+    if relative == ".." or relative.startswith("../"):
+        raise click.UsageError(f"{safe(path)} is not in the workspace {safe(os.fsencode(root))}")
+    return b"" if relative == "." else os.fsencode(relative)
+
+
 def quiet_reporter() -> Reporter:
     """For commands that are done in a moment."""
     return NotesReporter()

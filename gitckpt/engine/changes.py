@@ -6,8 +6,7 @@ how a difference is shown.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,7 +25,6 @@ from gitckpt.model.events import (
     Undone,
 )
 from gitckpt.model.names import Oid, PhaseName
-from gitckpt.model.workflow import Workflow
 from gitckpt.plumbing.content import Change, Content, Defaults, compare, defaults_of
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.repository import Repository
@@ -138,17 +136,6 @@ def edits(store: Store, desk: Desk, base: Checkpoint, rules: CaptureRules) -> Di
         new="your files",
         before=defaults,
         after=_defaults(store, found.content),
-    )
-
-
-def capture_rules(workflow: Workflow, environment: Mapping[str, str]) -> CaptureRules:
-    """What the workflow file says about capturing, with the values of the secrets that are set."""
-    values = (environment.get(name, "") for name in workflow.secrets)
-    return CaptureRules(
-        include=workflow.workspace.include,
-        exclude=workflow.workspace.exclude,
-        outs=tuple(out for phase in workflow.phases for out in phase.outs),
-        secrets=tuple(os.fsencode(value) for value in values if value),
     )
 
 

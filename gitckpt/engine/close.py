@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import assert_never
 
 from gitckpt.engine.attempt import outcome_of
-from gitckpt.engine.hold import Hold, open_pack, secret_values, take_snapshot
+from gitckpt.engine.capturing import secret_values
+from gitckpt.engine.hold import Hold, open_pack, take_snapshot
 from gitckpt.engine.land import Beside, Landing, land
 from gitckpt.engine.mirror import write_mirror
 from gitckpt.engine.oversize import move_oversize
@@ -52,7 +53,7 @@ def _land(hold: Hold, pack: Pack, outcome: Outcome, found: Snapshot) -> Checkpoi
     """One checkpoint for the outcome; None where there is no news (blocked as before)."""
     events = judge(hold.at_tip.manifest, outcome)
     phase = outcome.attempt.phase
-    outputs = {phase: capped(hold.place.output, secrets=secret_values(hold.given))}
+    outputs = {phase: capped(hold.place.output, secrets=secret_values(hold.workflow, hold.given.environment))}
     match outcome:
         case Succeeded():
             forget(hold.place.folder)  # what it left running is the user's from here on

@@ -22,6 +22,7 @@ from gitckpt.model.decide import (
     explain,
     phase_named,
     unmet_needs,
+    wanted_phases,
 )
 from gitckpt.model.manifest import DONE, Manifest, PhaseState, Status, fresh, is_complete, state_of, with_current_state
 from gitckpt.model.names import PhaseName, RunId
@@ -60,7 +61,7 @@ def foresee(workflow: Workflow, manifest: Manifest | None, limits: Limits, start
     now = starting_point(workflow, manifest)
     now = _reopened(now, _chosen(workflow, now, limits, start_from))
     begun = _begun(workflow, now, limits)
-    wanted = _wanted(workflow, limits)
+    wanted = wanted_phases(workflow, limits)
     phases = tuple(
         Foreseen(phase=name, fate=fate, reason=_reason(workflow, now, begun, name, fate))
         for name in now.order
@@ -136,14 +137,6 @@ def _begun(workflow: Workflow, manifest: Manifest, limits: Limits) -> frozenset[
                 return frozenset(begun)
             case _:
                 assert_never(step)
-
-
-def _wanted(workflow: Workflow, limits: Limits) -> frozenset[PhaseName]:
-    if limits.only is not None:
-        return frozenset({limits.only})
-    if limits.until is not None:
-        return ancestors(workflow, limits.until) | {limits.until}
-    return frozenset(phase.name for phase in workflow.phases)
 
 
 def _fate(manifest: Manifest, begun: frozenset[PhaseName], wanted: frozenset[PhaseName], name: PhaseName) -> Fate:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 
+from gitckpt.engine.capturing import capture_rules
 from gitckpt.engine.graft import with_items
-from gitckpt.engine.hold import Hold, capture_rules, open_pack
+from gitckpt.engine.hold import Hold, open_pack
 from gitckpt.model.events import Edited, Event
 from gitckpt.model.text import safe
 from gitckpt.plumbing.content import Change, Content, compare
@@ -52,7 +53,7 @@ def _with_folders(changes: list[Change], rules: list[Change]) -> list[Change]:
 def _spare(hold: Hold, changes: list[Change]) -> list[Change]:
     """Without the deletion of files that the checkpoint's own .gitignore hides: what one rule hides is not ours."""
     given = hold.given
-    matcher = Matcher(capture_rules(given))
+    matcher = Matcher(capture_rules(given.workflow, given.environment))
     prefix = given.prefix + b"/" if given.prefix else b""
     gone = [c.path for c in changes if c.new is None and c.old and c.old.kind != "dir"]
     there = [path for path in gone if os.path.lexists(os.fsencode(given.root) + b"/" + path)]

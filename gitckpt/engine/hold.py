@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gitckpt.engine.capturing import capture_rules
 from gitckpt.engine.place import Place, Record
 from gitckpt.engine.ports import Clock, Reporter
 from gitckpt.errors import ExitCode, GitckptError
@@ -33,7 +34,6 @@ from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.publish import PROGRAM
 from gitckpt.store.store import Store
-from gitckpt.workspace.rules import CaptureRules
 from gitckpt.workspace.snapshot import Measure, Snapshot, measure, snapshot
 from gitckpt.workspace.statcache import StatCache
 
@@ -227,7 +227,7 @@ def take_snapshot(hold: Hold, pack: Pack) -> Snapshot:
         root=given.root,
         repository=given.repository,
         prefix=given.prefix,
-        rules=capture_rules(given),
+        rules=capture_rules(given.workflow, given.environment),
         pack=pack,
         cache=hold.cache,
         defaults=_defaults(hold),
@@ -241,15 +241,11 @@ def take_snapshot(hold: Hold, pack: Pack) -> Snapshot:
 def take_measure(hold: Hold) -> Measure:
     """How much a first checkpoint would hold."""
     given = hold.given
-    return measure(root=given.root, repository=given.repository, prefix=given.prefix, rules=capture_rules(given))
-
-
-def capture_rules(given: Given) -> CaptureRules:
-    return CaptureRules(
-        include=given.workflow.workspace.include,
-        exclude=given.workflow.workspace.exclude,
-        outs=tuple(out for phase in given.workflow.phases for out in phase.outs),
-        secrets=secret_values(given),
+    return measure(
+        root=given.root,
+        repository=given.repository,
+        prefix=given.prefix,
+        rules=capture_rules(given.workflow, given.environment),
     )
 
 
@@ -260,12 +256,6 @@ def _defaults(hold: Hold) -> Defaults:
     umask = os.umask(0o077)
     os.umask(umask)
     return defaults_under(umask)
-
-
-def secret_values(given: Given) -> tuple[bytes, ...]:
-    """The values of the declared secrets that are set now."""
-    values = (given.environment.get(name, "") for name in given.workflow.secrets)
-    return tuple(os.fsencode(value) for value in values if value)
 
 
 def _say_once(hold: Hold, found: Snapshot) -> None:
@@ -297,11 +287,14 @@ def let_go(hold: Hold) -> None:
         hold.sealed.pop().release()
 
 
-def sweep_unclean(hold: Hold) -> None:
-    """Remove what an unclean end of this workspace left: among the packs, and git's locks on this workflow's refs."""
-    repository = hold.given.repository
-    sweep(repository, hold.place.owner)
-    remove_own_locks(repository, refs.branch(hold.name), refs.tags(hold.name), refs.others(hold.name))
+def sweep_packs(hold: Hold) -> None:
+    """Remove what this workspace's packs left when a command was killed, also before it had journalled anything."""
+    sweep(hold.given.repository, hold.place.owner)
+
+
+def sweep_locks(hold: Hold) -> None:
+    """Remove the locks on this workflow's refs that an unclean end left in git's hands."""
+    remove_own_locks(hold.given.repository, refs.branch(hold.name), refs.tags(hold.name), refs.others(hold.name))
 
 
 def with_base(hold: Hold, workflow: WorkflowName, tip: Checkpoint) -> Record:

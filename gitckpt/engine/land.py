@@ -134,7 +134,7 @@ def _write_beside(hold: Hold, pack: Pack, draft: Draft, beside: Beside) -> Oid:
         content=beside.content,
         manifest=manifest,
         events=beside.events,
-        definition=hold.given.definition,
+        definition=draft.definition,
         outputs=beside.outputs,
         author=signature,
         committer=draft.committer,

@@ -9,7 +9,8 @@ import os
 import shutil
 from pathlib import Path
 
-from gitckpt.engine.hold import Hold, capture_rules
+from gitckpt.engine.capturing import capture_rules
+from gitckpt.engine.hold import Hold
 from gitckpt.execute.heartbeat import begin_ns
 from gitckpt.model.names import PhaseName
 from gitckpt.progress.events import Warned
@@ -28,7 +29,7 @@ def move_oversize(hold: Hold, phase: PhaseName, number: int) -> Path | None:
         root=given.root,
         repository=given.repository,
         prefix=given.prefix,
-        rules=capture_rules(given),
+        rules=capture_rules(given.workflow, given.environment),
         since_ns=since,
     )
     total = sum(changed.values())

@@ -190,7 +190,11 @@ def adopt(hold: Hold, remote: str | None) -> Checkpoint:
     with open_pack(hold) as pack:
         found = take_snapshot(hold, pack)
         event = Adopted(at=hold.now(), manifest=tip.manifest, author=hold.person(), remote=remote)
-        return land(hold, pack, Landing(events=(event,), content=found.content, found=found.content))
+        # The next run finds that today's definition is another one, and says so in an event of its own.
+        definition = hold.store.definition(tip.oid)
+        return land(
+            hold, pack, Landing(events=(event,), content=found.content, found=found.content, definition=definition)
+        )
 
 
 def _take(hold: Hold, selector: str) -> Moved:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
 from gitckpt.engine.attempt import job_of
+from gitckpt.engine.capturing import secret_values
 from gitckpt.engine.close import land_outcome
-from gitckpt.engine.hold import Hold, secret_values
+from gitckpt.engine.hold import Hold
 from gitckpt.engine.mirror import mirror_running
 from gitckpt.engine.place import AttemptUnderWay
 from gitckpt.engine.ports import Executor, Running
@@ -88,7 +89,7 @@ def attend(hold: Hold, flight: InFlight, signalled: Signalled) -> Result:
             heartbeat.beat()
             serve(hold, flight.phase.name)
             heard = _pass_on(flight.running, signalled, heard)
-            latest = last_line(hold.place.output, secret_values(hold.given))
+            latest = last_line(hold.place.output, secret_values(hold.workflow, hold.given.environment))
             if latest != line:
                 line = latest
                 hold.reporter(OutputLine(phase=flight.phase.name, line=line))

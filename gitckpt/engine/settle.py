@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from gitckpt.engine.capturing import secret_values
 from gitckpt.engine.graft import with_changes
-from gitckpt.engine.hold import Hold, open_pack, seal, secret_values, sweep_unclean, take_snapshot
+from gitckpt.engine.hold import Hold, open_pack, seal, sweep_unclean, take_snapshot
 from gitckpt.engine.land import Beside, Landing, arrive, finish_landing, land
 from gitckpt.engine.oversize import move_oversize
 from gitckpt.engine.place import AttemptUnderWay
@@ -65,7 +66,8 @@ def settle(hold: Hold, policy: EditPolicy = "tell-apart", closing: Sequence[Even
     unclean = hold.record.attempt is not None or hold.record.landing is not None
     if unclean:
         end_leftovers(hold.place.folder, say=lambda text: hold.reporter(Note(text)))
-        sweep_unclean(hold)
+        sweep_locks(hold)
+    sweep_packs(hold)
     if hold.record.landing is not None:
         finish_landing(hold, hold.record.landing)
     if hold.record.attempt is not None and hold.record.attempt.workflow != hold.name:
@@ -161,6 +163,7 @@ def set_aside(
                     found=found.content,
                     outputs=outputs,
                     beside=Beside(ref=ref, content=found.content, events=events, outputs=outputs),
+                    definition=_known_definition(hold),
                     ends_attempt=True,
                 ),
             )
@@ -184,7 +187,12 @@ def _land_edit(hold: Hold, mine: list[Change], events: tuple[Event, ...]) -> Non
     """Record the user's part of the changes; the workspace stays as it is, with the attempt's part still in it."""
     with open_pack(hold) as pack:
         content = with_changes(hold.store.reader, pack, hold.at_tip.content, mine)
-        land(hold, pack, Landing(events=events, content=content, found=content))
+        land(hold, pack, Landing(events=events, content=content, found=content, definition=_known_definition(hold)))
+
+
+def _known_definition(hold: Hold) -> bytes:
+    """The tip's: that today's is another one is an event of its own, and `_redefined` must still find it."""
+    return hold.store.definition(hold.at_tip.oid)
 
 
 def _output_of_dead(hold: Hold) -> bytes:
@@ -192,7 +200,7 @@ def _output_of_dead(hold: Hold) -> bytes:
     unset = [name for name in hold.workflow.secrets if not hold.given.environment.get(name)]
     if unset:
         return f"[output withheld: the secret {unset[0]} is not set now, so it cannot be masked]\n".encode()
-    return capped(hold.place.output, secrets=secret_values(hold.given))
+    return capped(hold.place.output, secrets=secret_values(hold.workflow, hold.given.environment))
 
 
 def _say_set_aside(hold: Hold, under_way: AttemptUnderWay, reason: str) -> None:
@@ -249,7 +257,8 @@ def _land_foreign(hold: Hold, found: Content) -> bool:
         with open_pack(hold) as second:
             content = with_changes(reader, second, hold.at_tip.content, foreign)
             events: tuple[Event, ...] = (ForeignChange(at=hold.now(), workflow=last),)
-            land(hold, second, Landing(events=events, content=content, found=content))
+            definition = _known_definition(hold)
+            land(hold, second, Landing(events=events, content=content, found=content, definition=definition))
     hold.write_record(replace(hold.record, last=hold.name))
     return True
 

@@ -120,7 +120,7 @@ def _after_one(manifest: Manifest, failed: tuple[PhaseName, ...]) -> Stop:
 
 def _next(workflow: Workflow, manifest: Manifest, moment: Moment) -> Step | None:
     """The first phase in order that can begin, or the reason that one of them cannot."""
-    wanted = _wanted(workflow, moment.limits)
+    wanted = wanted_phases(workflow, moment.limits)
     for name in manifest.order:
         phase = phase_named(workflow, name)
         state = state_of(manifest, name)
@@ -150,7 +150,7 @@ def _settled(manifest: Manifest) -> Stop | None:
 
 def _end(workflow: Workflow, manifest: Manifest, moment: Moment) -> Stop:
     """Nothing can begin and not all is done: failures were passed over, a limit held, or a need is not met."""
-    wanted = _wanted(workflow, moment.limits)
+    wanted = wanted_phases(workflow, moment.limits)
     failed = tuple(
         name for name in manifest.order if name in wanted and state_of(manifest, name).status is Status.FAILED
     )
@@ -165,7 +165,8 @@ def _end(workflow: Workflow, manifest: Manifest, moment: Moment) -> Stop:
     return Stop(verdict=Verdict.STOPPED, reason="the rest was not asked for", phases=left)
 
 
-def _wanted(workflow: Workflow, limits: Limits) -> frozenset[PhaseName]:
+def wanted_phases(workflow: Workflow, limits: Limits) -> frozenset[PhaseName]:
+    """The phases that the flags of a run let it begin."""
     if limits.only is not None:
         return frozenset({limits.only})
     if limits.until is not None:

@@ -83,6 +83,9 @@ def _landed(repository: Repository, updates: Sequence[RefUpdate]) -> bool:
 
 def _reason(repository: Repository, updates: Sequence[RefUpdate], failed: GitFailed) -> GitckptError:
     """Why the transaction was refused, found by looking, because git's words change between versions."""
+    if failed.stderr.startswith("fatal: commit:"):
+        # It held every lock and had checked every old value: those that moved it moved itself, then the disk failed.
+        return _unwritable(repository, updates, failed.stderr) or failed
     there: dict[str, Oid] = {}
     for root in sorted({"/".join(update.name.split("/")[:3]) for update in updates}):
         there.update(list_refs(repository, root))
@@ -92,7 +95,8 @@ def _reason(repository: Repository, updates: Sequence[RefUpdate], failed: GitFai
             return RefBlocked(update.name, blocker)
     for update in updates:
         lock = _loose(repository, update.name) + ".lock"
-        if os.path.lexists(lock):
+        # On a failing disk git leaves locks of its own; one that was there before it names as the reason.
+        if os.path.lexists(lock) and os.strerror(errno.EEXIST) in failed.stderr:
             return RefLocked(update.name, lock)
     for update in updates:
         actual = there.get(update.name)

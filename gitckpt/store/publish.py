@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gitckpt.errors import RefMoved
+from gitckpt.errors import RefBlocked, RefMoved
 from gitckpt.model.advance import advance
 from gitckpt.model.codec import encode_events, encode_manifest
 from gitckpt.model.events import Event, title
@@ -81,8 +81,8 @@ def publish(
     reason = f"gitckpt: {subject_of(draft.manifest, draft.events)}"
     try:
         transact(store.repository, [*updates, tag] if tag else updates, reason)
-    except RefMoved as moved:
-        if tag is None or moved.name != tag.name:
+    except (RefMoved, RefBlocked) as refused:
+        if tag is None or refused.name != tag.name:
             raise
         # A tag in the way (from a clone, or made by hand) is left alone: nothing relies on ours.
         transact(store.repository, updates, reason)
@@ -127,16 +127,8 @@ def _one_line(text: str) -> str:
 
 def _tag(store: Store, draft: Draft, oid: Oid) -> RefUpdate | None:
     """Completions and named checkpoints get a tag."""
-    named = title(draft.events)
-    number = draft.manifest.sequence
-    match named.kind:
-        case "phase" if named.status == "done" and named.phase:
-            label = str(named.phase)
-        case "named":
-            label = str(named.phase or refs.tag_label(named.detail))
-        case _:
-            return None
-    return RefUpdate(refs.tag(store.workflow, number, label), oid, None)
+    name = refs.tag_of(store.workflow, draft.manifest.sequence, title(draft.events))
+    return RefUpdate(name, oid, None) if name else None
 
 
 def _outputs(store: Store, pack: Pack, draft: Draft) -> bytes | None:

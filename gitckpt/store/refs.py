@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from gitckpt.model.events import Title
 from gitckpt.model.names import PhaseName, WorkflowName
 
 BRANCHES = "refs/heads/gitckpt/"
@@ -24,6 +25,17 @@ def tag(workflow: WorkflowName, number: int, label: str) -> str:
 def tags(workflow: WorkflowName) -> str:
     """The folder of the workflow's tags."""
     return f"{TAGS}{workflow}/"
+
+
+def tag_of(workflow: WorkflowName, number: int, named: Title) -> str | None:
+    """The tag of a checkpoint, None for one that gets none: completions and named checkpoints have one."""
+    match named.kind:
+        case "phase" if named.status == "done" and named.phase:
+            return tag(workflow, number, named.phase)
+        case "named":
+            return tag(workflow, number, named.phase or tag_label(named.detail))
+        case _:
+            return None
 
 
 def tag_label(text: str) -> str:

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from gitckpt.errors import GitckptError
 from gitckpt.model.events import PhaseCompleted, PhaseSkipped
 from gitckpt.model.names import Oid, PhaseName
+from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.store import NoCheckpoints, Store
 
@@ -62,7 +63,7 @@ def label(checkpoint: Checkpoint) -> str:
 
 def _beside(store: Store, selector: str) -> Selected | None:
     kind, _, text = selector.rpartition("@")
-    if not kind or not text.isdigit():
+    if not kind or not re.fullmatch(r"[0-9]{1,9}", text):
         return None
     match kind:
         case "rescue":
@@ -77,13 +78,13 @@ def _beside(store: Store, selector: str) -> Selected | None:
 
 def _on_branch(store: Store, tip: Oid, selector: str) -> Selected | None:
     short = selector.removeprefix("refs/tags/").removeprefix(f"gitckpt/{store.workflow}/")
-    latest = re.fullmatch(r"latest(?:~(\d{1,9}))?", short)
-    tag = re.fullmatch(r"(\d{4,9})-(.+)", short)
+    latest = re.fullmatch(r"latest(?:~([0-9]{1,9}))?", short)
+    tag = re.fullmatch(r"([0-9]{4,9})-(.+)", short)
     if latest:
         oid = _nth(store.ids(tip), int(latest[1] or 0))
     elif short == "start":
         oid = _start(store, tip)
-    elif short.isdigit() and len(short) < 10:
+    elif re.fullmatch(r"[0-9]{1,9}", short):
         oid = _numbered(store, tip, int(short)) or _by_id(store, tip, short)
     elif tag:
         oid = _tagged(store, tip, int(tag[1]), short)
@@ -119,7 +120,9 @@ def _tagged(store: Store, tip: Oid, number: int, short: str) -> Oid | None:
     oid = _numbered(store, tip, number)
     if oid is None:
         return None
-    return oid if store.tags().get(short) == oid or label(store.read(oid)) == short else None
+    checkpoint = store.read(oid)
+    known = {label(checkpoint), (refs.tag_of(store.workflow, number, checkpoint.title) or "").rpartition("/")[2]}
+    return oid if short in known or store.tags().get(short) == oid else None
 
 
 def _completed(store: Store, tip: Oid, phase: PhaseName) -> Oid | None:

@@ -12,7 +12,7 @@ from gitckpt.errors import GitckptError
 from gitckpt.model.advance import IllegalEvent, advance
 from gitckpt.model.manifest import SCHEMA
 from gitckpt.model.names import Oid
-from gitckpt.plumbing.reach import problem_of, reachable
+from gitckpt.plumbing.reach import faults
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.store import NoCheckpoints, Store
 
@@ -47,19 +47,29 @@ def verify(store: Store) -> Report:
         ids = store.ids(tip)[::-1]
     except GitckptError as error:
         return Report(checkpoints=0, objects=0, findings=(Finding(where=tip[:12], what=str(error)),), sound_up_to=None)
+    seen: set[Oid] = set()
     for oid in ids:
+        broken = list(_broken(store, oid, seen))
+        findings += broken
         try:
             checkpoint = store.read(oid)
         except GitckptError as error:
-            findings.append(Finding(where=oid[:12], what=error.message))
+            findings += [] if broken else [Finding(where=oid[:12], what=error.message)]
             before = None
             continue
         findings += _law(before, checkpoint)
         if not findings:
             sound = checkpoint.number
         before = checkpoint
-    objects, damaged = _objects(store, tip)
-    return Report(checkpoints=len(ids), objects=objects, findings=(*findings, *damaged), sound_up_to=sound)
+    for oid in (*store.all_attempts().values(), *store.rescues().values(), *store.diverged().values()):
+        findings += _broken(store, oid, seen)
+    return Report(checkpoints=len(ids), objects=len(seen), findings=tuple(findings), sound_up_to=sound)
+
+
+def _broken(store: Store, oid: Oid, seen: set[Oid]) -> Iterator[Finding]:
+    """Read and hash every object of a commit that was not seen before."""
+    for which, problem in faults(store.repository, store.reader, oid, seen):
+        yield Finding(where=f"{which[:12]}, needed by {oid[:12]}" if which != oid else oid[:12], what=problem)
 
 
 def _law(before: Checkpoint | None, checkpoint: Checkpoint) -> Iterator[Finding]:
@@ -78,14 +88,3 @@ def _law(before: Checkpoint | None, checkpoint: Checkpoint) -> Iterator[Finding]
         return
     if follows != checkpoint.manifest:
         yield Finding(where=where, what="its manifest does not follow from its parent's and its events")
-
-
-def _objects(store: Store, tip: Oid) -> tuple[int, list[Finding]]:
-    """Read and hash every object reachable from our refs."""
-    beside = (*store.all_attempts().values(), *store.rescues().values(), *store.diverged().values())
-    try:
-        needed = reachable(store.repository, (tip, *beside))
-    except GitckptError as error:
-        return 0, [Finding(where="objects", what=error.message)]
-    problems = ((oid, problem_of(store.repository, store.reader, oid)) for oid in needed)
-    return len(needed), [Finding(where=oid[:12], what=problem) for oid, problem in problems if problem]

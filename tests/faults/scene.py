@@ -172,7 +172,7 @@ class Scene:
         left += [path for path in git_dir.rglob("*") if path.suffix in (".part", ".keep", ".new")]
         left += list((git_dir / "objects").rglob("tmp_*"))
         left += [path for path in (self.path / ".gitckpt").iterdir() if re.search(r"\.(new|\d+)$", path.name)]
-        assert left == [], "left lying about"
+        assert left == [], f"left lying about: {[str(path.relative_to(self.path)) for path in left]}"
         refs = self.git("for-each-ref", "--format=%(refname)").split()
         assert [name for name in refs if name.startswith("refs/gitckpt/inflight")] == []
         assert [name for name in refs if not name.startswith(OURS)] == ["refs/heads/main"]

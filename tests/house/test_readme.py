@@ -27,6 +27,7 @@ VOLATILE = (
     (re.compile(r"\b\d\d:\d\d\b"), "HH:MM"),
     (re.compile(r"\b\d+(?:\.\d)? s\b"), "N s"),
     (re.compile(r"\b[0-9a-f]{7,40}\b"), "ID"),
+    (re.compile(r" {2,}"), "  "),
 )
 
 

@@ -65,7 +65,7 @@ def _suite(text: str, *arguments: str, **environment: str) -> subprocess.Complet
     here = ["-p", "tests.conftest", "--rootdir", str(place.parent), "-c", os.devnull]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *quiet, *here, str(place), *arguments],
-        env={**os.environ, "PYTHONPATH": str(PROJECT), **environment},
+        env={**os.environ, "PYTEST_ADDOPTS": "", "PYTHONPATH": str(PROJECT), **environment},
         capture_output=True,
         text=True,
         check=False,

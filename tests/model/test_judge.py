@@ -20,7 +20,7 @@ def test_each_outcome_is_one_event_with_all_that_is_known() -> None:
         manifest("a"), Succeeded(attempt=TRY, at=LATER, duration_ms=1500, definition="sha256:00", uncaptured=ignored)
     )
     assert len(said) == 1
-    assert advance(manifest("a"), said).phases["a"].uncaptured == ignored
+    assert advance(manifest("a"), said).phases[A].uncaptured == ignored
     plain = judge(manifest("a"), Succeeded(attempt=TRY, at=LATER, duration_ms=1500, definition="sha256:00"))
     assert plain == (completed("a"),)
     ended = Failed(attempt=TRY, at=LATER, duration_ms=700, exit_code=3, detail="exit 3", partial=True)

@@ -72,12 +72,14 @@ def test_a_phase_that_left_the_file_keeps_its_numbers_through_a_new_run() -> Non
 
 
 def test_a_rollback_takes_the_state_of_its_target_and_keeps_what_may_never_fall() -> None:
-    target = replace(manifest("a", "b"), data={"k": 1}, run="old", params={"P": "1"}, unknown={"then": 1, "both": 1})
+    target = replace(
+        manifest("a", "b"), data={"k": 1}, run=RunId("old"), params={"P": "1"}, unknown={"then": 1, "both": 1}
+    )
     current = replace(
         manifest("a", "b", a=DONE_STATE, b=PhaseState(attempts=2)),
         data={"k": 2},
         sequence=9,
-        run="new",
+        run=RunId("new"),
         source=Source(branch="main"),
         unknown={"both": 2},
     )

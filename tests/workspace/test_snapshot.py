@@ -434,7 +434,7 @@ def test_a_file_that_grows_while_it_is_read_is_saved_and_named(desk: Desk, size:
         with path.open("ab", buffering=0) as out:
             while not stop.is_set():
                 out.write(b"more\n")
-                if out.tell() > 96 << 20:
+                if out.tell() > max(size + size // 2, 1 << 16):
                     out.truncate(size)
 
     writer = threading.Thread(target=grow)
