@@ -293,8 +293,13 @@ def sweep_packs(hold: Hold) -> None:
 
 
 def sweep_locks(hold: Hold) -> None:
-    """Remove the locks on this workflow's refs that an unclean end left in git's hands."""
-    remove_own_locks(hold.given.repository, refs.branch(hold.name), refs.tags(hold.name), refs.others(hold.name))
+    """Remove the locks on refs that an unclean end left: those of this workflow, and of another that died landing."""
+    died = hold.record.landing.workflow if hold.record.landing else hold.name
+    with ExitStack() as stack:
+        if died != hold.name:
+            stack.enter_context(Lock.take(hold.place.branch_lock(died)))
+        for name in {hold.name, died}:
+            remove_own_locks(hold.given.repository, refs.branch(name), refs.tags(name), refs.others(name))
 
 
 def with_base(hold: Hold, workflow: WorkflowName, tip: Checkpoint) -> Record:

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from gitckpt.engine.capturing import secret_values
 from gitckpt.engine.graft import with_changes
-from gitckpt.engine.hold import Hold, open_pack, seal, sweep_unclean, take_snapshot
+from gitckpt.engine.hold import Hold, open_pack, seal, sweep_locks, sweep_packs, take_snapshot
 from gitckpt.engine.land import Beside, Landing, arrive, finish_landing, land
 from gitckpt.engine.oversize import move_oversize
 from gitckpt.engine.place import AttemptUnderWay

@@ -86,8 +86,11 @@ def border(live_dir: Path, period_s: float = 1.0) -> Border:
 def _write(path: Path) -> None:
     """Make the file anew, with the boot's id in it. It is replaced whole: a phase may have left a link there."""
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_text(boot_id() + "\n", encoding="ascii")
+    # One name, so that what a kill leaves is replaced; unlinked first, for a phase may have put a link there, too.
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    with open(temporary, "x", encoding="ascii") as file:
+        file.write(boot_id() + "\n")
     temporary.replace(path)
 
 

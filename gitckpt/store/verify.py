@@ -61,8 +61,10 @@ def verify(store: Store) -> Report:
         if not findings:
             sound = checkpoint.number
         before = checkpoint
-    for oid in (*store.all_attempts().values(), *store.rescues().values(), *store.diverged().values()):
+    for oid in (*store.all_attempts().values(), *store.rescues().values()):
         findings += _broken(store, oid, seen)
+    for oid in store.diverged().values():
+        findings += _whole_history(store, oid, seen)
     return Report(checkpoints=len(ids), objects=len(seen), findings=tuple(findings), sound_up_to=sound)
 
 
@@ -70,6 +72,16 @@ def _broken(store: Store, oid: Oid, seen: set[Oid]) -> Iterator[Finding]:
     """Read and hash every object of a commit that was not seen before."""
     for which, problem in faults(store.repository, store.reader, oid, seen):
         yield Finding(where=f"{which[:12]}, needed by {oid[:12]}" if which != oid else oid[:12], what=problem)
+
+
+def _whole_history(store: Store, start: Oid, seen: set[Oid]) -> Iterator[Finding]:
+    try:
+        ids = store.ids(start)
+    except GitckptError as error:
+        yield Finding(where=start[:12], what=error.message)
+        return
+    for oid in ids:
+        yield from _broken(store, oid, seen)
 
 
 def _law(before: Checkpoint | None, checkpoint: Checkpoint) -> Iterator[Finding]:
