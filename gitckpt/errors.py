@@ -177,9 +177,7 @@ class PackFailed(RepositoryNotWritable):
 
     @property
     def hint(self) -> str:
-        return (
-            "nothing was recorded and nothing is left behind; free space or mend the disk, then run it again"
-        )
+        return "nothing was recorded and nothing is left behind; free space or mend the disk, then run it again"
 
 
 @dataclass(eq=False)
@@ -208,9 +206,7 @@ class ObjectUnreadable(GitckptError):
 
     @property
     def hint(self) -> str:
-        return (
-            "`git fsck` names all that is damaged; `gitckpt verify` names the newest checkpoint that is whole"
-        )
+        return "`git fsck` names all that is damaged; `gitckpt verify` names the newest checkpoint that is whole"
 
 
 @dataclass(eq=False)
@@ -224,9 +220,7 @@ class RefMoved(GitckptError):
 
     @property
     def message(self) -> str:
-        return (
-            f"{self.name} is at {self.actual or 'nothing'}, not at {self.expected or 'nothing'} as expected"
-        )
+        return f"{self.name} is at {self.actual or 'nothing'}, not at {self.expected or 'nothing'} as expected"
 
     @property
     def hint(self) -> str:

@@ -33,7 +33,7 @@ from gitckpt.progress.events import Warned
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.publish import PROGRAM
-from gitckpt.store.store import Store
+from gitckpt.store.store import NoCheckpoints, Store
 from gitckpt.workspace.snapshot import Measure, Snapshot, measure, snapshot
 from gitckpt.workspace.statcache import StatCache
 
@@ -131,9 +131,9 @@ class Hold:
 
     @property
     def at_tip(self) -> Checkpoint:
-        """The newest checkpoint, where there must be one."""
+        """The newest checkpoint. Raises NoCheckpoints where there is none yet."""
         if self.tip is None:
-            raise AssertionError("nothing was checkpointed yet")
+            raise NoCheckpoints(self.name)
         return self.tip
 
     def now(self) -> str:

@@ -67,8 +67,8 @@ class Unfinished:
     """The files of one pack, from the first byte to the release. Every method raises PackFailed and then
     leaves nothing.
 
-    The unfinished ones are `objects/pack/gitckpt-<owner>-<token>.part` and `.index.part`: `git prune` and
-    `git gc` delete what begins with `tmp_`, also while it is being written.
+    The unfinished ones are `objects/pack/gitckpt-<owner>-<token>.part`, `.index.part` and `.keep.part`: `git prune`
+    and `git gc` delete what begins with `tmp_`, also while it is being written.
     """
 
     def __init__(self, repository: Repository, owner: str) -> None:
@@ -149,9 +149,11 @@ class Unfinished:
             self._close()
             path = self._part.removesuffix(".part") + ".index.part"
             _write_durably(path, index)
-            # The keep is there before the pack is: a pack that lost its index in a crash is then known as
-            # ours.
-            _write_durably(self._final + ".keep", keep_text(self._owner))
+            # The keep is there before the pack is, and whole: a pack that lost its index in a crash is then known
+            # as ours, and so is a keep that lost its pack.
+            keep = self._part.removesuffix(".part") + ".keep.part"
+            _write_durably(keep, keep_text(self._owner))
+            os.rename(keep, self._final + ".keep")
             os.rename(self._part, self._final + ".pack")
             os.rename(path, self._final + ".idx")
             path = self._folder
@@ -168,7 +170,8 @@ class Unfinished:
         self._over = True
         self._close()
         _remove(self._part)
-        _remove(self._part.removesuffix(".part") + ".index.part")
+        for ending in (".index.part", ".keep.part"):
+            _remove(self._part.removesuffix(".part") + ending)
 
     def _close(self) -> None:
         if self._descriptor >= 0:
@@ -190,7 +193,7 @@ def sweep(repository: Repository, owner: str) -> None:
     Call it only while nobody else writes under this owner's name. Raises PackFailed.
     """
     folder = _pack_folder(repository)
-    part = re.compile(rf"gitckpt-{re.escape(owner)}-[0-9a-f]{{{2 * _TOKEN_BYTES}}}(?:\.index)?\.part")
+    part = re.compile(rf"gitckpt-{re.escape(owner)}-[0-9a-f]{{{2 * _TOKEN_BYTES}}}(?:\.index|\.keep)?\.part")
     try:
         names = os.listdir(folder)
         for name in names:

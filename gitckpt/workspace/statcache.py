@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import zlib
 from array import array
 from collections.abc import Iterable
@@ -151,7 +150,9 @@ class StatCache:
         )
         payload = msgspec.msgpack.encode(stored)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(prefix=self.path.name + ".", suffix=".part", dir=self.path.parent)
+        # One name, so that what a kill leaves is written over: only who holds the workspace's lock saves.
+        name = self.path.with_name(self.path.name + ".part")
+        number = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(number, "wb") as out:
                 out.write(_MAGIC + b"%08x" % zlib.crc32(payload))

@@ -1,0 +1,174 @@
+"""What bad input gets: one screen with the next step, its exit code, and workspace and branch as they were."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_run import workflow
+from tests.repo import Repo
+
+FINE = "a: {run: echo a > a}"
+
+
+def refused(repo: Repo, code: int, *words: str, command: tuple[str, ...] = ("run",), **options: object) -> str:
+    """The command's words; nothing of ours moved, and no traceback."""
+    before = repo.git("for-each-ref"), files(repo.path)
+    said = repo.run(*command, ok=code, **options)  # type: ignore[arg-type]
+    assert (repo.git("for-each-ref"), files(repo.path)) == before
+    assert "Traceback" not in said.stderr
+    assert len(said.stderr.splitlines()) <= 24, said.stderr
+    for word in words:
+        assert word in said.stderr, said.stderr
+    return said.stderr
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """The workspace's files, without git's and ours."""
+    found = (path for path in root.rglob("*") if not {".git", ".gitckpt"} & set(path.relative_to(root).parts))
+    return {str(path): path.read_bytes() for path in found if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("version: 1\nworkflow: w\nphases:\n  a: {runn: x}\n", ['4:7: error: unknown key "runn", did you mean "run"?']),
+        ("version: 1\nworkflow: w\nphases:\n  a: {run: x, needs: b}\n  b: {run: x, needs: a}\n", ["cycle"]),
+        ("version: 1\nworkflow: w\nphases:\n  a: {run: x, needs: zz}\n", ["zz"]),
+        ("version: 1\nworkflow: w\nworkflow: x\nphases:\n  a: {run: x}\n", ["3:1", "workflow"]),
+        ("version: 1\nworkflow: w\nphases:\n  ../x: {run: x}\n", ["../x"]),
+        ("version: 1\nworkflow: a b\nphases:\n  a: {run: x}\n", ["a b"]),
+        ("a: &a [x, x]\n" + "".join(f"{c}: &{c} [*{p}, *{p}, *{p}, *{p}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)),
+         ["alias"]),
+        ("# " + "x" * 2_000_000 + "\nversion: 1\nworkflow: w\n", ["gitckpt.yaml"]),
+    ],
+    ids=["unknown-key", "cycle", "missing-needs", "duplicate-key", "phase-name", "workflow-name", "bomb", "2-MB"],
+)  # fmt: skip
+def test_a_workflow_file_that_cannot_be_used_is_named_by_line_with_exit_2(
+    repo: Repo, text: str, words: list[str]
+) -> None:
+    repo.write("gitckpt.yaml", text)
+    refused(repo, 2, *words)
+
+
+def test_the_same_workflow_name_at_another_path_is_refused_with_a_name_proposed(repo: Repo) -> None:
+    workflow(repo, FINE)
+    repo.run("run")
+    repo.write("sub/gitckpt.yaml", (repo.path / "gitckpt.yaml").read_bytes())
+    refused(repo, 5, "belongs to the folder", "workflow: demo-sub", command=("-C", "sub", "run"))
+
+
+def test_no_git_and_a_git_too_old(repo: Repo, tmp_path: Path) -> None:
+    workflow(repo, FINE)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused(repo, 2, "git was not found", "install git 2.39 or newer", env={"PATH": str(empty)})
+    old = tmp_path / "old"
+    old.mkdir()
+    real = subprocess.run(["sh", "-c", "command -v git"], capture_output=True, text=True, check=True).stdout.strip()
+    (old / "git").write_text(
+        f'#!/bin/sh\nfor a; do [ "$a" = version ] && {{ echo "git version 2.20.1"; exit; }}; done\nexec {real} "$@"\n'
+    )
+    (old / "git").chmod(0o755)
+    refused(repo, 2, "2.20.1", "2.39", env={"PATH": f"{old}:{os.environ['PATH']}"})
+
+
+def test_a_branch_called_gitckpt_is_named_with_the_way_out(repo: Repo) -> None:
+    workflow(repo, FINE)
+    repo.commit()
+    repo.git("branch", "gitckpt")
+    refused(repo, 5, "refs/heads/gitckpt", "git branch -m gitckpt")
+
+
+def test_head_on_a_checkpoint_branch_is_named_with_the_way_out(repo: Repo) -> None:
+    workflow(repo, FINE)
+    repo.run("run")
+    repo.git("symbolic-ref", "HEAD", "refs/heads/gitckpt/demo")
+    refused(repo, 5, "gitckpt/demo checked out", "git switch")
+    assert repo.run("log").stdout, "reading works"
+    repo.git("symbolic-ref", "HEAD", "refs/heads/main")
+
+
+def test_a_commit_of_the_user_s_on_the_checkpoint_branch_is_not_taken_for_a_checkpoint(repo: Repo) -> None:
+    workflow(repo, FINE)
+    repo.run("run")
+    tree = repo.git("rev-parse", "gitckpt/demo^{tree}")
+    mine = repo.git("commit-tree", "-p", "gitckpt/demo", "-m", "mine", tree)
+    repo.git("update-ref", "refs/heads/gitckpt/demo", mine)
+    repo.break_on_purpose("the user's commit is no checkpoint")
+    refused(repo, 5, "is not a checkpoint of gitckpt")
+
+
+def rewrite_state(repo: Repo, change: dict[str, object] | bytes) -> None:
+    """Put another state.json into a commit on the branch, as a stranger's program would."""
+    state = json.loads(repo.git("show", "gitckpt/demo:.gitckpt/state.json"))
+    data = change if isinstance(change, bytes) else json.dumps({**state, **change}).encode()
+    repo.write(".git/state.new", data)
+    blob = repo.git("hash-object", "-w", ".git/state.new")
+    os.unlink(repo.path / ".git/state.new")
+    repo.accept()
+    own = repo.git("ls-tree", "gitckpt/demo:.gitckpt").replace(
+        repo.git("rev-parse", "gitckpt/demo:.gitckpt/state.json"), blob
+    )
+    folder = subprocess.run(
+        ["git", "mktree"], cwd=repo.path, input=own + "\n", capture_output=True, text=True, check=True
+    )
+    top = repo.git("ls-tree", "gitckpt/demo").replace(
+        repo.git("rev-parse", "gitckpt/demo:.gitckpt"), folder.stdout.strip()
+    )
+    tree = subprocess.run(
+        ["git", "mktree"], cwd=repo.path, input=top + "\n", capture_output=True, text=True, check=True
+    )
+    commit = repo.git("commit-tree", "-p", "gitckpt/demo~", "-m", "x", tree.stdout.strip())
+    repo.git("update-ref", "refs/heads/gitckpt/demo", commit)
+    repo.break_on_purpose("a forged manifest")
+
+
+def test_a_manifest_of_a_newer_format_is_refused_by_version_and_still_read(repo: Repo) -> None:
+    workflow(repo, FINE)
+    repo.run("run")
+    rewrite_state(repo, {"schema": 99, "later": {"kept": True}})
+    refused(repo, 5, "format 99", "update gitckpt")
+    assert "done" in repo.run("status").stdout
+
+
+def test_a_damaged_manifest_is_named_with_the_next_step(repo: Repo) -> None:
+    workflow(repo, FINE)
+    repo.run("run")
+    rewrite_state(repo, b'{"schema": 1, "workflow"')
+    refused(repo, 5, "state.json", "is damaged", "gitckpt verify")
+
+
+def test_a_rollback_to_nowhere_and_an_unknown_command(repo: Repo) -> None:
+    workflow(repo, FINE)
+    refused(repo, 2, "has no checkpoints yet", "gitckpt run", command=("rollback", "a"))
+    repo.run("run")
+    refused(repo, 2, "no checkpoint is called 'nope'", "gitckpt log", command=("rollback", "nope"))
+    refused(repo, 2, "did you mean `rollback`?", command=("rolback",))
+
+
+def test_outside_a_repository_and_without_a_workflow_file(repo: Repo, tmp_path: Path) -> None:
+    refused(repo, 2, "no gitckpt.yaml", "gitckpt init")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    said = repo.run("run", ok=2, cwd=outside).stderr
+    assert "is not in the work tree of a git repository" in said
+    assert "gitckpt init" in said
+
+
+def test_a_file_of_the_user_s_in_the_reserved_folder_is_an_error_before_the_first_checkpoint(repo: Repo) -> None:
+    workflow(repo, FINE)
+    repo.write(".gitckpt/mine", "precious\n")
+    refused(repo, 2, ".gitckpt holds files that are not gitckpt's")
+    assert (repo.path / ".gitckpt/mine").read_text() == "precious\n"
+
+
+def test_init_never_overwrites(repo: Repo) -> None:
+    workflow(repo, FINE)
+    refused(repo, 2, "is never overwritten", command=("init",))
+    refused(repo, 2, "is never overwritten", command=("init", "--template", "etl"))
+    refused(repo, 2, command=("init", "--template", "nope"))
