@@ -13,6 +13,10 @@ from tests.cli.test_run import workflow
 from tests.repo import Repo
 
 FINE = "a: {run: echo a > a}"
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{name}: &{name} [*{before}, *{before}, *{before}, *{before}]\n"
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
 
 
 def refused(repo: Repo, code: int, *words: str, command: tuple[str, ...] = ("run",), **options: object) -> str:
@@ -42,8 +46,7 @@ def files(root: Path) -> dict[str, bytes]:
         ("version: 1\nworkflow: w\nworkflow: x\nphases:\n  a: {run: x}\n", ["3:1", "workflow"]),
         ("version: 1\nworkflow: w\nphases:\n  ../x: {run: x}\n", ["../x"]),
         ("version: 1\nworkflow: a b\nphases:\n  a: {run: x}\n", ["a b"]),
-        ("a: &a [x, x]\n" + "".join(f"{c}: &{c} [*{p}, *{p}, *{p}, *{p}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)),
-         ["alias"]),
+        (BOMB, ["alias"]),
         ("# " + "x" * 2_000_000 + "\nversion: 1\nworkflow: w\n", ["gitckpt.yaml"]),
     ],
     ids=["unknown-key", "cycle", "missing-needs", "duplicate-key", "phase-name", "workflow-name", "bomb", "2-MB"],
@@ -103,6 +106,13 @@ def test_a_commit_of_the_user_s_on_the_checkpoint_branch_is_not_taken_for_a_chec
     refused(repo, 5, "is not a checkpoint of gitckpt")
 
 
+def mktree(repo: Repo, rows: str) -> str:
+    """A tree of the rows of `git ls-tree`."""
+    command = ["git", "mktree"]
+    made = subprocess.run(command, cwd=repo.path, input=rows + "\n", capture_output=True, text=True, check=True)
+    return made.stdout.strip()
+
+
 def rewrite_state(repo: Repo, change: dict[str, object] | bytes) -> None:
     """Put another state.json into a commit on the branch, as a stranger's program would."""
     state = json.loads(repo.git("show", "gitckpt/demo:.gitckpt/state.json"))
@@ -114,16 +124,10 @@ def rewrite_state(repo: Repo, change: dict[str, object] | bytes) -> None:
     own = repo.git("ls-tree", "gitckpt/demo:.gitckpt").replace(
         repo.git("rev-parse", "gitckpt/demo:.gitckpt/state.json"), blob
     )
-    folder = subprocess.run(
-        ["git", "mktree"], cwd=repo.path, input=own + "\n", capture_output=True, text=True, check=True
-    )
-    top = repo.git("ls-tree", "gitckpt/demo").replace(
-        repo.git("rev-parse", "gitckpt/demo:.gitckpt"), folder.stdout.strip()
-    )
-    tree = subprocess.run(
-        ["git", "mktree"], cwd=repo.path, input=top + "\n", capture_output=True, text=True, check=True
-    )
-    commit = repo.git("commit-tree", "-p", "gitckpt/demo~", "-m", "x", tree.stdout.strip())
+    folder = mktree(repo, own)
+    top = repo.git("ls-tree", "gitckpt/demo").replace(repo.git("rev-parse", "gitckpt/demo:.gitckpt"), folder)
+    tree = mktree(repo, top)
+    commit = repo.git("commit-tree", "-p", "gitckpt/demo~", "-m", "x", tree)
     repo.git("update-ref", "refs/heads/gitckpt/demo", commit)
     repo.break_on_purpose("a forged manifest")
 

@@ -17,7 +17,7 @@ from gitckpt.plumbing.refs import RefUpdate
 from gitckpt.store.publish import publish, write_commit
 from tests.model.made import AT, completed, failed, manifest, name, skipped, started
 from tests.repo import Repo
-from tests.store.ledger import W, Ledger
+from tests.store.ledger import Ledger, W
 
 START = started(manifest("a", "b"))
 EDIT = Edited(at=AT, author="Ann")
@@ -244,7 +244,7 @@ def test_attempts_rescues_and_histories_put_aside_are_found_by_number(repo: Repo
     assert ledger.store.rescues() == {3: rescue}
     assert ledger.store.diverged() == {}
     assert ledger.store.ids() == [tip.oid]
-    assert W == ledger.store.workflow
+    assert ledger.store.workflow == W
 
 
 def test_everything_outlives_a_garbage_collection(repo: Repo, ledger: Ledger) -> None:
