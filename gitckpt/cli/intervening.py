@@ -149,6 +149,8 @@ def _value(text: str) -> Json:
         value: Json = json.loads(text)
     except ValueError:
         return text
+    except RecursionError:
+        raise click.UsageError("a value must not be nested so deep") from None
     if isinstance(value, float):
         return text
     return value

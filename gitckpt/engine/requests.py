@@ -18,6 +18,7 @@ from gitckpt.engine.mirror import mirror_running
 from gitckpt.errors import GitckptError
 from gitckpt.execute import inbox
 from gitckpt.model.advance import IllegalEvent, advance
+from gitckpt.model.codec import dumps
 from gitckpt.model.events import DataAppended, DataIncremented, DataSet, Event, Named
 from gitckpt.model.manifest import Json
 from gitckpt.model.names import PhaseName
@@ -57,6 +58,7 @@ class Answer:
 
 def ask(folder: Path, request: Request, alive: Callable[[], bool], timeout_s: float) -> Answer:
     """Ask the active run and wait until it is recorded. Raises RequestRefused, RunEnded."""
+    require_storable(request)
     ticket = inbox.post(folder, msgspec.json.encode(request))
     answer = msgspec.json.decode(inbox.wait(folder, ticket, alive, timeout_s), type=Answer)
     if answer.error is not None:
@@ -64,8 +66,17 @@ def ask(folder: Path, request: Request, alive: Callable[[], bool], timeout_s: fl
     return answer
 
 
+def require_storable(request: Request) -> None:
+    """Raises RequestRefused for what JSON in UTF-8 cannot hold: half a surrogate pair, a number without end."""
+    try:
+        dumps([request.text, request.key, request.value])
+    except (ValueError, RecursionError) as error:
+        raise RequestRefused(f"that cannot be stored as JSON in UTF-8: {error}") from error
+
+
 def event_of(request: Request, at: str) -> Event | None:
-    """The event a request stands for; None for one that only reads."""
+    """The event a request stands for; None for one that only reads. Raises RequestRefused for what cannot be stored."""
+    require_storable(request)
     match request.verb:
         case "checkpoint":
             return Named(at=at, message=request.text, phase=request.phase)

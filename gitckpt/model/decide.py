@@ -92,11 +92,10 @@ def decide(workflow: Workflow, manifest: Manifest, in_flight: Sequence[PhaseName
     if moment.stop:
         verdict = Verdict.INTERRUPTED if moment.stop == "interrupt" else Verdict.TERMINATED
         return Stop(verdict=verdict, reason="you stopped it")
-    following = _next(workflow, manifest, moment)
     failed = _given_up(manifest, moment)
-    if moment.limits.step and (moment.landed or failed) and not isinstance(following, Stop):
+    if moment.limits.step and (moment.landed or failed):
         return _settled(manifest) or _after_one(manifest, failed)
-    return following or _settled(manifest) or _end(workflow, manifest, moment)
+    return _next(workflow, manifest, moment) or _settled(manifest) or _end(workflow, manifest, moment)
 
 
 def _given_up(manifest: Manifest, moment: Moment) -> tuple[PhaseName, ...]:

@@ -1,4 +1,4 @@
-"""The main job on real data: 13,978 rows through extract, transform, load and report, killed again and again.
+"""The main job on real data: 13,979 rows through extract, transform, load and report, killed again and again.
 
 The end is compared with that of an undisturbed run in another repository: files byte for byte, statuses, and totals
 asked of the database.
@@ -15,14 +15,17 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gitckpt.model.codec import decode_manifest, stable
+from gitckpt.model.manifest import Json
 from tests.repo import Repo
 
-ROWS = 13_978
+ROWS = 13_979
+"""`wc -l` says 13,979 with the header: the last row ends without a newline, and is a row all the same."""
 KILLS = 20
 PHASES = ("extract", "transform", "load", "report")
 SCRIPT = Path(__file__).with_name("etl.py")
@@ -60,18 +63,31 @@ def content(repo: Repo) -> dict[str, tuple[int, bytes]]:
     }
 
 
-def manifest(repo: Repo) -> object:
+def manifest(repo: Repo) -> dict[str, Json]:
     """The newest manifest without what no two runs have in common."""
     return stable(decode_manifest(repo.git("show", "gitckpt/gdp:.gitckpt/state.json").encode()))
 
 
+def without_generations(manifest: dict[str, Json]) -> dict[str, Json]:
+    """A phase that was rolled back and done again has a new generation, for the outside world; all else is the same."""
+    phases = manifest["phases"]
+    assert isinstance(phases, dict)
+    rest: dict[str, Json] = {}
+    for name, state in phases.items():
+        assert isinstance(state, dict)
+        rest[name] = {key: value for key, value in state.items() if key != "generation"}
+    return {**manifest, "phases": rest}
+
+
 @pytest.fixture
-def undisturbed(tmp_path: Path, shared: Path) -> Repo:
+def undisturbed(tmp_path: Path, shared: Path) -> Iterator[Repo]:
     """The same job, left alone."""
     other = Repo(tmp_path / "undisturbed")
     write_job(other, shared)
     other.run("run")
-    return other
+    yield other
+    other.untouched()
+    other.sound()
 
 
 def killed_after(repo: Repo, seconds: float, whole_group: bool) -> bool:
@@ -93,25 +109,25 @@ def killed_after(repo: Repo, seconds: float, whole_group: bool) -> bool:
 
 
 def test_killed_at_twenty_random_moments_it_ends_as_if_it_had_been_left_alone(
-    repo: Repo, undisturbed: Repo, shared: Path
+    tmp_path: Path, undisturbed: Repo, shared: Path
 ) -> None:
-    write_job(repo, shared)
-    began = time.monotonic()
-    repo.run("plan")
-    start_s = time.monotonic() - began
     chance = random.Random(20)
     hits = 0
-    reset_at = 0
-    while hits < KILLS:
-        hit = killed_after(repo, start_s * chance.uniform(0.5, 3.0), whole_group=hits % 2 == 0)
-        hits += hit
-        if not hit:  # it is complete: the rest of the blows fall on runs of the job's later phases
-            reset_at += 1
-            repo.run("run", "--from", "transform", "--step", ok=(0, 75))
-    repo.run("run")
-    assert content(repo) == content(undisturbed)
-    assert manifest(repo) == manifest(undisturbed)
-    repo.run("verify")
+    jobs = 0
+    while hits < KILLS:  # a job that got to its end is compared, and the rest of the blows fall on a new one
+        jobs += 1
+        repo = Repo(tmp_path / f"job{jobs}")
+        write_job(repo, shared)
+        began = time.monotonic()
+        repo.run("plan")
+        start_s = time.monotonic() - began
+        while hits < KILLS and killed_after(repo, start_s * chance.uniform(0.5, 2.5), whole_group=hits % 2 == 0):
+            hits += 1
+        repo.run("run")
+        assert content(repo) == content(undisturbed)
+        assert manifest(repo) == manifest(undisturbed)
+        repo.untouched()
+        repo.sound()
 
 
 def test_every_row_is_there_once_and_the_totals_are_those_of_the_source(undisturbed: Repo, shared: Path) -> None:
@@ -130,18 +146,16 @@ def test_every_row_is_there_once_and_the_totals_are_those_of_the_source(undistur
 
 def test_rolled_back_to_each_tag_and_forward_again_everything_is_as_it_was(undisturbed: Repo) -> None:
     repo = undisturbed
-    end, state = content(repo), manifest(repo)
+    end, state = content(repo), without_generations(manifest(repo))
     tags = repo.git("tag", "--list", "gitckpt/gdp/*").split()
     assert [tag.partition("-")[2] for tag in tags] == list(PHASES)
     for tag in tags:
         repo.run("rollback", tag)
-        listed = repo.git("ls-tree", "-r", "--name-only", tag, "--", ":!.gitckpt").splitlines()
-        names = [name for name in listed if not name.startswith(".gitckpt/")]
-        held = content(repo)
-        assert sorted(held) == sorted(names), tag
-        for name in names:
-            blob = repo.git("rev-parse", f"{tag}:{name}")
-            assert repo.git("hash-object", "--no-filters", "--", name) == blob, f"{tag}: {name}"
+        listed = repo.git("ls-tree", "-r", "--name-only", tag).splitlines()
+        names = sorted(name for name in listed if not name.startswith(".gitckpt/"))
+        assert sorted(content(repo)) == names, tag
+        hashes = repo.git("hash-object", "--no-filters", "--", *names).splitlines()
+        assert hashes == [repo.git("rev-parse", f"{tag}:{name}") for name in names], tag
         repo.run("run")
         assert content(repo) == end, tag
-        assert manifest(repo) == state, tag
+        assert without_generations(manifest(repo)) == state, tag

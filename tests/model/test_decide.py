@@ -137,6 +137,13 @@ def test_a_failure_that_says_continue_lets_the_rest_go_on_and_the_run_has_failed
     assert again.began == ["a"]
 
 
+def test_what_needs_a_phase_that_failed_for_good_never_begins_whatever_the_order_says() -> None:
+    flow = workflow(phase("a"), phase("b", "a"))
+    known = manifest("b", "a", a=FAILED_STATE)
+    step = decide(flow, known, (), Moment(tried=given_up("a")))
+    assert step == Stop(verdict=Verdict.FAILED, reason="exit 1", phases=(name("a"),))
+
+
 def test_what_needs_a_phase_that_may_still_be_tried_waits_for_it() -> None:
     flow = workflow(phase("a", goes_on=True, tries=2), phase("b", "a"))
     waiting = Moment(tried={name("a"): Tried(count=1, ready_ms=50)})
