@@ -155,7 +155,9 @@ def _say_failure(store: Store, ran: Ran, name: PhaseName) -> None:
     for line in lines:
         _line(f"  | {line}")
     files, total = _left(store, name, state.attempts)
-    kept = f"What the attempt left: {count(files)} files ({size(total)}), kept as {attempt}"
+    kept = (
+        f"What the attempt left: {count(files)} {'file' if files == 1 else 'files'} ({size(total)}), kept as {attempt}"
+    )
     _line(f"Your files are as at {number}. {kept}" if not state.partial else f"Its files stay. {kept}")
     _line(f"  see it     gitckpt diff {attempt} · gitckpt output {attempt}")
     _line("  go on      gitckpt run")
