@@ -6,6 +6,7 @@ and what was under way. Must not decide anything.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Mapping
@@ -129,6 +130,13 @@ class Place:
             sync_folder(self.folder)
         except OSError as error:
             raise CannotRecord(str(self._record_path), error.strerror or str(error)) from error
+
+    def sweep(self) -> None:
+        """Remove the unfinished files that a killed command left; only who holds the lock makes any."""
+        for folder, pattern in ((self.folder, "cache.part"), (self.folder, "*.new"), (self.live, "*.new")):
+            for path in folder.glob(pattern):
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def others(self) -> list[Path]:
         """The lock files of other workspaces that lie above or below this one."""

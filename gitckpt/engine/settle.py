@@ -68,6 +68,7 @@ def settle(hold: Hold, policy: EditPolicy = "tell-apart", closing: Sequence[Even
         end_leftovers(hold.place.folder, say=lambda text: hold.reporter(Note(text)))
         sweep_locks(hold)
     sweep_packs(hold)
+    hold.place.sweep()
     if hold.record.landing is not None:
         finish_landing(hold, hold.record.landing)
     if hold.record.attempt is not None and hold.record.attempt.workflow != hold.name:
