@@ -24,6 +24,7 @@ from gitckpt.engine.settle import settle
 from gitckpt.execute import inbox
 from gitckpt.model.advance import advance
 from gitckpt.model.decide import Limits, Stop
+from gitckpt.model.events import Event
 from gitckpt.model.manifest import state_of
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.model.workflow import order
@@ -90,6 +91,7 @@ class Bench:
         self.ids: list[Oid] = []
         self.contents: dict[Oid, Files] = {}
         self.checkpoints: dict[Oid, Checkpoint] = {}
+        self.news: list[Event] = []
         self.attempts: dict[tuple[PhaseName, int], Oid] = {}
         self.rescues: dict[int, Oid] = {}
 
@@ -135,8 +137,10 @@ class Bench:
             reader, store = hold.store.reader, hold.store
             ids = store.ids()
             assert ids[len(ids) - len(self.ids) :] == self.ids, "history was changed, not added to"
+            self.news = []
             for oid in reversed(ids[: len(ids) - len(self.ids)]):
                 self._take_in(store.read(oid), reader)
+                self.news += self.checkpoints[oid].events
             self.ids = ids
             kept, rescued = store.all_attempts(), store.rescues()
             assert self.attempts.items() <= kept.items(), "an attempt is gone or was replaced"
