@@ -11,7 +11,8 @@ import click
 from gitckpt.api.changing import change
 from gitckpt.api.reading import read_data
 from gitckpt.api.writing import phase_name, write
-from gitckpt.cli.terminal import print_json, quiet_reporter, where
+from gitckpt.cli.notes import quiet_reporter
+from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine import begin
 from gitckpt.engine.requests import Request
 from gitckpt.engine.settle import settle

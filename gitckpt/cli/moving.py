@@ -8,7 +8,8 @@ import click
 
 from gitckpt.api.reading import open_store
 from gitckpt.api.writing import write
-from gitckpt.cli.terminal import inside, print_json, quiet_reporter, where
+from gitckpt.cli.notes import quiet_reporter
+from gitckpt.cli.terminal import inside, print_json, where
 from gitckpt.engine.export import export
 from gitckpt.engine.rewind import Moved
 from gitckpt.engine.rewind import adopt as adopt_files

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
@@ -19,10 +19,6 @@ from gitckpt.api.reading import Where
 from gitckpt.model.codec import dumps
 from gitckpt.model.manifest import Json
 from gitckpt.model.text import safe
-from gitckpt.progress.events import Note, ProgressEvent, Warned
-
-if TYPE_CHECKING:  # reading commands come here too, and must not wait for what runs phases
-    from gitckpt.engine.ports import Reporter
 
 JSON_SCHEMA = 1
 
@@ -46,29 +42,6 @@ def inside(root: Path, path: str, directory: Path) -> bytes:
     if relative == ".." or relative.startswith("../"):
         raise click.UsageError(f"{safe(path)} is not in the workspace {safe(os.fsencode(root))}")
     return b"" if relative == "." else os.fsencode(relative)
-
-
-def quiet_reporter() -> Reporter:
-    """For commands that are done in a moment."""
-    return NotesReporter()
-
-
-class NotesReporter:
-    """Warnings and notes as they are: a command that moves files says where it kept what."""
-
-    def __call__(self, event: ProgressEvent) -> None:
-        match event:
-            case Note(text) | Warned(text):
-                for line in text.splitlines():
-                    click.echo(safe(line), err=True)
-            case _:
-                return
-
-    def tick(self) -> None:
-        """Nothing to redraw."""
-
-    def close(self) -> None:
-        """Nothing to end."""
 
 
 class Signals:
