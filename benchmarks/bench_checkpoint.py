@@ -1,7 +1,9 @@
 """One checkpoint against `git add -A && git commit`, side by side, both durable, in copies of the same workspace.
 
-Measured is the library's whole call: discover nothing, load the stat cache, snapshot, commit, one ref transaction,
-save the cache. Prints the median in ms of each and the ratio ours/git. `--folder` chooses the file system.
+Measured is what a user waits for: the library's `take_snapshot` and `land`, with the journal, the branch, the base, the
+stat cache and the mirror, as a phase's end does it in a run; then the same as one call by itself, which takes the
+locks, reads the workflow file and loads the cache first. Prints the median in ms of each and the ratio ours/git.
+`--folder` chooses the file system.
 """
 
 from __future__ import annotations
@@ -14,64 +16,61 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from gitckpt.model.names import Oid
-from gitckpt.plumbing.content import Content, Defaults
-from gitckpt.plumbing.objects import Signature
-from gitckpt.plumbing.pack import Pack
-from gitckpt.plumbing.reader import Reader
-from gitckpt.plumbing.refs import RefUpdate, transact
-from gitckpt.plumbing.repository import Repository, discover
-from gitckpt.workspace.rules import CaptureRules
-from gitckpt.workspace.snapshot import snapshot
-from gitckpt.workspace.statcache import StatCache
+from gitckpt.api.reading import Where
+from gitckpt.api.writing import write
+from gitckpt.engine.begin import begin_run
+from gitckpt.engine.hold import Hold, open_pack, take_snapshot
+from gitckpt.engine.land import Landing, land
+from gitckpt.engine.settle import settle
+from gitckpt.model.events import Named
+from gitckpt.progress.events import ProgressEvent
 
-REF = "refs/heads/gitckpt/bench"
-DEFAULTS = Defaults(file=0o644, exec=0o755, dir=0o755)
-WHO = Signature(name="bench", email="bench@example.org", seconds=1_700_000_000, offset_minutes=0)
+WORKFLOW = "version: 1\nworkflow: bench\nphases: {one: {run: 'true'}}\n"
 DURABLE = ("-c", "core.fsync=all", "-c", "core.fsyncMethod=fsync", "-c", "gc.auto=0")
 IDENTITY = ("-c", "user.name=bench", "-c", "user.email=bench@example.org", "-c", "maintenance.auto=false")
 
 
-class Ours:
-    """Checkpoints of one workspace through the library, as a run takes them one after another."""
+class Silent:
+    """A reporter that nobody reads."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.repository: Repository = discover(root)
-        self.cache_path = self.repository.git_dir / "gitckpt" / "cache"
-        self.known: Content | None = None
-        self.tip: Oid | None = None
+    def __call__(self, event: ProgressEvent) -> None:
+        """Nothing."""
 
-    def checkpoint(self) -> None:
-        """One durable checkpoint."""
-        cache = StatCache.load(self.cache_path, self.repository.object_format)
-        with Pack(self.repository, "bench") as pack, Reader(self.repository) as reader:
-            found = snapshot(
-                root=self.root,
-                repository=self.repository,
-                prefix=b"",
-                rules=CaptureRules(),
-                pack=pack,
-                cache=cache,
-                defaults=DEFAULTS,
-                known=self.known,
-                reader=reader,
-            )
-            commit = pack.commit(
-                tree=found.content.files,
-                parents=[self.tip] if self.tip else [],
-                author=WHO,
-                committer=WHO,
-                message="checkpoint",
-            )
-            pack.finish()
-            transact(self.repository, [RefUpdate(name=REF, new=commit, old=self.tip)], "bench")
-            pack.release()
-        cache.save()
-        self.known, self.tip = found.content, commit
+    def tick(self) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def working(root: Path) -> Iterator[Hold]:
+    """As a command that writes holds the workspace."""
+    with write(Where(directory=root), Silent()) as hold:
+        yield hold
+
+
+def begin(hold: Hold) -> None:
+    """The first checkpoint."""
+    begin_run(hold, {})
+
+
+def checkpoint(hold: Hold) -> None:
+    """One more, as `gitckpt checkpoint -m` inside a phase makes it."""
+    with open_pack(hold) as pack:
+        found = take_snapshot(hold, pack)
+        event = Named(at=hold.now(), message="bench")
+        land(hold, pack, Landing(events=(event,), content=found.content, found=found.content))
+
+
+def alone(root: Path) -> None:
+    """One more, as `gitckpt checkpoint -m` makes it where nothing runs."""
+    with working(root) as hold:
+        settle(hold, closing=(Named(at=hold.now(), message="bench"),))
 
 
 def make(root: Path, files: int, size: int) -> None:
@@ -93,6 +92,12 @@ def edit(root: Path, count: int, turn: int) -> None:
         path.write_bytes(b"turn %d\n" % turn + path.read_bytes()[8:])
     # An edit in the same tick as the scan must be read again next time: let the clock move on.
     time.sleep(0.05)
+
+
+def edit_both(ours: Path, theirs: Path, count: int, turn: int) -> None:
+    """The same change on both sides."""
+    for root in (ours, theirs):
+        edit(root, count, turn)
 
 
 def git(root: Path, *arguments: str) -> None:
@@ -121,28 +126,35 @@ def report(name: str, ours: list[float], theirs: list[float]) -> None:
 
 
 def bench(folder: Path, files: int, size: int, rounds: int) -> None:
-    """First checkpoints in `rounds` fresh copies, then `rounds` with 10 changed files and with none in one."""
-    seed = folder / "seed"
+    """First checkpoints in `rounds` fresh copies, then `rounds` x 3 with 10 changed files and with none in one."""
+    seed, ours, theirs = folder / "seed", folder / "ours", folder / "theirs"
     make(seed, files, size)
+    (seed / "gitckpt.yaml").write_text(WORKFLOW)
     first: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
-        for name in ("ours", "theirs"):
-            shutil.rmtree(folder / name, ignore_errors=True)
-            shutil.copytree(seed, folder / name)
-            subprocess.run(["git", "init", "-q", folder / name], check=True)
+        for copy in (ours, theirs):
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(seed, copy)
+            subprocess.run(["git", "init", "-q", copy], check=True)
         time.sleep(0.05)
-        ours = Ours(folder / "ours")
-        first[0].append(timed(ours.checkpoint))
-        first[1].append(timed(lambda: add_and_commit(folder / "theirs")))
+        with working(ours) as hold:
+            first[0].append(timed(lambda: begin(hold)))
+        first[1].append(timed(lambda: add_and_commit(theirs)))
     report(f"first, {files} x {size} B", *first)
     for changed in (10, 0):
-        times: tuple[list[float], list[float]] = ([], [])
-        for turn in range(rounds * 3):
-            for name in ("ours", "theirs"):
-                edit(folder / name, changed, turn)
-            times[0].append(timed(ours.checkpoint))
-            times[1].append(timed(lambda: add_and_commit(folder / "theirs")))
-        report(f"{changed} changed", *times)
+        in_a_run: tuple[list[float], list[float]] = ([], [])
+        with working(ours) as hold:
+            for turn in range(rounds * 3):
+                edit_both(ours, theirs, changed, turn)
+                in_a_run[0].append(timed(lambda: checkpoint(hold)))
+                in_a_run[1].append(timed(lambda: add_and_commit(theirs)))
+        report(f"{changed} changed, in a run", *in_a_run)
+        by_itself: tuple[list[float], list[float]] = ([], [])
+        for turn in range(rounds * 3, rounds * 6):
+            edit_both(ours, theirs, changed, turn)
+            by_itself[0].append(timed(lambda: alone(ours)))
+            by_itself[1].append(timed(lambda: add_and_commit(theirs)))
+        report(f"{changed} changed, by itself", *by_itself)
 
 
 def main() -> None:

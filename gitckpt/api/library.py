@@ -9,7 +9,7 @@ from pathlib import Path
 from gitckpt.api import reading, running
 from gitckpt.api.reading import Where
 from gitckpt.engine.ports import Reporter
-from gitckpt.model.decide import Stop
+from gitckpt.model.moment import Stop
 from gitckpt.progress.events import ProgressEvent
 from gitckpt.store.store import Store
 

@@ -9,17 +9,19 @@ from dataclasses import dataclass, field
 from gitckpt.api.reading import Where, find_workspace
 from gitckpt.api.writing import SystemClock, given_of, phase_name
 from gitckpt.engine.begin import ensure_run, reopen, reopen_from
+from gitckpt.engine.flight import Signalled
 from gitckpt.engine.hold import Hold, held, take_measure
 from gitckpt.engine.housekeeping import tidy_packs, tidy_tags
 from gitckpt.engine.inspect import STUCK
 from gitckpt.engine.ports import Reporter
-from gitckpt.engine.run import Signalled, run
+from gitckpt.engine.run import run
 from gitckpt.engine.settle import EditPolicy, settle
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute import inbox
 from gitckpt.execute.process import LocalExecutor
-from gitckpt.model.decide import Limits, Stop, Verdict, changed_definitions
+from gitckpt.model.decide import changed_definitions
 from gitckpt.model.manifest import DONE, is_complete, state_of
+from gitckpt.model.moment import Limits, Moment, Stop, Verdict
 from gitckpt.model.names import PhaseName
 from gitckpt.model.workflow import Workflow
 from gitckpt.progress.events import Note, RunBegan, RunEnded
@@ -76,6 +78,8 @@ class RunRequest:
     start_from: str | None = None
     only: str | None = None
     step: bool = False
+    item: str | None = None
+    budget_ms: int | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     edits: EditPolicy = "tell-apart"
     large: Callable[[TooMuch], bool] = lambda _: False
@@ -94,6 +98,7 @@ EXIT_CODES: Mapping[Verdict, ExitCode] = {
     Verdict.COMPLETE: ExitCode.DONE,
     Verdict.FAILED: ExitCode.FAILED,
     Verdict.BLOCKED: ExitCode.FAILED,
+    Verdict.WAITING: ExitCode.WAITING,
     Verdict.STOPPED: ExitCode.STOPPED,
     Verdict.INTERRUPTED: ExitCode.INTERRUPTED,
     Verdict.TERMINATED: ExitCode.TERMINATED,
@@ -121,13 +126,18 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         reporter(RunBegan(workflow=hold.name, number_of_phases=len(hold.workflow.phases), resumed_at=last))
         _say_changed(hold)
         _warn_stuck(hold)
-        stop = run(hold, LocalExecutor(), limits, signalled)
+        stop = run(hold, LocalExecutor(), _moment(request, limits), signalled)
         reporter(RunEnded(stop.verdict.value))
         inbox.sweep(hold.place.inbox)
         if stop.verdict is Verdict.COMPLETE and not complete:
             tidy_tags(hold)
         tidy_packs(hold)
         return Ran(stop=stop, tip=hold.at_tip, began_complete=complete)
+
+
+def _moment(request: RunRequest, limits: Limits) -> Moment:
+    until = None if request.budget_ms is None else SystemClock().monotonic_ms() + request.budget_ms
+    return Moment(limits=limits, until_ms=until)
 
 
 def _limits(workflow: Workflow, request: RunRequest) -> Limits:

@@ -16,11 +16,12 @@ from gitckpt.spec.lint import lint as lint_workflow
 from gitckpt.spec.load import load
 from gitckpt.spec.problem import DefinitionInvalid, Problem
 from gitckpt.spec.schema import workflow_schema
+from gitckpt.spec.templates import template_names
 
 
 @click.command()
 @click.argument("scripts", nargs=-1, type=click.Path())
-@click.option("--template", "name", metavar="NAME", help="minimal or etl: a complete small workflow.")
+@click.option("--template", "name", metavar="NAME", help=f"A complete small workflow: {', '.join(template_names())}.")
 @click.option("--json", "as_json", is_flag=True, help="Say it as JSON on stdout.")
 @click.pass_context
 def init(ctx: click.Context, *, scripts: tuple[str, ...], name: str | None, as_json: bool) -> int:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from gitckpt.api.going_back import RollbackRequest, roll_back
 from gitckpt.api.reading import open_store
+from gitckpt.api.running import EXIT_CODES
 from gitckpt.api.writing import write
 from gitckpt.cli.notes import quiet_reporter
-from gitckpt.cli.terminal import inside, print_json, where
+from gitckpt.cli.terminal import Signals, inside, print_json, where
+from gitckpt.engine.compensations import Undecided
 from gitckpt.engine.export import export
-from gitckpt.engine.rewind import Moved
+from gitckpt.engine.oversize import moved_files
+from gitckpt.engine.rewind import Moved, Outside
 from gitckpt.engine.rewind import adopt as adopt_files
 from gitckpt.engine.rewind import restore as restore_files
-from gitckpt.engine.rewind import rollback as roll_back
 from gitckpt.engine.rewind import undo as take_back
 from gitckpt.model.manifest import DONE, Json, state_of
+from gitckpt.model.moment import Stop
 from gitckpt.model.text import safe
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.selectors import label, select
@@ -25,9 +31,16 @@ from gitckpt.store.selectors import label, select
 @click.command()
 @click.argument("checkpoint", required=False)
 @click.option("--keep-edits", is_flag=True, help="Apply your edits since then again, on top.")
+@click.option(
+    "--compensate/--no-compensate",
+    default=None,
+    help="Run the `compensate` of every phase that is gone back past, newest first; or leave what they did outside.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Say it as JSON on stdout.")
 @click.pass_context
-def rollback(ctx: click.Context, *, checkpoint: str | None, keep_edits: bool, as_json: bool) -> int:
+def rollback(
+    ctx: click.Context, *, checkpoint: str | None, keep_edits: bool, compensate: bool | None, as_json: bool
+) -> int:
     """Go back to CHECKPOINT: files, definition and state together, as a new checkpoint.
 
     CHECKPOINT is a phase (after it), before:PHASE, a number, a tag, a commit id, start, latest, latest~2.
@@ -35,10 +48,41 @@ def rollback(ctx: click.Context, *, checkpoint: str | None, keep_edits: bool, as
     """
     if checkpoint is None:
         return _list_last(ctx)
-    with write(where(ctx), quiet_reporter()) as hold:
-        moved = roll_back(hold, checkpoint, keep_edits=keep_edits)
+    outside: Outside = "ask" if compensate is None else "compensate" if compensate else "leave"
+    request = RollbackRequest(selector=checkpoint, keep_edits=keep_edits, outside=outside)
+    moved = _asked(ctx, request)
+    if isinstance(moved, Stop):
+        return _stopped(moved, as_json=as_json)
     _say(moved, as_json=as_json, kept_edits=keep_edits)
     return 0
+
+
+def _asked(ctx: click.Context, request: RollbackRequest) -> Moved | Stop:
+    """Roll back; on a terminal, what is undecided is asked."""
+    try:
+        return _rolled_back(ctx, request)
+    except Undecided as undecided:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        click.echo(undecided.message, err=True)
+        if not click.confirm("Run them, then go back?", err=True):
+            raise
+    return _rolled_back(ctx, replace(request, outside="compensate"))
+
+
+def _rolled_back(ctx: click.Context, request: RollbackRequest) -> Moved | Stop:
+    with Signals().heard() as signals:
+        return roll_back(where(ctx), request, quiet_reporter(), signals)
+
+
+def _stopped(stop: Stop, *, as_json: bool) -> int:
+    if as_json:
+        print_json({"stopped": stop.verdict.value, "reason": stop.reason, "phases": [*map(str, stop.phases)]})
+    else:
+        click.echo(f"The rollback stopped: {safe(stop.reason)}", err=True)
+        click.echo("  go on with it: gitckpt rollback CHECKPOINT --compensate (after mending what failed)", err=True)
+        click.echo("  end it, and leave what is not undone: gitckpt rollback CHECKPOINT --no-compensate", err=True)
+    return int(EXIT_CODES[stop.verdict])
 
 
 @click.command()
@@ -68,7 +112,8 @@ def restore(ctx: click.Context, *, checkpoint: str, paths: tuple[str, ...], fold
         with open_store(place) as (workspace, store):
             chosen = select(store, checkpoint)
             wanted = tuple(inside(workspace.root, path, place.directory) for path in paths)
-            written = export(store, chosen, wanted, Path(folder))
+            moved = moved_files(workspace.place, store.workflow, chosen)
+            written = export(store, chosen, wanted, Path(folder), moved)
         click.echo(f"{written} files of {chosen.label} are in {folder}")
         return 0
     with write(place, quiet_reporter()) as hold:
@@ -130,6 +175,7 @@ def _say(moved: Moved, *, as_json: bool, kept_edits: bool) -> None:
                 "target": moved.target.number,
                 "taken_back": back,
                 "rescued": moved.rescued,
+                "outside": [*map(str, moved.now.manifest.outside)],
                 "next": moved.now.manifest.current_state,
             }
         )
@@ -140,6 +186,9 @@ def _say(moved: Moved, *, as_json: bool, kept_edits: bool) -> None:
     edits = [checkpoint for checkpoint in moved.taken_back if checkpoint.title.kind == "edit"]
     if edits and kept_edits:
         click.echo(f"Your edits ({', '.join(f'{c.number:04d}' for c in edits)}) are applied on top.")
+    if moved.outside:
+        names = ", ".join(moved.outside)
+        click.echo(f"Outside this folder nothing is undone of {names} (gitckpt status lists it).")
     if moved.rescued:
         click.echo(f"Your files as they were are kept as {moved.rescued}: gitckpt diff {moved.rescued}")
     click.echo(

@@ -293,7 +293,7 @@ def _output(store: Store, phase: PhaseName, attempt: int | None) -> tuple[bytes,
 
 def _holder_of(store: Store, phase: PhaseName, attempt: int) -> Oid | None:
     """The commit that has this attempt's output: its own, or the checkpoint that it completed as."""
-    kept = store.attempts(phase).get(attempt)
+    kept = store.attempt(phase, attempt)
     if kept is not None:
         return kept
     for checkpoint in store.history():

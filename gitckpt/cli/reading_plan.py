@@ -10,8 +10,9 @@ from gitckpt.cli.reading_words import table
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.forecast import Forecast, because, foresee, starting_point
 from gitckpt.engine.inspect import Standing, standing
-from gitckpt.model.decide import Limits, explain
+from gitckpt.model.decide import explain
 from gitckpt.model.manifest import Json, Manifest, state_of
+from gitckpt.model.moment import Limits
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import Workflow

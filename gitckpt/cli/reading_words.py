@@ -34,6 +34,7 @@ from gitckpt.model.events import (
 )
 from gitckpt.model.manifest import Json, Status, Uncaptured
 from gitckpt.model.text import safe
+from gitckpt.model.title import title
 from gitckpt.plumbing.content import Change
 from gitckpt.progress.text import count, duration, size
 
@@ -179,8 +180,12 @@ def _event_words(event: Event) -> str:
             return f"data: {key} grew by {by}"
         case Reopened() | RolledBack() | Undone() | Reset() | Adopted():
             return _intervention_words(event)
-        case _:
+        case PhaseCompleted() | PhaseSkipped() | PhaseBlocked() | AttemptFailed() | AttemptCutOff():
             return _phase_words(event)
+        case _:
+            named = title([event])
+            words = (str(named.phase or named.kind), named.status, named.detail)
+            return " ".join(word for word in words if word)
 
 
 def _phase_words(

@@ -12,8 +12,9 @@ from gitckpt.cli.live import reporter_for
 from gitckpt.cli.terminal import Signals, where
 from gitckpt.engine.settle import EditPolicy
 from gitckpt.execute.output import cause, tail_lines
-from gitckpt.model.decide import Verdict
+from gitckpt.model.duration import parse_duration
 from gitckpt.model.manifest import state_of
+from gitckpt.model.moment import Verdict
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 from gitckpt.progress.text import count, duration, size
@@ -27,6 +28,8 @@ LONG_MS = 5 * 60 * 1000
 @click.option("--until", metavar="P", help="Run P and what it needs, then stop (75 when phases are left).")
 @click.option("--from", "start_from", metavar="P", help="Run P and what needs it anew; files stay.")
 @click.option("--only", metavar="P", help="Run exactly P (anew if it is done).")
+@click.option("--item", metavar="KEY", help="Do only the item of that key (anew if it is done).")
+@click.option("--budget", metavar="TIME", help="Stop at the next boundary after so long, with 75 (9m, 90s).")
 @click.option("--step", is_flag=True, help="Run one phase, then stop with 75.")
 @click.option("--dry-run", is_flag=True, help="Show what would run, with reasons (= gitckpt plan).")
 @click.option("--set", "assignments", metavar="K=V", multiple=True, help="Set a param; recorded with the run.")
@@ -42,6 +45,8 @@ def run(
     until: str | None,
     start_from: str | None,
     only: str | None,
+    item: str | None,
+    budget: str | None,
     step: bool,
     dry_run: bool,
     assignments: tuple[str, ...],
@@ -70,6 +75,8 @@ def run(
         start_from=start_from,
         only=only,
         step=step,
+        item=item,
+        budget_ms=_duration(budget),
         params=_assignments(assignments),
         edits=policy,
         large=_ask_large,
@@ -83,6 +90,15 @@ def run(
             reporter.close()
     _say(where(ctx), ran, quiet=quiet or as_json)
     return int(EXIT_CODES[ran.stop.verdict])
+
+
+def _duration(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.UsageError(f"--budget cannot be {text!r}: {error}") from error
 
 
 def _assignments(given: tuple[str, ...]) -> dict[str, str]:
@@ -122,7 +138,14 @@ def _say(place: Where, ran: Ran, *, quiet: bool) -> None:
             _line("  go back    gitckpt rollback PHASE")
         case Verdict.STOPPED:
             left = ", ".join(ran.stop.phases)
-            _line(f"Stopped at {number}" + (f"; left: {left}" if left else "") + ". Run again to continue: gitckpt run")
+            why = f"Stopped at {number}: {safe(ran.stop.reason)}"
+            _line(why + (f"; left: {left}" if left else "") + ". Run again to continue: gitckpt run")
+        case Verdict.WAITING:
+            for name in ran.stop.phases:
+                _line(f"{name} waits: {safe(state_of(ran.tip.manifest, name).detail or '')}")
+            one = ran.stop.phases[0]
+            _line(f"  answer     gitckpt approve {one} · gitckpt reject {one}")
+            _line("  then       gitckpt run")
         case Verdict.INTERRUPTED | Verdict.TERMINATED:
             _line(f"Interrupted. Your files are as at {number}. Go on: gitckpt run")
 
@@ -167,7 +190,7 @@ def _left(store: Store, name: PhaseName, number: int) -> tuple[int, int]:
     """How many files an attempt left behind, and their size in bytes."""
     from gitckpt.plumbing.content import compare  # noqa: PLC0415 - only after a failure
 
-    oid = store.attempts(name).get(number)
+    oid = store.attempt(name, number)
     if oid is None:
         return 0, 0
     kept = store.read(oid)

@@ -1,114 +1,113 @@
-"""One attempt of a phase: what its processes get, and what its end means.
+"""What the end of an attempt means: the outcome, from how its processes ended and from the checks after them.
 
-Owns the environment of phases, the list of steps, and the checks after them (validation, outs). Must not move the
-workspace or the branch.
+Owns those checks (validation, outs, counters) for each kind of work. Must not move the workspace or the branch.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from gitckpt.engine.agenda import Agenda, compensation, label
+from gitckpt.engine.flight import InFlight
+from gitckpt.engine.freeze import freeze
 from gitckpt.engine.hold import Hold
-from gitckpt.engine.place import AttemptUnderWay
-from gitckpt.execute.process import Job, Result, Step, shell_argv
-from gitckpt.model.manifest import Manifest, Uncaptured, state_of
-from gitckpt.model.names import PhaseName
-from gitckpt.model.outcome import Attempt, CutOff, Failed, Outcome, Refused, Succeeded, Unwanted
+from gitckpt.engine.job import COUNTER, counter_file, validation_file
+from gitckpt.errors import GitckptError
+from gitckpt.execute.process import Result
+from gitckpt.model.gate import Gate, answers
+from gitckpt.model.items import Part, ranges_of
+from gitckpt.model.manifest import Uncaptured
+from gitckpt.model.moment import Asking, Closing, Compensating, Expiring, Group, Listing, Some, Whole
+from gitckpt.model.outcome import (
+    Asked,
+    Attempt,
+    Compensated,
+    CutOff,
+    Expired,
+    Failed,
+    Outcome,
+    Refused,
+    Succeeded,
+    Unwanted,
+)
+from gitckpt.model.shard import FAILED
 from gitckpt.model.text import safe
-from gitckpt.model.workflow import Phase, Validation, digest, environment
+from gitckpt.model.workflow import Phase, Validation, digest
+from gitckpt.plumbing.pack import Pack
 from gitckpt.progress.text import duration
 from gitckpt.workspace.outs import is_made
 
-GRACE_MS = 10_000
 CANNOT_START = frozenset({126, 127})
 
 
-def job_of(hold: Hold, phase: Phase, attempt: AttemptUnderWay) -> Job:
-    """Everything the executor needs to run the phase."""
-    root = hold.given.root
-    return Job(
-        steps=tuple(_steps(phase)),
-        cwd=root / phase.working_directory,
-        env=_environment(hold, phase, attempt),
-        timeout_ms=phase.timeout_ms,
-        grace_ms=GRACE_MS,
-        output=hold.place.output,
-        validate_output=hold.place.validate_output,
-        state_dir=hold.place.folder,
-        live_dir=hold.place.live,
-    )
-
-
-def _steps(phase: Phase) -> list[Step]:
-    def shell(name: str, text: str) -> Step:
-        return Step(name=name, argv=shell_argv(phase.shell, text))
-
-    steps = [shell("if", phase.condition)] if phase.condition else []
-    steps += [shell(f"requires {n}", text) for n, text in enumerate(phase.requires)]
-    steps += [shell("run", text) for text in phase.run]
-    if phase.argv:
-        steps.append(Step(name="run", argv=phase.argv))
-    if phase.validate and phase.validate.run:
-        steps.append(shell("validate", phase.validate.run))
-    return steps
-
-
-def _environment(hold: Hold, phase: Phase, attempt: AttemptUnderWay) -> dict[str, str]:
-    manifest = hold.at_tip.manifest
-    state = state_of(manifest, phase.name)
-    return {
-        **hold.given.environment,
-        **manifest.params,
-        **environment(hold.workflow, phase),
-        "GITCKPT_WORKFLOW": hold.name,
-        "GITCKPT_RUN": manifest.run,
-        "GITCKPT_PHASE": phase.name,
-        "GITCKPT_ATTEMPT": str(attempt.number),
-        "GITCKPT_IDEMPOTENCY_KEY": idempotency_key(manifest, phase.name),
-        # Empty rather than unset when there is nothing to go on from, so that `set -u` scripts can look at it.
-        "GITCKPT_RESUMED": "1" if state.partial else "",
-        "GITCKPT_STATE": str(hold.place.live / "state.json"),
-    }
-
-
-def idempotency_key(manifest: Manifest, phase: PhaseName) -> str:
-    """Stays the same for retry, resume and kill; a new generation of the phase has another."""
-    parts = (manifest.workflow, manifest.run, phase, str(state_of(manifest, phase).generation))
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-
-
 def outcome_of(
-    hold: Hold, phase: Phase, under_way: AttemptUnderWay, result: Result, uncaptured: Uncaptured | None
+    hold: Hold, agenda: Agenda, pack: Pack, flight: InFlight, result: Result, uncaptured: Uncaptured | None
 ) -> Outcome:
-    """What the end of an attempt's processes means. `uncaptured`: what it changed that no checkpoint holds."""
-    attempt = Attempt(phase=phase.name, number=under_way.number, started=under_way.started)
+    """What the end of an attempt means. `uncaptured`: what it changed that no checkpoint holds."""
+    phase = flight.phase
+    attempt = Attempt(phase=phase.name, number=flight.under_way.number, started=flight.under_way.started)
     at = hold.now()
     if result.interrupted:
         return CutOff(attempt=attempt, at=at, reason="interrupted", partial=phase.keep_partial)
-    said_no = result.step is not None and result.code not in CANNOT_START and not result.timed_out and not result.signal
-    if said_no and result.step == "if":
+    said_no = _said_no(phase, attempt, at, result)
+    if said_no is not None:
+        return said_no
+    match flight.work:
+        case Asking() | Expiring():
+            return _of_gate(hold, phase, attempt, at, flight.work)
+        case Listing():
+            return _listed(hold, pack, phase, attempt, result)
+        case Some(group=group, closes=closes):
+            return _of_items(hold, agenda, phase, attempt, result, uncaptured, group=group, closes=closes)
+        case Compensating(group=group):
+            return _compensated(hold, agenda, phase, attempt, result, group)
+        case Whole() | Closing():
+            return _of_phase(hold, phase, attempt, result, uncaptured)
+
+
+def _said_no(phase: Phase, attempt: Attempt, at: str, result: Result) -> Outcome | None:
+    step = result.step
+    if step is None or result.code in CANNOT_START or result.timed_out or result.signal:
+        return None
+    if step == "if":
         return Unwanted(attempt=attempt, at=at, reason=f"`if` said no: {_short(phase.condition or '')}")
-    if said_no and result.step is not None and result.step.startswith("requires "):
-        text = phase.requires[int(result.step.split()[1])]
+    if step.startswith("requires "):
+        text = phase.requires[int(step.split()[1])]
         return Refused(attempt=attempt, at=at, reason=f"`requires` said no: {_short(text)}")
-    problem = _ended_badly(phase, result) or _validation(hold, phase) or _missing_outs(hold.given.root, phase.outs)
-    if problem is None and uncaptured and hold.workflow.workspace.uncaptured == "error":
-        problem = f"it changed {uncaptured.count} ignored files that no checkpoint holds (workspace.uncaptured: error)"
+    return None
+
+
+def _of_phase(
+    hold: Hold, phase: Phase, attempt: Attempt, result: Result, uncaptured: Uncaptured | None
+) -> Succeeded | Failed:
+    problem = _ended_badly(phase, result)
+    if problem is None and phase.foreach is None:
+        problem = _validation(hold, phase, hold.place.validate_output)
+    problem = problem or _missing_outs(hold.given.root, phase.outs) or _not_captured(hold, uncaptured)
+    counters: dict[str, int] = {}
+    if problem is None:
+        counters, problem = _counted(hold, phase)
     if problem is None:
         return Succeeded(
             attempt=attempt,
-            at=at,
+            at=hold.now(),
             duration_ms=result.duration_ms,
             definition=digest(phase, hold.workflow),
+            counters=counters,
             uncaptured=uncaptured,
         )
+    return _failed(hold, phase, attempt, result, problem)
+
+
+def _failed(hold: Hold, phase: Phase, attempt: Attempt, result: Result, problem: str) -> Failed:
     return Failed(
         attempt=attempt,
-        at=at,
+        at=hold.now(),
         duration_ms=result.duration_ms,
         exit_code=result.code,
         detail=problem,
@@ -117,10 +116,122 @@ def outcome_of(
     )
 
 
+def _of_items(
+    hold: Hold,
+    agenda: Agenda,
+    phase: Phase,
+    attempt: Attempt,
+    result: Result,
+    uncaptured: Uncaptured | None,
+    *,
+    group: Group,
+    closes: bool,
+) -> Succeeded | Failed:
+    """Items that passed are done together; where one of them failed, none of its group is."""
+    units = agenda.units(phase.name, agenda.chosen(phase.name, group))
+    failing = result.units if result.step is not None else None
+    problem = _ended_badly(phase, result)
+    for unit in range(result.units if problem is None else 0):
+        problem = _validation(hold, phase, validation_file(hold, unit))
+        if problem is not None:
+            failing = unit
+            break
+    if problem is None and (problem := _not_captured(hold, uncaptured)) is not None:
+        failing = 0
+    if problem is not None:
+        part = _part(agenda, phase, units[min(failing or 0, len(units) - 1)])
+        failed = _failed(hold, phase, attempt, result, f"{part.label}: {problem}")
+        return replace(failed, part=part)
+    passed = [index for unit in units[: result.units] for index in unit]
+    whole = result.units == len(units)
+    return Succeeded(
+        attempt=attempt,
+        at=hold.now(),
+        duration_ms=result.duration_ms,
+        definition=digest(phase, hold.workflow),
+        part=_part(agenda, phase, passed),
+        closes=closes and whole and _missing_outs(hold.given.root, phase.outs) is None,
+        uncaptured=uncaptured,
+    )
+
+
+def _part(agenda: Agenda, phase: Phase, indices: Sequence[int]) -> Part:
+    progress, items = agenda.progress(phase.name), agenda.items(phase.name)
+    size = items.batch if items else None
+    part = Part(
+        ranges=ranges_of(indices),
+        count=len(indices),
+        failed_before=sum(progress.state(index) == FAILED for index in indices),
+        batch=None if size is None else indices[0] // size + 1,
+    )
+    item = agenda.listing(phase.name).item(indices[0]) if len(indices) == 1 and size is None else None
+    return replace(part, label=label(part, items.total if items else 0, item))
+
+
+def _listed(hold: Hold, pack: Pack, phase: Phase, attempt: Attempt, result: Result) -> Outcome:
+    problem = _ended_badly(phase, result)
+    if problem is not None or phase.foreach is None:
+        return _failed(hold, phase, attempt, result, problem or "it has no items")
+    try:
+        return freeze(hold, pack, phase, phase.foreach, attempt)
+    except GitckptError as error:
+        return _failed(hold, phase, attempt, result, f"{error.message}\n{error.hint}".rstrip())
+
+
+def _compensated(
+    hold: Hold, agenda: Agenda, phase: Phase, attempt: Attempt, result: Result, group: Group | None
+) -> Outcome:
+    # Its time-out is that of the definition it was taken from.
+    problem = _ended_badly(compensation(hold, phase.name) or phase, result)
+    if problem is not None:
+        return replace(_failed(hold, phase, attempt, result, problem), compensating=True)
+    at = hold.now()
+    if group is None:
+        return Compensated(attempt=attempt, at=at, duration_ms=result.duration_ms)
+    part = _part(agenda, phase, agenda.undone(phase.name, group))
+    progress = agenda.progress(phase.name)
+    newest, _ = progress.newest(before=progress.newest()[0])
+    return Compensated(attempt=attempt, at=at, duration_ms=result.duration_ms, part=part, newest=newest)
+
+
+def _of_gate(hold: Hold, phase: Phase, attempt: Attempt, at: str, work: Asking | Expiring) -> Outcome:
+    gate = phase.gate or Gate(prompt="")
+    if isinstance(work, Asking):
+        expires = None
+        if gate.timeout_ms is not None:
+            until = datetime.fromisoformat(at) + timedelta(milliseconds=gate.timeout_ms)
+            expires = until.isoformat(timespec="seconds")
+        return Asked(attempt=attempt, at=at, prompt=gate.prompt, expires=expires)
+    taken, problems = answers(gate, {})
+    approved = gate.on_timeout == "approve" and not problems
+    definition = digest(phase, hold.workflow)
+    return Expired(attempt=attempt, at=at, approved=approved, definition=definition, answers=taken)
+
+
+def _counted(hold: Hold, phase: Phase) -> tuple[dict[str, int], str | None]:
+    """The numbers that the counters printed; or what one of them printed instead."""
+    found: dict[str, int] = {}
+    for name in phase.counters:
+        try:
+            text = counter_file(hold, name).read_bytes()[:200].decode(errors="replace").strip()
+        except FileNotFoundError:
+            text = ""
+        if not re.fullmatch(r"[+-]?[0-9]{1,15}", text):
+            return {}, f"the counter {name} printed no whole number: {_short(text)!r}"
+        found[name] = int(text)
+    return found, None
+
+
+def _not_captured(hold: Hold, uncaptured: Uncaptured | None) -> str | None:
+    if uncaptured and hold.workflow.workspace.uncaptured == "error":
+        return f"it changed {uncaptured.count} ignored files that no checkpoint holds (workspace.uncaptured: error)"
+    return None
+
+
 def _ended_badly(phase: Phase, result: Result) -> str | None:
     if result.step is None:
         return None
-    where = "" if result.step == "run" else f" in {result.step.split()[0]}"
+    where = "" if result.step in ("run", "compensate") else f" in {_step_words(result.step)}"
     if result.timed_out:
         return f"timed out after {duration(phase.timeout_ms or result.duration_ms)}{where}"
     if result.signal:
@@ -128,11 +239,16 @@ def _ended_badly(phase: Phase, result: Result) -> str | None:
     return f"exit {result.code}{where}"
 
 
-def _validation(hold: Hold, phase: Phase) -> str | None:
+def _step_words(step: str) -> str:
+    """A step as a person would name it: the counter by its name, a requirement without its number."""
+    return step if step.startswith(COUNTER) else step.split()[0]
+
+
+def _validation(hold: Hold, phase: Phase, output: Path) -> str | None:
     check = phase.validate
     if check is None:
         return None
-    return _stdout_problem(hold.place.validate_output, check) or _file_problem(hold.given.root, check)
+    return _stdout_problem(output, check) or _file_problem(hold.given.root, check)
 
 
 def _stdout_problem(path: Path, check: Validation) -> str | None:

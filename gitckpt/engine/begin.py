@@ -20,6 +20,7 @@ from gitckpt.model.manifest import (
     Status,
     fresh,
     is_complete,
+    is_untouched,
     state_of,
 )
 from gitckpt.model.names import PhaseName, RunId
@@ -108,7 +109,7 @@ def record(hold: Hold, *events: Event) -> Checkpoint:
 def reopen(hold: Hold, phases: Iterable[PhaseName], reason: str) -> tuple[PhaseName, ...]:
     """Make phases pending again, those that are not; returns which. Files stay."""
     manifest = hold.at_tip.manifest
-    names = tuple(name for name in phases if state_of(manifest, name) != _untouched(state_of(manifest, name)))
+    names = tuple(name for name in phases if not is_untouched(state_of(manifest, name)))
     if names:
         record(hold, Reopened(at=hold.now(), phases=names, author=hold.person(), reason=reason))
     return names
@@ -145,12 +146,3 @@ def reset(hold: Hold, reason: str) -> Checkpoint:
     now = hold.now()
     manifest = fresh(hold.at_tip.manifest, run=RunId(""), at=now, order=order(hold.workflow))
     return record(hold, Reset(at=now, manifest=manifest, author=hold.person(), reason=reason))
-
-
-def _untouched(state: PhaseState) -> PhaseState:
-    return PhaseState(
-        generation=state.generation,
-        attempts=state.attempts,
-        previous_duration_ms=state.previous_duration_ms,
-        unknown=state.unknown,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +32,11 @@ class FolderTaken(GitckptError):
         return "name a new folder with --to"
 
 
-def export(store: Store, chosen: Selected, paths: tuple[bytes, ...], folder: Path) -> int:
-    """Write the checkpoint's files (those at or below `paths`, if any are given); how many. Raises FolderTaken."""
+def export(store: Store, chosen: Selected, paths: tuple[bytes, ...], folder: Path, moved: Mapping[bytes, Path]) -> int:
+    """Write the checkpoint's files (those at or below `paths`, if any are given); how many. Raises FolderTaken.
+
+    `moved`: where more files of it are, by their paths.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FolderTaken(str(folder))
     changes = compare(store.reader, None, chosen.checkpoint.content)
@@ -43,7 +47,12 @@ def export(store: Store, chosen: Selected, paths: tuple[bytes, ...], folder: Pat
     root = Path(os.path.realpath(folder))
     applied = apply(root, store.reader, changes, StatCache(store.repository.object_format))
     shutil.rmtree(root / LIVE_FOLDER, ignore_errors=True)
-    return applied.written
+    more = {path: file for path, file in moved.items() if not paths or any(_covers(one, path) for one in paths)}
+    for path, file in more.items():
+        target = root / os.fsdecode(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, target)
+    return applied.written + len(more)
 
 
 def _covers(path: bytes, candidate: bytes) -> bool:

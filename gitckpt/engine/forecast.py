@@ -11,11 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, assert_never
 
 from gitckpt.model.decide import (
-    Await,
-    Begin,
-    Limits,
-    Moment,
-    Stop,
     ancestors,
     changed_definitions,
     decide,
@@ -25,6 +20,7 @@ from gitckpt.model.decide import (
     wanted_phases,
 )
 from gitckpt.model.manifest import DONE, Manifest, PhaseState, Status, fresh, is_complete, state_of, with_current_state
+from gitckpt.model.moment import Await, Begin, Limits, Moment, Return, Stop
 from gitckpt.model.names import PhaseName, RunId
 from gitckpt.model.workflow import Workflow, dependents, order
 
@@ -133,7 +129,7 @@ def _begun(workflow: Workflow, manifest: Manifest, limits: Limits) -> frozenset[
                 begun.add(name)
                 done = replace(state_of(manifest, name), status=Status.COMPLETED)
                 manifest = with_current_state(replace(manifest, phases={**manifest.phases, name: done}))
-            case Await() | Stop():
+            case Await() | Return() | Stop():
                 return frozenset(begun)
             case _:
                 assert_never(step)

@@ -104,7 +104,8 @@ class Given:
 @dataclass(slots=True, kw_only=True)
 class Hold:
     """See the module. `staged`: what the phase under way wrote to `data`, which lands with it. `sealed`: packs
-    that are stored and not yet needed by any ref; the next landing lets go of them."""
+    that are stored and not yet needed by any ref; the next landing lets go of them. `paused`: who asked the run to
+    stop at the next boundary."""
 
     given: Given
     store: Store
@@ -118,6 +119,7 @@ class Hold:
     told: set[str] = field(default_factory=set)
     sealed: list[Pack] = field(default_factory=list)
     packs_noted: int = 0
+    paused: str | None = None
 
     @property
     def workflow(self) -> Workflow:
@@ -215,7 +217,8 @@ def prepare_live(place: Place) -> None:
     if names - {".gitignore", "state.json", "stamp", "heartbeat", "tmp", "begin"} and ".gitignore" not in names:
         raise ReservedFolder(str(place.live))
     place.live.mkdir(exist_ok=True)
-    if ".gitignore" not in names:
+    if ".gitignore" not in names or not ignore.stat().st_size:
+        # A power cut can leave it empty, and then it hides nothing from the user's git.
         ignore.write_text("*\n")
 
 
@@ -300,6 +303,14 @@ def sweep_locks(hold: Hold) -> None:
             stack.enter_context(Lock.take(hold.place.branch_lock(died)))
         for name in {hold.name, died}:
             remove_own_locks(hold.given.repository, refs.branch(name), refs.tags(name), refs.others(name))
+
+
+@contextmanager
+def moving_refs(hold: Hold) -> Iterator[None]:
+    """Journal that refs are moved outside a landing: what a kill leaves of their locks would block them for ever."""
+    hold.write_record(replace(hold.record, refs_moving=True))
+    yield
+    hold.write_record(replace(hold.record, refs_moving=False))
 
 
 def with_base(hold: Hold, workflow: WorkflowName, tip: Checkpoint) -> Record:

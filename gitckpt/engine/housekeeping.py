@@ -5,7 +5,7 @@ Owns when that happens. Nothing here is needed for correctness; what cannot be d
 
 from __future__ import annotations
 
-from gitckpt.engine.hold import Hold
+from gitckpt.engine.hold import Hold, moving_refs
 from gitckpt.errors import Busy, GitckptError
 from gitckpt.execute.lock import Lock
 from gitckpt.plumbing.merge_packs import merge_packs
@@ -57,4 +57,5 @@ def tidy_tags(hold: Hold) -> None:
     oldest = starts[TAGGED_RUNS - 1]
     old = [name for name in tags if name[:4].isdigit() and int(name.partition("-")[0]) < oldest]
     updates = [RefUpdate(f"{refs.TAGS}{hold.name}/{name}", None, tags[name]) for name in old]
-    transact(hold.given.repository, updates, "gitckpt: tags of old runs")
+    with moving_refs(hold):
+        transact(hold.given.repository, updates, "gitckpt: tags of old runs")

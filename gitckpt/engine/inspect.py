@@ -13,9 +13,10 @@ from gitckpt.engine.place import Place, Record
 from gitckpt.errors import Holder
 from gitckpt.execute.output import cause, tail_lines
 from gitckpt.model.codec import Damaged, decode_manifest
-from gitckpt.model.events import AttemptCutOff, AttemptFailed, RolledBack, RunStarted, Title, Undone
+from gitckpt.model.events import AttemptCutOff, AttemptFailed, RolledBack, RunStarted, Undone
 from gitckpt.model.manifest import Manifest, PhaseState, Status, is_complete, state_of
 from gitckpt.model.names import Oid, PhaseName, RunId
+from gitckpt.model.title import Title
 from gitckpt.plumbing.content import Change, compare
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.store import Store

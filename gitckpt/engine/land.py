@@ -6,7 +6,7 @@ A kill between any two of them is mended by `finish_landing`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gitckpt.engine.go import go
@@ -19,10 +19,12 @@ from gitckpt.model.events import Event
 from gitckpt.model.manifest import Manifest
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.plumbing.content import Content
+from gitckpt.plumbing.durable import sync_tree
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.reader import Signature
 from gitckpt.plumbing.refs import RefUpdate, resolve, transact
 from gitckpt.store import refs
+from gitckpt.store.attempts import surplus
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.publish import Draft, publish, write_commit
 
@@ -59,11 +61,14 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
     tip = hold.tip
     draft = _draft(hold, tip, landing)
     oid = write_commit(hold.store, pack, draft)
-    kept = None if landing.beside is None else _write_beside(hold, pack, draft, landing.beside)
     updates = [*landing.more_refs]
-    if landing.beside is not None and kept is not None:
+    kept = None
+    if landing.beside is not None:
+        chained = surplus(hold.given.repository, landing.beside.ref)
+        kept = _write_beside(hold, pack, draft, landing.beside, chained)
         # A kill inside git's own transaction can have left this very ref behind.
-        updates.append(RefUpdate(landing.beside.ref, kept, resolve(hold.given.repository, landing.beside.ref)))
+        was = resolve(hold.given.repository, landing.beside.ref)
+        updates += [RefUpdate(landing.beside.ref, kept, was), *chained]
     before = kept or (tip.oid if tip else oid)
     moves = landing.found != landing.content
     journal = LandingUnderWay(
@@ -73,6 +78,9 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
         kept_ref=landing.beside.ref if landing.beside else None,
         ends_attempt=landing.ends_attempt,
     )
+    if tip is None or landing.found != tip.content:
+        # A file that a power cut makes shorter must not be taken for the user's edit of what the checkpoint holds.
+        sync_tree(hold.given.root)
     hold.write_record(replace(hold.record, landing=journal))
     checkpoint = publish(hold.store, pack, tip=tip, draft=draft, oid=oid, beside=updates)
     hold.tip = checkpoint
@@ -125,12 +133,13 @@ def _draft(hold: Hold, tip: Checkpoint | None, landing: Landing) -> Draft:
     )
 
 
-def _write_beside(hold: Hold, pack: Pack, draft: Draft, beside: Beside) -> Oid:
+def _write_beside(hold: Hold, pack: Pack, draft: Draft, beside: Beside, chained: Sequence[RefUpdate]) -> Oid:
+    """`chained` are the refs that go with this one's coming: what they name stays reachable from it."""
     parent = hold.tip
     manifest: Manifest = parent.manifest if parent else draft.manifest
     signature: Signature = draft.author
     kept = Draft(
-        parents=(parent.oid,) if parent else (),
+        parents=(*((parent.oid,) if parent else ()), *(update.old for update in chained if update.old)),
         content=beside.content,
         manifest=manifest,
         events=beside.events,

@@ -1,20 +1,29 @@
 """A failed attempt too big to store: its files are moved into gitckpt's folder, and named.
 
-Owns the measure and the move. The rest of the attempt is kept as any other.
+Owns the measure, the move, and the way back when somebody asks for them. The rest of the attempt is kept as any other.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 from pathlib import Path
 
 from gitckpt.engine.capturing import capture_rules
+from gitckpt.engine.graft import with_items
 from gitckpt.engine.hold import Hold
+from gitckpt.engine.place import Place
 from gitckpt.execute.heartbeat import begin_ns
-from gitckpt.model.names import PhaseName
+from gitckpt.model.names import PhaseName, WorkflowName
+from gitckpt.plumbing.content import Content, Item
+from gitckpt.plumbing.durable import sync_tree
+from gitckpt.plumbing.extra import MODE_BITS
+from gitckpt.plumbing.pack import Pack
 from gitckpt.progress.events import Warned
 from gitckpt.progress.text import count, size
+from gitckpt.store.selectors import Selected
 from gitckpt.workspace.recent import changed_files
 
 
@@ -35,17 +44,53 @@ def move_oversize(hold: Hold, phase: PhaseName, number: int) -> Path | None:
     total = sum(changed.values())
     if total <= limit:
         return None
-    folder = hold.place.home / "attempts" / hold.name / f"{phase}-{number}"
-    for path in changed:
-        _move(given.root, path, folder)
+    folder = _folder(hold.place, hold.name, phase, number)
+    _move(given.root, list(changed), folder)
     hold.reporter(
         Warned(
             f"{phase}@{number} left {count(len(changed))} files ({size(total)}), more than attempts.keep_up_to;\n"
             f"  they were moved, not stored: {folder}\n"
-            f"  to go on from them: cp -a {folder}/. {given.root}/"
+            f"  to go on from them: gitckpt restore {phase}@{number}"
         )
     )
     return folder
+
+
+def with_moved(hold: Hold, pack: Pack, selected: Selected) -> Content:
+    """What a selector names, with the files of an attempt that were moved away put in again, their bytes in `pack`.
+
+    Raises OSError where one cannot be read, PackFailed, ChangedWhileRead.
+    """
+    content = selected.checkpoint.content
+    moved = moved_files(hold.place, hold.name, selected)
+    if not moved:
+        return content
+    items = {path: _stored(pack, file) for path, file in moved.items()}
+    return with_items(hold.store.reader, pack, content, items)
+
+
+def moved_files(place: Place, workflow: WorkflowName, selected: Selected) -> dict[bytes, Path]:
+    """Where the files of an attempt are that were moved away, by their paths in the workspace."""
+    phase, _, number = selected.label.rpartition("@")
+    folder = _folder(place, workflow, PhaseName(phase), int(number)) if selected.beside and phase else None
+    if folder is None or not folder.is_dir():
+        return {}
+    return {
+        os.fsencode(path.relative_to(folder)): path
+        for at, _, names in os.walk(folder)
+        for path in (Path(at, name) for name in names)
+    }
+
+
+def _folder(place: Place, workflow: WorkflowName, phase: PhaseName, number: int) -> Path:
+    return place.home / "attempts" / workflow / f"{phase}-{number}"
+
+
+def _stored(pack: Pack, path: Path) -> Item:
+    with open(path, "rb") as file:
+        found = os.fstat(file.fileno())
+        oid = pack.blob_stream(file.read, found.st_size)
+    return Item(kind="file", mode=stat.S_IMODE(found.st_mode) & MODE_BITS, oid=oid)
 
 
 def _free_of_doubt(hold: Hold, limit: int) -> bool:
@@ -54,8 +99,19 @@ def _free_of_doubt(hold: Hold, limit: int) -> bool:
     return (status.f_blocks - status.f_bfree) * status.f_frsize <= limit
 
 
-def _move(root: Path, path: bytes, folder: Path) -> None:
-    name = os.fsdecode(path)
-    target = os.path.join(folder, name)
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    shutil.move(os.path.join(root, name), target)
+def _move(root: Path, paths: list[bytes], folder: Path) -> None:
+    """Durably: to another disk all is copied before the first one goes."""
+    copied = []
+    for name in map(os.fsdecode, paths):
+        source, target = os.path.join(root, name), os.path.join(folder, name)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        try:
+            os.rename(source, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            shutil.copy2(source, target)
+            copied.append(source)
+    sync_tree(folder)
+    for source in copied:
+        os.unlink(source)

@@ -66,7 +66,8 @@ class LandingUnderWay:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """`workspace.json`. `bases`: for each workflow the checkpoint this workspace was last made equal to; `last`: the
-    workflow that did so most recently; `told`: what was left out and has been said."""
+    workflow that did so most recently; `told`: what was left out and has been said; `refs_moving`: refs are being moved
+    outside a landing."""
 
     schema: int = 1
     path: str = ""
@@ -75,6 +76,7 @@ class Record:
     attempt: AttemptUnderWay | None = None
     landing: LandingUnderWay | None = None
     told: tuple[str, ...] = ()
+    refs_moving: bool = False
 
 
 class Place:
@@ -91,6 +93,8 @@ class Place:
         self.cache = self.folder / "cache"
         self.output = self.folder / "output"
         self.validate_output = self.folder / "validate"
+        self.lists = self.folder / "lists"
+        self.feed = self.folder / "feed"
         self.lock = self.folder / "run.lock"
         self._record_path = self.folder / "workspace.json"
 
@@ -101,7 +105,12 @@ class Place:
     def make(self) -> None:
         """Make the folders, private to the user. Raises CannotRecord."""
         try:
-            for path in (self.home, self.folder, self.inbox, self.home / "locks"):
+            if not self.folder.is_dir():
+                # The folder outlives a power cut only where its name does, and those above it.
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                for path in (self.home.parent, self.home, self.folder.parent):
+                    sync_folder(path)
+            for path in (self.inbox, self.home / "locks"):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise CannotRecord(str(self.folder), error.strerror or str(error)) from error

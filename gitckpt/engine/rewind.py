@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
+from gitckpt.engine.begin import record
+from gitckpt.engine.compensations import Undecided, commands_of, compensated_since, effects_since
 from gitckpt.engine.graft import reapply, with_changes
-from gitckpt.engine.hold import Hold, open_pack, seal, take_snapshot
+from gitckpt.engine.hold import Hold, moving_refs, open_pack, seal, take_snapshot
 from gitckpt.engine.land import Beside, Landing, land
-from gitckpt.engine.settle import NeedsDecision, settle
+from gitckpt.engine.oversize import with_moved
+from gitckpt.engine.settle import NeedsDecision, clear_up, settle
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.events import (
     Adopted,
@@ -20,13 +24,17 @@ from gitckpt.model.events import (
     DataSet,
     Edited,
     Event,
+    GateAnswered,
+    GoalSet,
     PhaseSkipped,
     Reopened,
     Reset,
     RolledBack,
     Undone,
 )
-from gitckpt.model.manifest import rewound
+from gitckpt.model.items import ItemsReopened, ItemsSkipped
+from gitckpt.model.manifest import Goal, rewound
+from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 from gitckpt.plumbing.content import Change, Content, compare
 from gitckpt.plumbing.pack import Pack
@@ -34,6 +42,9 @@ from gitckpt.plumbing.refs import RefUpdate, transact
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.selectors import Selected, select
+
+Outside: TypeAlias = Literal["ask", "compensate", "leave"]
+"""What becomes of what was done outside: refuse and list it, compensate it first, or leave it as it is."""
 
 
 @dataclass(eq=False)
@@ -99,28 +110,71 @@ class NothingToAdopt(GitckptError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """What a rollback or undo did: from which checkpoint, to which, and what it took back (newest first)."""
+    """What a rollback or undo did: from which checkpoint, to which, and what it took back (newest first).
+
+    `outside`: phases whose effects outside the workspace nothing undid.
+    """
 
     before: Checkpoint
     target: Checkpoint
     now: Checkpoint
     taken_back: tuple[Checkpoint, ...]
+    outside: tuple[PhaseName, ...] = ()
     rescued: str | None = None
 
 
-def rollback(hold: Hold, selector: str, *, keep_edits: bool = False) -> Moved:
-    """Move files, definition and state to a checkpoint. Raises EditsClash, NoSuchCheckpoint, with nothing changed."""
+def rollback(hold: Hold, selector: str, *, keep_edits: bool = False, outside: Outside = "ask") -> Moved | None:
+    """Move files, definition and state to a checkpoint. None: compensations come first, and the goal is set; the loop
+    does them and arrives. Raises Undecided, EditsClash, NoSuchCheckpoint, with nothing changed."""
     try:
         settle(hold)
     except NeedsDecision:
         return _take(hold, selector)
-    tip = hold.at_tip
     target = select(hold.store, selector).checkpoint
+    effects = effects_since(hold, target.number)
+    if keep_edits:
+        _with_edits_in_vain(hold, target)
+    if effects.undo and effects.pivot is None and outside != "leave":
+        if outside == "ask":
+            raise Undecided(commands_of(hold, effects))
+        goal = Goal(kind="reach", checkpoint=target.oid, after=target.number, keep_edits=keep_edits)
+        if hold.at_tip.manifest.goal != goal:
+            reason = f"rollback to {target.number:04d}"
+            record(hold, GoalSet(at=hold.now(), goal=goal, author=hold.person(), reason=reason))
+        return None
+    return _arrive(hold, target, keep_edits=keep_edits, outside=effects.undo)
+
+
+def arrive_at(hold: Hold, goal: Goal) -> Moved:
+    """The end of a rollback whose compensations are done."""
+    assert goal.checkpoint is not None  # a goal to reach has one
+    return _arrive(hold, hold.store.read(goal.checkpoint), keep_edits=goal.keep_edits, outside=())
+
+
+def _arrive(hold: Hold, target: Checkpoint, *, keep_edits: bool, outside: tuple[PhaseName, ...]) -> Moved:
+    tip = hold.at_tip
     between = _since(hold, target)
     with open_pack(hold) as pack:
         content = _with_edits(hold, pack, target, between) if keep_edits else target.content
-        now = _land_move(hold, _rolled_back(hold, target), target, content)
-    return Moved(before=tip, target=target, now=now, taken_back=between)
+        now = _land_move(hold, _rolled_back(hold, target, outside), target, content, between)
+    return Moved(before=tip, target=target, now=now, taken_back=between, outside=outside)
+
+
+def moved_to(hold: Hold, before: Checkpoint | None) -> Moved | None:
+    """What a rollback by the loop did since `before`; None where it has not arrived."""
+    now = hold.at_tip
+    arrived = next((event for event in now.events if isinstance(event, RolledBack)), None)
+    if arrived is None or before is None or before.oid == now.oid:
+        return None
+    target = hold.store.read(arrived.target)
+    back = tuple(each for each in _since(hold, target) if each.oid != now.oid)
+    return Moved(before=before, target=target, now=now, taken_back=back)
+
+
+def _with_edits_in_vain(hold: Hold, target: Checkpoint) -> None:
+    """Raises EditsClash before anything is compensated."""
+    with open_pack(hold) as pack:
+        _with_edits(hold, pack, target, _since(hold, target))
 
 
 def undo(hold: Hold) -> Moved:
@@ -141,15 +195,17 @@ def undo(hold: Hold) -> Moved:
         manifest=rewound(tip.manifest, target.manifest),
         author=hold.person(),
     )
-    now = _land_move(hold, event, target, target.content)
+    now = _land_move(hold, event, target, target.content, between)
     return Moved(before=tip, target=target, now=now, taken_back=between)
 
 
 def _is_command(event: Event) -> bool:
     """Whether the user did it by a command, so that `undo` can take it back."""
     match event:
-        case RolledBack() | Undone() | Reset() | Reopened():
+        case RolledBack() | Undone() | Reset() | Reopened() | ItemsSkipped() | ItemsReopened():
             return True
+        case GateAnswered(email=email):
+            return bool(email)  # a time-out has none
         case PhaseSkipped(author=author):
             return author is not None
         case Edited(restored=restored):
@@ -163,25 +219,31 @@ def _is_command(event: Event) -> bool:
 def restore(hold: Hold, selected: Selected, paths: tuple[bytes, ...]) -> tuple[Checkpoint, list[Change]]:
     """Bring files of a checkpoint, attempt or rescue; state stays. Your own edits became a checkpoint first."""
     settle(hold)
-    there = selected.checkpoint.content
-    changes = compare(hold.store.reader, hold.at_tip.content, there)
-    for path in paths:
-        if not any(_covers(path, change.path) for change in changes):
-            raise NoSuchPath(os.fsdecode(path), selected.label)
-    wanted = [c for c in changes if not paths or any(_covers(path, c.path) for path in paths)]
-    if not wanted:
-        return hold.at_tip, []
+    with open_pack(hold) as moved:
+        there = with_moved(hold, moved, selected)
+        if len(moved):
+            seal(hold, moved)
+        changes = compare(hold.store.reader, hold.at_tip.content, there)
+        for path in paths:
+            if not any(_covers(path, change.path) for change in changes):
+                raise NoSuchPath(os.fsdecode(path), selected.label)
+        wanted = [c for c in changes if not paths or any(_covers(path, c.path) for path in paths)]
+        return (_land_restored(hold, selected, wanted) if wanted else hold.at_tip), wanted
+
+
+def _land_restored(hold: Hold, selected: Selected, wanted: list[Change]) -> Checkpoint:
+    """Publish what was brought, as an edit."""
     with open_pack(hold) as pack:
         content = with_changes(hold.store.reader, pack, hold.at_tip.content, wanted)
         seal(hold, pack)
         event = Edited(at=hold.now(), author=hold.person(), restored=selected.label)
         with open_pack(hold) as second:
-            checkpoint = land(hold, second, Landing(events=(event,), content=content, found=hold.at_tip.content))
-    return checkpoint, wanted
+            return land(hold, second, Landing(events=(event,), content=content, found=hold.at_tip.content))
 
 
 def adopt(hold: Hold, remote: str | None) -> Checkpoint:
     """Take this workspace's files as the newest edit; with a remote, on top of its history. Raises NothingToAdopt."""
+    clear_up(hold)
     if hold.tip is None or remote is not None:
         _take_history(hold, remote)
     else:
@@ -241,25 +303,35 @@ def _take_history(hold: Hold, remote: str | None) -> None:
         number = max(hold.store.diverged(), default=0) + 1
         updates.append(RefUpdate(f"{refs.diverged(hold.name)}{number}", tip.oid, None))
     newest_there = hold.store.checkpoint_at_tip(theirs)
-    transact(hold.given.repository, updates, f"gitckpt: history of {remote or 'a copy'}")
+    with moving_refs(hold):
+        transact(hold.given.repository, updates, f"gitckpt: history of {remote or 'a copy'}")
     hold.tip = newest_there
 
 
-def _rolled_back(hold: Hold, target: Checkpoint) -> RolledBack:
+def _rolled_back(hold: Hold, target: Checkpoint, outside: tuple[PhaseName, ...] = ()) -> RolledBack:
+    now = hold.at_tip.manifest
+    manifest = rewound(now, target.manifest)
+    left = tuple(dict.fromkeys((*target.manifest.outside, *now.outside, *outside)))
     return RolledBack(
         at=hold.now(),
         to=target.number,
         target=target.oid,
-        manifest=rewound(hold.at_tip.manifest, target.manifest),
+        manifest=replace(manifest, goal=Goal(), outside=left),
         author=hold.person(),
     )
 
 
-def _land_move(hold: Hold, event: RolledBack | Undone, target: Checkpoint, content: Content) -> Checkpoint:
-    """Publish the move; content is stored already, or in a pack of its own."""
+def _land_move(
+    hold: Hold,
+    event: RolledBack | Undone,
+    target: Checkpoint,
+    content: Content,
+    between: tuple[Checkpoint, ...],
+) -> Checkpoint:
+    """Publish the move; content is stored already, or in a pack of its own. What was compensated stays so."""
     with open_pack(hold) as second:
         landing = Landing(
-            events=(event,),
+            events=(event, *compensated_since(hold, target, between, event.at)),
             content=content,
             found=hold.at_tip.content,
             second_parent=target.oid,

@@ -63,12 +63,7 @@ def settle(hold: Hold, policy: EditPolicy = "tell-apart", closing: Sequence[Even
 
     Does nothing where there is no history yet. Raises NeedsDecision, LeftoversRemain.
     """
-    unclean = hold.record.attempt is not None or hold.record.landing is not None
-    if unclean:
-        end_leftovers(hold.place.folder, say=lambda text: hold.reporter(Note(text)))
-        sweep_locks(hold)
-    sweep_packs(hold)
-    hold.place.sweep()
+    clear_up(hold)
     if hold.record.landing is not None:
         finish_landing(hold, hold.record.landing)
     if hold.record.attempt is not None and hold.record.attempt.workflow != hold.name:
@@ -85,6 +80,18 @@ def settle(hold: Hold, policy: EditPolicy = "tell-apart", closing: Sequence[Even
     if hold.record.attempt is not None:
         set_aside(hold, hold.record.attempt, "died", policy)
     record_edits(hold, closing)
+
+
+def clear_up(hold: Hold) -> None:
+    """End what a dead run left running, and remove the unfinished files and the locks that it left."""
+    record = hold.record
+    if record.attempt is not None or record.landing is not None or record.refs_moving:
+        end_leftovers(hold.place.folder, say=lambda text: hold.reporter(Note(text)))
+        sweep_locks(hold)
+    if record.refs_moving:
+        hold.write_record(replace(record, refs_moving=False))
+    sweep_packs(hold)
+    hold.place.sweep()
 
 
 def _refuse_clone(hold: Hold) -> None:
@@ -207,7 +214,7 @@ def _output_of_dead(hold: Hold) -> bytes:
 def _say_set_aside(hold: Hold, under_way: AttemptUnderWay, reason: str) -> None:
     name = f"{under_way.phase}@{under_way.number}"
     word = "was cut off" if reason == "died" else "was interrupted"
-    oid = hold.store.attempts(under_way.phase).get(under_way.number)
+    oid = hold.store.attempt(under_way.phase, under_way.number)
     if oid is None:
         return
     kept = hold.store.read(oid)

@@ -23,13 +23,14 @@ _ERROR = re.compile(
 _HARMLESS = re.compile(r"(?i)\b(?:0|no) (?:errors?|failures?|failed)\b")
 
 
-def capped(path: Path, limit: int = MEBIBYTE, secrets: Sequence[bytes] = ()) -> bytes:
-    """The file's bytes, at most `limit` of them: its head and tail, with a line between that says what is cut.
+def capped(path: Path, limit: int = MEBIBYTE, secrets: Sequence[bytes] = (), begin: int = 0) -> bytes:
+    """The file's bytes from `begin` on, at most `limit`: their head and tail, with a line between that says what is cut.
 
     Each value of `secrets` is replaced by `***`, also across the cut. Raises OSError.
     """
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
+        file.seek(begin)
+        size = max(os.fstat(file.fileno()).st_size - begin, 0)
         if size <= limit:
             return _hide(file.read(size), secrets)
         # A secret that begins before the cut is looked for beyond it, so that no half of one is shown.
@@ -37,7 +38,7 @@ def capped(path: Path, limit: int = MEBIBYTE, secrets: Sequence[bytes] = ()) -> 
         head, tail = limit - limit // 2, limit // 2
         first = _masked(file.read(head + reach), secrets, 0, head)
         start = max(0, size - tail - reach)
-        file.seek(start)
+        file.seek(begin + start)
         last = _masked(file.read(size - start), secrets, size - tail - start, size - start)
     return first + f"\n[… {size - head - tail:,} bytes cut here …]\n".encode() + last
 

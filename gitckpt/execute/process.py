@@ -37,6 +37,7 @@ class Step:
 
     `stdin`: a file to read from (default: nothing to read). `stdout`: a file of its own, made empty first; what
     it prints is added to the common output too. The step named `validate` gets the attempt's `validate_output`.
+    `env` is added to the attempt's environment. Steps in a row with one `unit` are an item or batch of their own.
     """
 
     name: str
@@ -44,14 +45,17 @@ class Step:
     timeout_ms: int | None = None
     stdin: Path | None = field(default=None, kw_only=True)
     stdout: Path | None = field(default=None, kw_only=True)
+    env: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    unit: int = field(default=0, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """All that one attempt needs. `timeout_ms` is for all steps together; `grace_ms` follows each signal.
 
-    `env` is the whole environment. `output` is appended to, so the caller gives each attempt a file of its own.
-    `live_dir` is the workspace's `.gitckpt`, where the stamp is made.
+    `unit_timeout_ms` is for the steps of each unit together. After `stop_after_ms` no further unit is begun: the
+    first one always is, and none is cut in two. `env` is the whole environment. `output` is appended to, so the
+    caller gives each attempt a file of its own. `live_dir` is the workspace's `.gitckpt`, where the stamp is made.
     """
 
     steps: tuple[Step, ...]
@@ -63,6 +67,8 @@ class Job:
     validate_output: Path
     state_dir: Path
     live_dir: Path
+    unit_timeout_ms: int | None = None
+    stop_after_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +81,13 @@ class Survivor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How an attempt ended. `step` is the one that ended it; None: all passed, whatever else is said.
+    """How an attempt ended. `step` is the one that ended it; None: all that were begun passed.
 
     `code` and `signal` are that step's, at most one of them is set; both None: it was never started. A time-out
     or an interruption is a failure also where the step itself then ended with 0. `step="watchdog"` with
     `signal=9`: the watchdog was killed, and the attempt's processes with it. Durations: ms, monotonic.
+    `units`: how many units, from the first on, passed all their steps (a killed watchdog tells none).
+    `output_from`: where in the output file the unit that ended the attempt begins, in bytes; 0 where none did.
     """
 
     step: str | None
@@ -90,6 +98,8 @@ class Result:
     duration_ms: int
     step_durations: tuple[tuple[str, int], ...]
     survivors: tuple[Survivor, ...]
+    units: int = 0
+    output_from: int = 0
 
 
 def shell_argv(shell: str, text: str) -> tuple[str, ...]:
@@ -265,12 +275,16 @@ def _work(job: Job, lock: int) -> bytes:
                 "timeout_ms": step.timeout_ms,
                 "stdin": None if step.stdin is None else _path(step.stdin),
                 "stdout": None if (own := _own_output(step, job)) is None else _path(own),
+                "env": _environment(step.env),
+                "unit": step.unit,
             }
             for step in job.steps
         ],
         "cwd": _path(job.cwd),
-        "env": {_text(name): _text(value) for name, value in job.env.items()} | {MARK: mark},
+        "env": _environment(job.env) | {MARK: mark},
         "timeout_ms": job.timeout_ms,
+        "unit_timeout_ms": job.unit_timeout_ms,
+        "stop_after_ms": job.stop_after_ms,
         "grace_ms": job.grace_ms,
         "output": _path(job.output),
         "pids": _path(job.state_dir / PIDS),
@@ -286,6 +300,10 @@ def _own_output(step: Step, job: Job) -> Path | None:
     if step.stdout is None and step.name == VALIDATE:
         return job.validate_output
     return step.stdout
+
+
+def _environment(env: Mapping[str, str]) -> dict[str, str]:
+    return {_text(name): _text(value) for name, value in env.items()}
 
 
 def _text(value: str) -> str:
@@ -307,6 +325,8 @@ def _result(data: bytes) -> Result:
         duration_ms=said["duration_ms"],
         step_durations=tuple((name, ms) for name, ms in said["step_durations"]),
         survivors=tuple(Survivor(pid, command) for pid, command in said["survivors"]),
+        units=said["units"],
+        output_from=said["output_from"],
     )
 
 

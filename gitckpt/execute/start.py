@@ -24,29 +24,54 @@ _RESTORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGPIPE", "SIGXFSZ", "SI
 class Step:
     """One program to run. `stdin` and `stdout` are paths; without: nothing to read, and the common output."""
 
-    __slots__ = ("argv", "name", "stdin", "stdout", "timeout")
+    __slots__ = ("argv", "env", "name", "stdin", "stdout", "timeout", "unit")
 
     def __init__(
-        self, *, name: str, argv: list[str], timeout_ms: int | None, stdin: str | None, stdout: str | None
+        self,
+        *,
+        name: str,
+        argv: list[str],
+        timeout_ms: int | None,
+        stdin: str | None,
+        stdout: str | None,
+        env: dict[str, str],
+        unit: int,
     ) -> None:
         self.name = name
         self.argv = argv
-        self.timeout = None if timeout_ms is None else timeout_ms / 1000
+        self.timeout = _seconds(timeout_ms)
         self.stdin = stdin
         self.stdout = stdout
+        self.env = env
+        self.unit = unit
 
 
 class Work:
     """What the runner sends. Both ends are one Python, so `marshal` does; `json` takes 5 ms to import."""
 
-    __slots__ = ("cwd", "env", "grace", "live", "lock", "mark", "output", "pids", "steps", "timeout")
+    __slots__ = (
+        "cwd",
+        "env",
+        "grace",
+        "live",
+        "lock",
+        "mark",
+        "output",
+        "pids",
+        "steps",
+        "stop_after",
+        "timeout",
+        "unit_timeout",
+    )
 
     def __init__(self, data: bytes) -> None:
         said = marshal.loads(data)
         self.steps = [Step(**step) for step in said["steps"]]
         self.cwd: str = said["cwd"]
         self.env: dict[str, str] = said["env"]
-        self.timeout: float | None = None if said["timeout_ms"] is None else said["timeout_ms"] / 1000
+        self.timeout = _seconds(said["timeout_ms"])
+        self.unit_timeout = _seconds(said["unit_timeout_ms"])
+        self.stop_after = _seconds(said["stop_after_ms"])
         self.grace: float = said["grace_ms"] / 1000
         self.output: str = said["output"]
         self.pids: str = said["pids"]
@@ -61,6 +86,10 @@ class StartError(Exception):
     def __init__(self, code: int, why: str) -> None:
         super().__init__(why)
         self.code = code
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
 
 
 def spawn(step: Step, work: Work, record: Callable[[int], None]) -> int:
@@ -126,11 +155,12 @@ def _enter(folder: str) -> None:
 
 def _replace(step: Step, work: Work) -> None:
     program = step.argv[0]
+    env = work.env | step.env
     try:
-        os.execvpe(program, step.argv, work.env)
+        os.execvpe(program, step.argv, env)
     except FileNotFoundError as problem:
         if "/" not in program:
-            where = work.env.get("PATH", os.defpath)
+            where = env.get("PATH", os.defpath)
             raise StartError(127, f"cannot start {program}: it is in no folder of PATH ({where})") from problem
         if os.path.exists(program):
             why = "the interpreter that its first line names is missing"

@@ -29,6 +29,7 @@ from gitckpt.execute.processes import (
     stop_then_kill,
 )
 from gitckpt.execute.start import StartError, Step, Work, spawn
+from gitckpt.execute.units import Units
 
 TYPE_CHECKING = False  # `typing` and the enums of `signal` take 7 ms to import, half of the watchdog's start
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ class Watchdog:
     def __init__(self, work: Work) -> None:
         self.work = work
         self.began = time.monotonic()
+        self.units = Units(work)
+        self.boot = boot_id()
+        self.own = stat_of(os.getpid())
         self.records: list[str] = []
         self.durations: list[tuple[str, int]] = []
         self.leader = 0
@@ -137,10 +141,8 @@ class Watchdog:
     def run(self, step: Step) -> int:
         """The wait status of the step. Raises StartError."""
         began = time.monotonic()
-        limits = [began + step.timeout] if step.timeout is not None else []
-        if self.work.timeout is not None:
-            limits.append(self.began + self.work.timeout)
-        deadline = min(limits, default=None)
+        deadline = self.units.deadline(began, step.timeout)
+        self.ended.clear()  # thousands of units come round to the same pids
         self.leader = spawn(step, self.work, lambda pid: self.begun(pid, step.name))
         try:
             return self.attend(deadline)
@@ -178,18 +180,20 @@ class Watchdog:
             self.listen(max(0.0, min(waits)))
 
     def begun(self, pid: int, step: str) -> None:
-        """A process exists, and waits: put it on disk before it runs."""
+        """A process exists, and waits: put it on disk before it runs.
+
+        It takes the place of the step before: that one's leader is dead, so its number proves nothing any more.
+        """
         found = stat_of(pid)
-        self.records.append(f"process {pid} {found.start if found else 0} {step}")
+        self.records = [f"process {pid} {found.start if found else 0} {step}"]
         self.record([])
 
     def record(self, survivors: list[Stat]) -> None:
         """Replace the pids file: enough for `end_leftovers` to end these processes and no others."""
-        mine = stat_of(os.getpid())
         said = [
-            f"boot {boot_id()}",
+            f"boot {self.boot}",
             f"mark {self.work.mark}",
-            f"process {os.getpid()} {mine.start if mine else 0} watchdog",
+            f"process {os.getpid()} {self.own.start if self.own else 0} watchdog",
             *self.records,
             *(f"process {left.pid} {left.start} left" for left in survivors),
             f"live {self.work.live}",
@@ -250,12 +254,14 @@ class Watchdog:
         return self.runner_died or self.interrupted
 
     def run_all(self) -> dict[str, object]:
-        """Every step in order, the end of what it left, the stamp; returns what the status pipe is to say."""
+        """Every step in order, the end of what they left, the stamp; returns what the status pipe is to say."""
         step: str | None = None
         code: int | None = None
         ended_by: int | None = None
         for planned in self.work.steps:
             self.listen(0)
+            if not self.units.enter(planned.unit):
+                break
             if self.told_to_end():
                 step = planned.name
                 break
@@ -274,6 +280,7 @@ class Watchdog:
                 break
         took = time.monotonic() - self.began
         if step is None:
+            self.units.leave()
             survivors = self.stragglers()
             stuck = survivors if self.runner_died else []
         else:
@@ -287,6 +294,8 @@ class Watchdog:
             "interrupted": self.interrupted,
             "duration_ms": int(took * 1000),
             "step_durations": self.durations,
+            "units": self.units.passed,
+            "output_from": 0 if step is None else self.units.output_from,
             "survivors": [[left.pid, command_of(left.pid)] for left in survivors[:MOST_SURVIVORS]],
         }
 

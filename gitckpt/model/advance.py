@@ -8,20 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from gitckpt.model.events import (
     Adopted,
     AttemptCutOff,
     AttemptFailed,
+    CompensationFailed,
+    Concluded,
     DataAppended,
     DataIncremented,
     DataSet,
     Edited,
     Event,
     ForeignChange,
+    GateAnswered,
+    GateOpened,
+    GoalSet,
     Named,
+    Paused,
     PhaseBlocked,
+    PhaseCompensated,
     PhaseCompleted,
     PhaseSkipped,
     Redefined,
@@ -30,6 +37,16 @@ from gitckpt.model.events import (
     RolledBack,
     RunStarted,
     Undone,
+    WentBack,
+)
+from gitckpt.model.items import (
+    ItemsCompensated,
+    ItemsCompleted,
+    ItemsEvent,
+    ItemsFailed,
+    ItemsListed,
+    ItemsReopened,
+    ItemsSkipped,
 )
 from gitckpt.model.manifest import (
     DONE,
@@ -37,10 +54,12 @@ from gitckpt.model.manifest import (
     Manifest,
     PhaseState,
     Status,
+    reopened,
     state_of,
     with_current_state,
 )
 from gitckpt.model.names import PhaseName
+from gitckpt.model.tally import Impossible, with_items
 
 
 class IllegalEvent(ValueError):
@@ -56,12 +75,12 @@ def advance(manifest: Manifest | None, events: Sequence[Event]) -> Manifest:
         raise IllegalEvent("a checkpoint has at least one event")
     sequence = manifest.sequence + 1 if manifest else 1
     for event in events:
-        manifest = _apply(manifest, event)
+        manifest = _apply(manifest, event, sequence)
     assert manifest is not None  # the loop ran: events is not empty
     return with_current_state(replace(manifest, sequence=sequence, updated_at=events[-1].at))
 
 
-def _apply(manifest: Manifest | None, event: Event) -> Manifest:
+def _apply(manifest: Manifest | None, event: Event, number: int) -> Manifest:
     match event:
         case RunStarted(manifest=whole) | Adopted(manifest=whole):
             return whole
@@ -70,7 +89,7 @@ def _apply(manifest: Manifest | None, event: Event) -> Manifest:
             return whole
         case _ if manifest is None:
             raise IllegalEvent(f"{type(event).__name__} cannot begin a history")
-        case Edited() | ForeignChange():
+        case Edited() | ForeignChange() | Paused() | Concluded():
             return manifest
         case Redefined(order=order):
             known = {name: state_of(manifest, name) for name in order}
@@ -80,35 +99,88 @@ def _apply(manifest: Manifest | None, event: Event) -> Manifest:
         case Named(phase=None):
             return manifest
         case Reopened(phases=phases):
-            for name in phases:
-                manifest = _put(manifest, name, _reopened(_known(manifest, name)))
-            return manifest
+            return _reopen(manifest, phases)
+        case WentBack(phase=failed, phases=phases):
+            state = _known(manifest, failed)
+            counted = _put(manifest, failed, replace(state, gotos=state.gotos + 1))
+            return _reopen(counted, phases)
+        case GoalSet(goal=goal, outside=outside):
+            listed = tuple(dict.fromkeys((*manifest.outside, *outside)))
+            return replace(manifest, goal=goal, outside=listed)
         case _:
-            about = event.phase
-            assert about is not None  # a Named without a phase was handled above
-            return _put(manifest, about, _phase(_known(manifest, about), event))
+            return _of_one_phase(manifest, event, number)
 
 
-PhaseEvent = PhaseCompleted | PhaseSkipped | PhaseBlocked | AttemptFailed | AttemptCutOff | Named
+def _of_one_phase(manifest: Manifest, event: ItemsEvent | PhaseEvent, number: int) -> Manifest:
+    about = event.phase
+    assert about is not None  # a Named without a phase was handled before
+    state = _known(manifest, about)
+    match event:
+        case ItemsListed() | ItemsCompleted() | ItemsFailed() | ItemsSkipped() | ItemsReopened() | ItemsCompensated():
+            try:
+                return _put(manifest, about, with_items(state, event, number))
+            except Impossible as error:
+                raise IllegalEvent(str(error)) from error
+        case AttemptCutOff(attempt=attempt) if manifest.goal.kind != "finish":
+            # It was its compensation that was cut off: what it did is as done as before.
+            return _put(manifest, about, replace(state, attempts=_counted(state, attempt)))
+        case PhaseCompleted() | PhaseCompensated():
+            changed = _put(manifest, about, _phase(state, event, number))
+            # Done anew, or undone: either way nothing of it is left outside without a record.
+            return replace(changed, outside=tuple(name for name in changed.outside if name != about))
+        case _:
+            return _put(manifest, about, _phase(state, event, number))
 
 
-def _phase(state: PhaseState, event: PhaseEvent) -> PhaseState:
-    _require(state.status not in DONE, f"{event.phase} is {state.status} already")
+def _reopen(manifest: Manifest, phases: Sequence[PhaseName]) -> Manifest:
+    for name in phases:
+        manifest = _put(manifest, name, reopened(_known(manifest, name)))
+    return manifest
+
+
+OpenEvent: TypeAlias = PhaseCompleted | PhaseSkipped | PhaseBlocked | AttemptFailed | AttemptCutOff | Named
+"""What can happen to a phase that is not done."""
+
+PhaseEvent: TypeAlias = OpenEvent | PhaseCompensated | CompensationFailed | GateOpened | GateAnswered
+
+
+def _phase(state: PhaseState, event: PhaseEvent, number: int) -> PhaseState:
+    match event:
+        case PhaseCompensated():
+            _require(state.status is Status.COMPLETED, f"{event.phase} is {state.status}, so nothing is to be undone")
+            undone = reopened(state)
+            return replace(undone, status=Status.COMPENSATED)
+        case CompensationFailed():
+            return replace(state, attempts=_counted(state, event.attempt), cut_offs=0, detail=event.detail)
+        case _:
+            _require(state.status not in DONE, f"{event.phase} is {state.status} already")
+    match event:
+        case GateOpened():
+            return replace(state, status=Status.WAITING, expires=event.expires, detail=event.prompt)
+        case GateAnswered():
+            return _answered(state, event)
+        case _:
+            return _unfinished(state, event, number)
+
+
+def _unfinished(state: PhaseState, event: OpenEvent, number: int) -> PhaseState:
     match event:
         case PhaseCompleted():
             return replace(
                 state,
                 status=Status.COMPLETED,
-                attempts=_counted(state, event.attempt),
+                attempts=_counted(state, event.attempt) if state.items is None else state.attempts,
+                landed=number if state.items is None or not state.landed else state.landed,
                 cut_offs=0,
                 partial=False,
                 started=state.started or event.started,
                 completed=event.at,
-                duration_ms=event.duration_ms,
+                # Of a phase with items it is the sum of their tries.
+                duration_ms=(state.items and state.duration_ms) or event.duration_ms,
                 exit_code=0,
                 definition=event.definition,
                 detail=None,
-                uncaptured=event.uncaptured,
+                uncaptured=event.uncaptured or (state.uncaptured if state.items else None),
             )
         case PhaseSkipped():
             return replace(
@@ -123,7 +195,7 @@ def _phase(state: PhaseState, event: PhaseEvent) -> PhaseState:
                 attempts=_counted(state, event.attempt),
                 cut_offs=0,
                 started=state.started or event.started,
-                duration_ms=event.duration_ms,
+                duration_ms=event.duration_ms + ((state.items and state.duration_ms) or 0),
                 exit_code=event.exit_code,
                 detail=event.detail,
                 partial=state.partial or event.partial,
@@ -147,12 +219,19 @@ def _counted(state: PhaseState, attempt: int) -> int:
     return attempt
 
 
-def _reopened(state: PhaseState) -> PhaseState:
-    return PhaseState(
-        generation=state.generation + 1,
-        attempts=state.attempts,
-        previous_duration_ms=state.duration_ms or state.previous_duration_ms,
-        unknown=state.unknown,
+def _answered(state: PhaseState, event: GateAnswered) -> PhaseState:
+    if not event.approved:
+        why = f"rejected by {event.author}" + (f": {event.reason}" if event.reason else "")
+        return replace(state, status=Status.FAILED, expires=None, detail=why, answers={})
+    return replace(
+        state,
+        status=Status.COMPLETED,
+        started=state.started or event.at,
+        completed=event.at,
+        definition=event.definition,
+        answers=dict(event.answers),
+        expires=None,
+        detail=event.reason or None,
     )
 
 

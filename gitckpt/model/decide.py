@@ -1,124 +1,113 @@
 """`decide(workflow, manifest, in_flight, moment) -> Step`: what is next, with its reason.
 
-Owns the order of phases, retries, and the flags of `run` (one `Limits` value). Pure: the moment is handed in, nothing
+Owns the order of phases, items, retries, budgets, gates and compensations. Pure: the moment is handed in, nothing
 is remembered here, and nothing that is done is ever run again because of a changed definition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Literal, TypeAlias
+from collections.abc import Sequence
+from datetime import datetime
 
-from gitckpt.model.manifest import DONE, Manifest, Status, is_complete, state_of
+from gitckpt.model.compensate import next_undone
+from gitckpt.model.manifest import DONE, Manifest, PhaseState, Status, is_complete, state_of
+from gitckpt.model.moment import (
+    Asking,
+    Await,
+    Begin,
+    Closing,
+    Compensating,
+    Expiring,
+    Limits,
+    Listing,
+    Moment,
+    Offer,
+    Return,
+    Some,
+    Step,
+    Stop,
+    Verdict,
+    Whole,
+    Work,
+)
 from gitckpt.model.names import PhaseName
+from gitckpt.model.repeat import tolerated
 from gitckpt.model.workflow import Phase, Workflow, digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The flags of `run` that bound it. `only` and `until` name phases; `step` stops after one phase."""
-
-    only: PhaseName | None = None
-    until: PhaseName | None = None
-    step: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
-    """What this call of `run` has tried of a phase. `ready_ms`: monotonic ms of the next try, None: no more tries."""
-
-    count: int
-    ready_ms: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """Everything about now that a decision needs. `now_ms` is monotonic; `landed` counts phases ended by this call."""
-
-    now_ms: int = 0
-    stop: Literal["interrupt", "terminate"] | None = None
-    landed: int = 0
-    tried: Mapping[PhaseName, Tried] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
-
-
-class Verdict(Enum):
-    """Why a run stops."""
-
-    COMPLETE = "complete"
-    FAILED = "failed"
-    BLOCKED = "blocked"
-    STOPPED = "stopped"
-    INTERRUPTED = "interrupted"
-    TERMINATED = "terminated"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begin:
-    """Start an attempt of this phase."""
-
-    phase: PhaseName
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Await:
-    """Wait for what runs, for a request, or until a monotonic ms."""
-
-    until_ms: int | None
-    reason: str
-    phase: PhaseName | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
-    """Nothing more is to be done by this call. `phases`: the ones the verdict is about."""
-
-    verdict: Verdict
-    reason: str
-    phases: tuple[PhaseName, ...] = ()
-
-
-Step: TypeAlias = Begin | Await | Stop
-
-
 def decide(workflow: Workflow, manifest: Manifest, in_flight: Sequence[PhaseName], moment: Moment) -> Step:
-    """The next step. Guarantees: a done phase is never begun, a phase never begins before its needs, and with
+    """The next step. Guarantees: what is done is never begun, a phase never begins before its needs, and with
     finitely many tries every run stops."""
     if in_flight:
         return Await(until_ms=None, reason=f"{', '.join(in_flight)} runs", phase=in_flight[0])
     if moment.stop:
         verdict = Verdict.INTERRUPTED if moment.stop == "interrupt" else Verdict.TERMINATED
         return Stop(verdict=verdict, reason="you stopped it")
-    failed = _given_up(manifest, moment)
+    if moment.arrived is not None:
+        return moment.arrived
+    if manifest.goal.kind != "finish":
+        return _undo(workflow, manifest, moment)
+    failed = _given_up(workflow, manifest, moment)
     if moment.limits.step and (moment.landed or failed):
         return _settled(manifest) or _after_one(manifest, failed)
-    return _next(workflow, manifest, moment) or _settled(manifest) or _end(workflow, manifest, moment)
+    step = _next(workflow, manifest, moment) or _settled(manifest) or _end(workflow, manifest, moment)
+    return _held_back(manifest, step, moment)
 
 
-def _given_up(manifest: Manifest, moment: Moment) -> tuple[PhaseName, ...]:
+def _held_back(manifest: Manifest, step: Step, moment: Moment) -> Step:
+    """What would begin does not when the run was paused, or its time is used up."""
+    if not isinstance(step, Begin):
+        return step
+    if moment.paused is not None:
+        return Stop(verdict=Verdict.STOPPED, reason=f"paused by {moment.paused}", phases=_left(manifest))
+    if moment.until_ms is not None and moment.now_ms >= moment.until_ms:
+        return Stop(verdict=Verdict.STOPPED, reason="the time of this run is used up", phases=_left(manifest))
+    return step
+
+
+def _given_up(workflow: Workflow, manifest: Manifest, moment: Moment) -> tuple[PhaseName, ...]:
     """The phases that failed in this call and that it does not try again."""
     return tuple(
-        name
+        phase.name
         for name in manifest.order
-        if state_of(manifest, name).status is Status.FAILED
-        and (tried := moment.tried.get(name)) is not None
-        and tried.ready_ms is None
+        if (phase := phase_named(workflow, name)) is not None
+        and _why_given_up(phase, state_of(manifest, name), moment) is not None
     )
+
+
+def _why_given_up(phase: Phase, state: PhaseState, moment: Moment) -> str | None:
+    """Why this call tries no more of the phase; None where it goes on, or has not begun."""
+    if state.status is not Status.FAILED:
+        return None
+    tried = moment.tried.get(phase.name)
+    if phase.gate is not None or (tried is not None and tried.ready_ms is None):
+        return state.detail or ""
+    offer = moment.offers.get(phase.name)
+    if state.items is None or state.items.stale or offer is None or not offer.given_up:
+        return None
+    bearable = tolerated(phase.tolerate, state.items.total)
+    if offer.given_up > bearable or (offer.group is None and state.items.failed > bearable):
+        return f"{offer.given_up:,} of {state.items.total:,} items failed, the last: {state.detail or ''}"
+    return None
 
 
 def _after_one(manifest: Manifest, failed: tuple[PhaseName, ...]) -> Stop:
     """One phase was asked for and has ended, a failed one too where the rest may go on without it."""
     if failed:
-        return Stop(verdict=Verdict.FAILED, reason=state_of(manifest, failed[0]).detail or "", phases=failed)
-    left = tuple(name for name in manifest.order if state_of(manifest, name).status not in DONE)
-    return Stop(verdict=Verdict.STOPPED, reason="one phase was asked for", phases=left)
+        return Stop(verdict=Verdict.FAILED, reason=_detail(manifest, failed[0]), phases=failed)
+    return Stop(verdict=Verdict.STOPPED, reason="one phase was asked for", phases=_left(manifest))
+
+
+def _left(manifest: Manifest) -> tuple[PhaseName, ...]:
+    return tuple(name for name in manifest.order if state_of(manifest, name).status not in DONE)
+
+
+def _detail(manifest: Manifest, name: PhaseName) -> str:
+    return state_of(manifest, name).detail or ""
 
 
 def _next(workflow: Workflow, manifest: Manifest, moment: Moment) -> Step | None:
-    """The first phase in order that can begin, or the reason that one of them cannot."""
+    """The first phase in order that can go on, or the reason that one of them cannot."""
     wanted = wanted_phases(workflow, moment.limits)
     for name in manifest.order:
         phase = phase_named(workflow, name)
@@ -127,18 +116,102 @@ def _next(workflow: Workflow, manifest: Manifest, moment: Moment) -> Step | None
             continue
         if _unmet(workflow, manifest, phase, moment):
             continue
-        tried = moment.tried.get(name)
-        if tried is None:
-            return Begin(phase=name, reason=_reason(manifest, phase))
-        if tried.ready_ms is not None:
-            if tried.ready_ms > moment.now_ms:
-                return Await(until_ms=tried.ready_ms, reason=f"{name} is tried again", phase=name)
-            return Begin(phase=name, reason=f"try {tried.count + 1} of {phase.retry.max + 1}")
-        if state.status is Status.BLOCKED:
-            return Stop(verdict=Verdict.BLOCKED, reason=state.detail or "", phases=(name,))
-        if phase.on_failure == "stop":
-            return Stop(verdict=Verdict.FAILED, reason=state.detail or "", phases=(name,))
+        step = _step(workflow, manifest, phase, moment)
+        if step is not None:
+            return step
     return None
+
+
+def _step(workflow: Workflow, manifest: Manifest, phase: Phase, moment: Moment) -> Step | None:
+    """What is next of a phase whose needs are met; None to go on with the phases after it."""
+    state = state_of(manifest, phase.name)
+    why = _why_given_up(phase, state, moment)
+    if why is not None:
+        return _failed(workflow, manifest, phase, why, moment)
+    work = _work(phase, state, moment)
+    if work is None:
+        return None
+    tried = moment.tried.get(phase.name)
+    if tried is not None and tried.ready_ms is None:
+        # Not failed, and yet this call tried it and does not try it again: it is blocked, or was cut off.
+        if state.status is not Status.BLOCKED and phase.on_failure.action == "continue":
+            return None
+        verdict = Verdict.BLOCKED if state.status is Status.BLOCKED else Verdict.FAILED
+        return Stop(verdict=verdict, reason=state.detail or "", phases=(phase.name,))
+    if tried is not None and tried.ready_ms is not None:
+        if tried.ready_ms > moment.now_ms:
+            return Await(until_ms=tried.ready_ms, reason=f"{phase.name} is tried again", phase=phase.name)
+        return Begin(phase=phase.name, reason=f"try {tried.count + 1} of {phase.retry.max + 1}", work=work)
+    if isinstance(work, Some) and (spent := _spent(phase, moment)) is not None:
+        return Stop(verdict=Verdict.STOPPED, reason=spent, phases=(phase.name,))
+    return Begin(phase=phase.name, reason=_reason(manifest, phase), work=work)
+
+
+def _work(phase: Phase, state: PhaseState, moment: Moment) -> Work | None:
+    """Which part of the phase comes next; None where it waits for somebody, or this call may do no more of it."""
+    if phase.gate is not None:
+        if state.status is not Status.WAITING:
+            return Asking()
+        ends = state.expires if phase.gate.on_timeout != "keep" else None
+        # Parsed, because a clone may be in another time zone.
+        expired = ends is not None and datetime.fromisoformat(moment.wall) >= datetime.fromisoformat(ends)
+        return Expiring() if expired else None
+    if phase.foreach is None:
+        return Whole()
+    if state.items is None or state.items.stale:
+        return Listing()
+    offer, items = moment.offers.get(phase.name, Offer()), state.items
+    bearable = tolerated(phase.tolerate, items.total)
+    if offer.group is not None:
+        last = not offer.rest and not phase.counters and items.failed - offer.group.failed <= bearable
+        return Some(offer.group, closes=last)
+    all_tried = items.done + items.skipped + items.failed == items.total
+    return Closing() if all_tried and items.failed <= bearable else None
+
+
+def _spent(phase: Phase, moment: Moment) -> str | None:
+    """Which part of the phase's budget this call has used up."""
+    budget, spent = phase.budget, moment.spent.get(phase.name)
+    if budget is None or spent is None:
+        return None
+    if budget.items is not None and spent.items >= budget.items:
+        return f"the budget of {budget.items:,} items is used up"
+    if budget.batches is not None and spent.batches >= budget.batches:
+        return f"the budget of {budget.batches:,} batches is used up"
+    if budget.time_ms is not None and moment.now_ms - spent.began_ms >= budget.time_ms:
+        return "the budget of time is used up"
+    return None
+
+
+def _failed(workflow: Workflow, manifest: Manifest, phase: Phase, why: str, moment: Moment) -> Step | None:
+    """What follows the last failed try of a phase; None to go on with the rest."""
+    policy = phase.on_failure
+    if policy.goto is not None and moment.limits.only is None:
+        if state_of(manifest, phase.name).gotos < policy.max:
+            return Return(way="goto", reason=why, phase=phase.name, to=policy.goto)
+        why = f"{why} (it went back to {policy.goto} {policy.max} times already)"
+    elif policy.action == "continue":
+        return None
+    elif policy.action == "compensate" and next_undone(workflow, manifest, moment.undoable, after=0) is not None:
+        return Return(way="compensate", reason=why, phase=phase.name)
+    return Stop(verdict=Verdict.FAILED, reason=why, phases=(phase.name,))
+
+
+def _undo(workflow: Workflow, manifest: Manifest, moment: Moment) -> Step:
+    """The next compensation, newest completion first; at the end of them, the goal itself."""
+    name = next_undone(workflow, manifest, moment.undoable, after=manifest.goal.after)
+    if name is None:
+        return Return(way="arrive", reason="nothing is left to compensate")
+    tried = moment.tried.get(name)
+    reason = "it is compensated"
+    if tried is not None:
+        if tried.ready_ms is None:
+            return Stop(verdict=Verdict.FAILED, reason=_detail(manifest, name), phases=(name,))
+        if tried.ready_ms > moment.now_ms:
+            return Await(until_ms=tried.ready_ms, reason=f"the compensation of {name} is tried again", phase=name)
+        reason = f"try {tried.count + 1} of its compensation"
+    offer = moment.offers.get(name, Offer())
+    return _held_back(manifest, Begin(phase=name, reason=reason, work=Compensating(offer.group)), moment)
 
 
 def _settled(manifest: Manifest) -> Stop | None:
@@ -148,20 +221,24 @@ def _settled(manifest: Manifest) -> Stop | None:
 
 
 def _end(workflow: Workflow, manifest: Manifest, moment: Moment) -> Stop:
-    """Nothing can begin and not all is done: failures were passed over, a limit held, or a need is not met."""
+    """Nothing can begin and not all is done: failures were passed over, a gate waits, a limit held, or a need is not
+    met."""
     wanted = wanted_phases(workflow, moment.limits)
-    failed = tuple(
-        name for name in manifest.order if name in wanted and state_of(manifest, name).status is Status.FAILED
-    )
-    if failed:
+    among = [name for name in manifest.order if name in wanted]
+    failed = tuple(name for name in among if state_of(manifest, name).status is Status.FAILED)
+    waiting = tuple(name for name in among if state_of(manifest, name).status is Status.WAITING)
+    if waiting:
+        return Stop(verdict=Verdict.WAITING, reason=_detail(manifest, waiting[0]), phases=waiting)
+    if failed and moment.limits.item is None:
         return Stop(verdict=Verdict.FAILED, reason="the rest went on without them", phases=failed)
-    waiting = {name: unmet_needs(workflow, manifest, name) for name in manifest.order if name in wanted}
-    held = {name: needs for name, needs in waiting.items() if needs and not needs <= wanted}
+    if failed:
+        return Stop(verdict=Verdict.FAILED, reason=_detail(manifest, failed[0]), phases=failed)
+    needs = {name: unmet_needs(workflow, manifest, name) for name in among}
+    held = {name: unmet for name, unmet in needs.items() if unmet and not unmet <= wanted}
     if held:
-        name, needs = next(iter(held.items()))
-        return Stop(verdict=Verdict.BLOCKED, reason=f"it needs {', '.join(sorted(needs))} first", phases=(name,))
-    left = tuple(name for name in manifest.order if state_of(manifest, name).status not in DONE)
-    return Stop(verdict=Verdict.STOPPED, reason="the rest was not asked for", phases=left)
+        name, unmet = next(iter(held.items()))
+        return Stop(verdict=Verdict.BLOCKED, reason=f"it needs {', '.join(sorted(unmet))} first", phases=(name,))
+    return Stop(verdict=Verdict.STOPPED, reason="the rest was not asked for", phases=_left(manifest))
 
 
 def wanted_phases(workflow: Workflow, limits: Limits) -> frozenset[PhaseName]:
@@ -175,10 +252,10 @@ def wanted_phases(workflow: Workflow, limits: Limits) -> frozenset[PhaseName]:
 
 def _unmet(workflow: Workflow, manifest: Manifest, phase: Phase, moment: Moment) -> bool:
     """A need that failed for good in this call does not hold back what follows when it says `continue`."""
-    failed = _given_up(manifest, moment)
+    failed = _given_up(workflow, manifest, moment)
     for name in unmet_needs(workflow, manifest, phase.name):
         need = phase_named(workflow, name)
-        if need is None or need.on_failure != "continue" or name not in failed:
+        if need is None or need.on_failure.action != "continue" or name not in failed:
             return True
     return False
 
@@ -243,6 +320,12 @@ def _reason(manifest: Manifest, phase: Phase) -> str:
             return f"its attempt {state.attempts} failed: {state.detail}"
         case Status.BLOCKED:
             return f"it was blocked: {state.detail}"
+        case Status.COMPENSATED:
+            return "it was compensated"
+        case Status.WAITING:
+            return f"it waits for an answer: {state.detail}"
+        case _ if state.items is not None and not state.items.stale and state.items.done:
+            return f"{state.items.done:,} of {state.items.total:,} items are done"
         case _ if state.cut_offs:
             return f"its attempt {state.attempts} was cut off"
         case _ if state.partial:

@@ -6,14 +6,25 @@ them. Times are ISO 8601 with offset and order nothing: order comes from parents
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from gitckpt.model.manifest import Json, Manifest, Uncaptured
+from gitckpt.model.items import (
+    ItemsCompensated,
+    ItemsCompleted,
+    ItemsFailed,
+    ItemsListed,
+    ItemsReopened,
+    ItemsSkipped,
+)
+from gitckpt.model.manifest import Goal, Json, Manifest, Uncaptured
 from gitckpt.model.names import Oid, PhaseName, WorkflowName
 
-Kind: TypeAlias = Literal["start", "phase", "failed", "partial", "edit", "foreign", "named", "manual", "rollback"]
+Kind: TypeAlias = Literal[
+    "start", "phase", "item", "batch", "failed", "partial", "edit", "foreign", "named", "gate", "manual", "rollback",
+    "compensation",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +165,90 @@ class Reopened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WentBack:
+    """A phase's failure goes back to the phase `to`: `phases` are to run anew, `to` first."""
+
+    at: str
+    phase: PhaseName
+    to: PhaseName
+    phases: tuple[PhaseName, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalSet:
+    """What the run works towards is another now. `outside`: phases whose effects nothing undid."""
+
+    at: str
+    goal: Goal
+    author: str
+    reason: str
+    outside: tuple[PhaseName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseCompensated:
+    """What a phase did outside the workspace was undone by its `compensate`."""
+
+    at: str
+    phase: PhaseName
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompensationFailed:
+    """A compensation ended badly; the phase, or its items, are as done as before."""
+
+    at: str
+    phase: PhaseName
+    attempt: int
+    duration_ms: int
+    exit_code: int | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateOpened:
+    """The run waits at a gate. `expires`: when it answers itself (wall clock), None for never."""
+
+    at: str
+    phase: PhaseName
+    prompt: str
+    expires: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateAnswered:
+    """Somebody, or the gate's time-out (`email` empty), approved or rejected."""
+
+    at: str
+    phase: PhaseName
+    approved: bool
+    author: str
+    email: str
+    reason: str
+    definition: str
+    answers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """Somebody stopped an active run at its next boundary."""
+
+    at: str
+    author: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concluded:
+    """The commands of `always` ran at the end of a run that ended so; they changed files, or one of them failed."""
+
+    at: str
+    status: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolledBack:
     """Files, definition and state went back to checkpoint number `to`."""
 
@@ -214,6 +309,20 @@ Event: TypeAlias = (
     | Undone
     | Reset
     | Adopted
+    | WentBack
+    | GoalSet
+    | PhaseCompensated
+    | CompensationFailed
+    | GateOpened
+    | GateAnswered
+    | Paused
+    | Concluded
+    | ItemsListed
+    | ItemsCompleted
+    | ItemsFailed
+    | ItemsSkipped
+    | ItemsReopened
+    | ItemsCompensated
 )
 
 EVENT_TYPES: Mapping[str, type[Event]] = {
@@ -221,66 +330,7 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
     for cls in (
         RunStarted, Redefined, Edited, ForeignChange, PhaseCompleted, PhaseSkipped, PhaseBlocked, AttemptFailed,
         AttemptCutOff, Named, DataSet, DataAppended, DataIncremented, Reopened, RolledBack, Undone, Reset, Adopted,
+        WentBack, GoalSet, PhaseCompensated, CompensationFailed, GateOpened, GateAnswered, Paused, Concluded,
+        ItemsListed, ItemsCompleted, ItemsFailed, ItemsSkipped, ItemsReopened, ItemsCompensated,
     )
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Title:
-    """How a list of events is called in history: its kind, the phase it is about, and a status word."""
-
-    kind: Kind
-    phase: PhaseName | None = None
-    status: str = ""
-    detail: str = field(default="")
-
-
-def title(events: Sequence[Event]) -> Title:
-    """Name a checkpoint by the most telling of its events (data changes come along with another)."""
-    titles = [t for t in map(_title, events) if t is not None]
-    ranked = sorted(titles, key=lambda t: _RANK[t.kind])
-    return ranked[0] if ranked else Title(kind="manual", status="state")
-
-
-_RANK: Mapping[str, int] = {
-    "start": 0, "rollback": 1, "phase": 2, "failed": 3, "partial": 3, "named": 4, "manual": 5, "foreign": 6, "edit": 7,
-}  # fmt: skip
-
-
-def _title(event: Event) -> Title | None:  # noqa: C901 - one flat table of the event types
-    match event:
-        case RunStarted():
-            return Title(kind="start", status="started")
-        case RolledBack(to=to):
-            return Title(kind="rollback", status="rolled back", detail=f"to {to:04d}")
-        case Undone(of=of):
-            return Title(kind="rollback", status="undone", detail=f"of {of:04d}")
-        case Reset(reason=reason):
-            return Title(kind="manual", status="reset", detail=reason)
-        case Adopted(author=author, remote=remote):
-            return Title(kind="edit", status="adopted", detail=f"from {remote}" if remote else f"by {author}")
-        case PhaseCompleted(phase=phase):
-            return Title(kind="phase", phase=phase, status="done")
-        case PhaseSkipped(phase=phase, reason=reason, author=author):
-            kind: Kind = "phase" if author is None else "manual"
-            return Title(kind=kind, phase=phase, status="skipped", detail=reason)
-        case PhaseBlocked(phase=phase, reason=reason):
-            return Title(kind="failed", phase=phase, status="blocked", detail=reason)
-        case AttemptFailed(phase=phase, attempt=attempt, detail=detail, partial=partial):
-            kind = "partial" if partial else "failed"
-            return Title(kind=kind, phase=phase, status="failed", detail=f"{phase}@{attempt} {detail}")
-        case AttemptCutOff(phase=phase, attempt=attempt, reason=reason, partial=partial):
-            word = "cut off" if reason == "died" else "interrupted"
-            return Title(kind="partial" if partial else "failed", phase=phase, status=word, detail=f"{phase}@{attempt}")
-        case Named(message=message, phase=phase):
-            return Title(kind="named", phase=phase, status="named", detail=message)
-        case Reopened(phases=phases, reason=reason):
-            return Title(kind="manual", phase=phases[0], status="reopened", detail=reason)
-        case ForeignChange(workflow=workflow):
-            return Title(kind="foreign", status=f"by {workflow}")
-        case Edited(author=author, restored=restored):
-            return Title(kind="edit", status=f"by {author}", detail=f"restored from {restored}" if restored else "")
-        case Redefined():
-            return Title(kind="edit", status="definition changed")
-        case DataSet(key=key) | DataAppended(key=key) | DataIncremented(key=key):
-            return Title(kind="manual", status="state", detail=key)

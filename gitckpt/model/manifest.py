@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gitckpt.model.names import Oid, PhaseName, RunId, WorkflowName
 
@@ -55,15 +55,42 @@ class Uncaptured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Items:
+    """How far a phase is with its items: counts only, whatever their number. Which ones is in the checkpoint's shards.
+
+    `list` is the blob of the frozen list, `batch` the size frozen with it, `definition` what they were done with.
+    `failed` counts items whose last try failed. A `stale` list is made anew before anything else.
+    """
+
+    list: str
+    total: int
+    definition: str
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    batch: int | None = None
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseState:
-    """One phase. Durations are integer ms of a monotonic clock, times ISO 8601 with offset."""
+    """One phase. Durations are integer ms of a monotonic clock, times ISO 8601 with offset.
+
+    `answers` are a gate's; `gotos` counts how often its failure went back; `landed` is the number of the checkpoint
+    with its newest completion (of itself, or of items), by which compensations are ordered; `expires` ends a gate.
+    """
 
     status: Status = Status.PENDING
     generation: int = 0
     exit_code: int | None = None
     definition: str | None = None
     partial: bool = False
+    items: Items | None = None
+    answers: Mapping[str, str] = field(default_factory=dict)
+    gotos: int = 0
     attempts: int = _volatile(0)
+    landed: int = _volatile(0)
+    expires: str | None = _volatile(None)
     cut_offs: int = _volatile(0)
     started: str | None = _volatile(None)
     completed: str | None = _volatile(None)
@@ -76,18 +103,23 @@ class PhaseState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """What the run works towards: `finish`, or `reach` a checkpoint (a rollback that has work to do)."""
+    """What the run works towards: to `finish`; to `reach` a checkpoint (a rollback that has work to do); or to
+    `compensate` what a failure left done. `after`: the number of the checkpoint after which all is compensated;
+    `keep_edits`: the user's edits since are applied on top of the one that is reached."""
 
-    kind: str = "finish"
+    kind: Literal["finish", "reach", "compensate"] = "finish"
     checkpoint: Oid | None = None
+    after: int = 0
+    keep_edits: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The user's own HEAD when the checkpoint was made."""
+    """The user's own HEAD when the run began, and who began it, by git's `user.email`."""
 
     head: Oid | None = None
     branch: str | None = None
+    author: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +158,31 @@ def state_of(manifest: Manifest, phase: PhaseName) -> PhaseState:
 def is_complete(manifest: Manifest) -> bool:
     """Every phase is completed or skipped."""
     return all(state_of(manifest, name).status in DONE for name in manifest.order)
+
+
+def reopened(state: PhaseState) -> PhaseState:
+    """The phase as it is before a run of it: pending, with what must never fall, and its items to be listed anew."""
+    return PhaseState(
+        generation=state.generation + 1,
+        attempts=state.attempts,
+        gotos=state.gotos,
+        items=None if state.items is None else replace(state.items, stale=True),
+        previous_duration_ms=state.duration_ms or state.previous_duration_ms,
+        unknown=state.unknown,
+    )
+
+
+def is_untouched(state: PhaseState) -> bool:
+    """Whether reopening the phase would change nothing that counts."""
+    return state == replace(
+        PhaseState(),
+        generation=state.generation,
+        attempts=state.attempts,
+        gotos=state.gotos,
+        items=state.items if state.items is None or state.items.stale else None,
+        previous_duration_ms=state.previous_duration_ms,
+        unknown=state.unknown,
+    )
 
 
 def with_current_state(manifest: Manifest) -> Manifest:
@@ -175,7 +232,8 @@ def rewound(current: Manifest, target: Manifest) -> Manifest:
 
     def one(name: PhaseName) -> PhaseState:
         now, then = state_of(current, name), state_of(target, name)
-        undone = now.status is not Status.PENDING and (now.status, now.completed) != (then.status, then.completed)
+        same = (now.status, now.completed, now.landed) == (then.status, then.completed, then.landed)
+        undone = not is_untouched(now) and not same
         return replace(
             then,
             attempts=max(now.attempts, then.attempts),

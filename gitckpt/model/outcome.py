@@ -5,17 +5,24 @@ Owns the outcomes. Must not know what ran the attempt. Times are ISO 8601 with o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, assert_never
 
 from gitckpt.model.events import (
     AttemptCutOff,
     AttemptFailed,
+    CompensationFailed,
+    DataSet,
     Event,
+    GateAnswered,
+    GateOpened,
     PhaseBlocked,
+    PhaseCompensated,
     PhaseCompleted,
     PhaseSkipped,
 )
+from gitckpt.model.items import ItemsCompensated, ItemsCompleted, ItemsFailed, ItemsListed, Part, Ranges
 from gitckpt.model.manifest import Manifest, Status, Uncaptured, state_of
 from gitckpt.model.names import PhaseName
 
@@ -31,18 +38,25 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Succeeded:
-    """Everything the phase promises holds."""
+    """Everything the phase promises holds, or, of a `part`, what each of its items promises; `closes`: the phase is
+    completed with it. `counters` go into `data`."""
 
     attempt: Attempt
     at: str
     duration_ms: int
     definition: str
+    part: Part | None = None
+    closes: bool = True
+    counters: Mapping[str, int] = field(default_factory=dict)
     uncaptured: Uncaptured | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The command, the validation, the outs or the clock said no. `partial`: its files are to be kept."""
+    """The command, the validation, the outs or the clock said no, to the phase or to a `part` of its items.
+
+    `partial`: its files are to be kept. `compensating`: it was the compensation that failed.
+    """
 
     attempt: Attempt
     at: str
@@ -51,6 +65,53 @@ class Failed:
     detail: str
     timed_out: bool = False
     partial: bool = False
+    part: Part | None = None
+    compensating: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """The phase's list of items is frozen in the blob `list`; `done` carry over from the list before."""
+
+    attempt: Attempt
+    at: str
+    list: str
+    total: int
+    definition: str
+    batch: int | None = None
+    done: Ranges = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compensated:
+    """What the phase, or a `part` of its items, did outside is undone. `newest`: of the completions left."""
+
+    attempt: Attempt
+    at: str
+    duration_ms: int
+    part: Part | None = None
+    newest: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A gate is open."""
+
+    attempt: Attempt
+    at: str
+    prompt: str
+    expires: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expired:
+    """A gate's time-out has passed, and answers."""
+
+    attempt: Attempt
+    at: str
+    approved: bool
+    definition: str
+    answers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,36 +142,56 @@ class Refused:
     reason: str
 
 
-Outcome: TypeAlias = Succeeded | Failed | CutOff | Unwanted | Refused
+Outcome: TypeAlias = Succeeded | Failed | Listed | Compensated | Asked | Expired | CutOff | Unwanted | Refused
 
 
 def judge(manifest: Manifest, outcome: Outcome) -> tuple[Event, ...]:
     """What an outcome means for the manifest. A phase found blocked again brings no news: no events."""
     phase = outcome.attempt.phase
     match outcome:
-        case Succeeded(attempt=attempt, at=at):
+        case Succeeded():
+            return _succeeded(outcome)
+        case Failed():
+            return (_failed(outcome),)
+        case Listed(at=at, list=frozen, total=total):
             return (
-                PhaseCompleted(
+                ItemsListed(
                     at=at,
                     phase=phase,
-                    attempt=attempt.number,
-                    started=attempt.started,
-                    duration_ms=outcome.duration_ms,
+                    list=frozen,
+                    total=total,
                     definition=outcome.definition,
-                    uncaptured=outcome.uncaptured,
+                    batch=outcome.batch,
+                    done=outcome.done,
                 ),
             )
-        case Failed(attempt=attempt, at=at):
+        case Compensated(at=at, duration_ms=took, part=part):
+            if part is None:
+                return (PhaseCompensated(at=at, phase=phase, duration_ms=took),)
             return (
-                AttemptFailed(
+                ItemsCompensated(
                     at=at,
                     phase=phase,
-                    attempt=attempt.number,
-                    started=attempt.started,
-                    duration_ms=outcome.duration_ms,
-                    exit_code=outcome.exit_code,
-                    detail=outcome.detail,
-                    partial=outcome.partial,
+                    items=part.ranges,
+                    count=part.count,
+                    newest=outcome.newest,
+                    duration_ms=took,
+                    detail=part.label,
+                ),
+            )
+        case Asked(at=at, prompt=prompt, expires=expires):
+            return (GateOpened(at=at, phase=phase, prompt=prompt, expires=expires),)
+        case Expired(at=at, approved=approved):
+            return (
+                GateAnswered(
+                    at=at,
+                    phase=phase,
+                    approved=approved,
+                    author="the gate's time-out",
+                    email="",
+                    reason="nobody answered in time",
+                    definition=outcome.definition,
+                    answers=outcome.answers,
                 ),
             )
         case CutOff(attempt=attempt, at=at, reason=reason, partial=partial):
@@ -123,3 +204,73 @@ def judge(manifest: Manifest, outcome: Outcome) -> tuple[Event, ...]:
                 return ()
             return (PhaseBlocked(at=at, phase=phase, reason=reason),)
     assert_never(outcome)
+
+
+def _succeeded(outcome: Succeeded) -> tuple[Event, ...]:
+    attempt, part = outcome.attempt, outcome.part
+    events: list[Event] = []
+    if part is not None:
+        events.append(
+            ItemsCompleted(
+                at=outcome.at,
+                phase=attempt.phase,
+                items=part.ranges,
+                count=part.count,
+                mended=part.failed_before,
+                started=attempt.started,
+                duration_ms=outcome.duration_ms,
+                batch=part.batch,
+                detail=part.label,
+                uncaptured=outcome.uncaptured,
+            )
+        )
+    events += [DataSet(at=outcome.at, key=key, value=value) for key, value in outcome.counters.items()]
+    if outcome.closes:
+        events.append(
+            PhaseCompleted(
+                at=outcome.at,
+                phase=attempt.phase,
+                attempt=attempt.number,
+                started=attempt.started,
+                duration_ms=outcome.duration_ms,
+                definition=outcome.definition,
+                uncaptured=outcome.uncaptured,
+            )
+        )
+    return tuple(events)
+
+
+def _failed(outcome: Failed) -> Event:
+    attempt, part = outcome.attempt, outcome.part
+    if outcome.compensating:
+        return CompensationFailed(
+            at=outcome.at,
+            phase=attempt.phase,
+            attempt=attempt.number,
+            duration_ms=outcome.duration_ms,
+            exit_code=outcome.exit_code,
+            detail=f"its compensation failed: {outcome.detail}",
+        )
+    if part is None:
+        return AttemptFailed(
+            at=outcome.at,
+            phase=attempt.phase,
+            attempt=attempt.number,
+            started=attempt.started,
+            duration_ms=outcome.duration_ms,
+            exit_code=outcome.exit_code,
+            detail=outcome.detail,
+            partial=outcome.partial,
+        )
+    return ItemsFailed(
+        at=outcome.at,
+        phase=attempt.phase,
+        items=part.ranges,
+        newly=part.count - part.failed_before,
+        attempt=attempt.number,
+        started=attempt.started,
+        duration_ms=outcome.duration_ms,
+        exit_code=outcome.exit_code,
+        detail=outcome.detail,
+        partial=outcome.partial,
+    )

@@ -11,12 +11,32 @@ import graphlib
 import hashlib
 import heapq
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Literal
 
-from gitckpt.model.names import PhaseName, WorkflowName
+from gitckpt.model.forms import (
+    Amount,
+    Bytes,
+    Command,
+    Count,
+    DataKey,
+    EnvName,
+    FailingExit,
+    FilePhaseName,
+    FileWorkflowName,
+    Function,
+    Milliseconds,
+    Regex,
+    Thousandths,
+    Value,
+    WorkspacePath,
+    WorkspacePattern,
+)
+from gitckpt.model.forms import says as _says
+from gitckpt.model.gate import Gate, OnFailure
+from gitckpt.model.names import PhaseName
+from gitckpt.model.repeat import Batch, Budget, CheckpointEvery, Foreach, Tolerate
 
 VERSION = 1
 """The `version` that this program reads."""
@@ -26,45 +46,7 @@ DEFAULTABLE = ("shell", "timeout", "retry", "env", "working_directory")
 
 GIBIBYTE = 1 << 30
 
-
-class Form(Enum):
-    """How a leaf is written in the file where it differs from how it is kept, and what it is checked for."""
-
-    DURATION = "duration"  # `10m`, kept as integer milliseconds
-    SIZE = "size"  # `4MiB`, kept as integer bytes
-    FACTOR = "factor"  # `1.5`, kept as integer thousandths: the stored format has no floats
-    COMMAND = "command"  # shell text that is not blank
-    REGEX = "regex"  # a Python regular expression
-    PATH = "path"  # a path inside the workspace
-    PATTERN = "pattern"  # a gitignore-style pattern inside the workspace
-    ENV_NAME = "env_name"  # a name that a process's environment can hold and gitckpt does not use
-    VALUE = "value"  # any scalar, kept as the text that was written
-    COUNT = "count"  # an integer from 0 on
-    EXIT_CODE = "exit_code"  # an integer from 1 to 255
-    WORKFLOW_NAME = "workflow_name"
-    PHASE_NAME = "phase_name"
-
-
-Milliseconds = Annotated[int, Form.DURATION]
-Bytes = Annotated[int, Form.SIZE]
-Thousandths = Annotated[int, Form.FACTOR]
-Command = Annotated[str, Form.COMMAND]
-Regex = Annotated[str, Form.REGEX]
-WorkspacePath = Annotated[str, Form.PATH]
-WorkspacePattern = Annotated[str, Form.PATTERN]
-EnvName = Annotated[str, Form.ENV_NAME]
-Value = Annotated[str, Form.VALUE]
-Count = Annotated[int, Form.COUNT]
-FailingExit = Annotated[int, Form.EXIT_CODE]
-FileWorkflowName = Annotated[WorkflowName, Form.WORKFLOW_NAME]
-FilePhaseName = Annotated[PhaseName, Form.PHASE_NAME]
-
 Ended = Literal["timeout", "failure"]
-
-
-def _says(about: str, key: str = "") -> Mapping[str, str]:
-    """A field's metadata: a sentence for the schema; the file's key where it is not the attribute's name."""
-    return {"about": about, "key": key}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,10 +126,32 @@ class Phase:
     keep_partial: bool = field(
         default=False, metadata=_says("Keep what a failed attempt left, and build the next attempt on it")
     )
-    on_failure: Literal["stop", "continue"] = field(
-        default="stop",
-        metadata=_says("After the last failed try: stop the run, or go on with the rest as if it had been done"),
+    on_failure: OnFailure = field(default_factory=OnFailure, metadata=_says("What follows the last failed try"))
+    python: Function | None = field(
+        default=None, metadata=_says("A Python function to call, as package.module:function")
     )
+    gate: Gate | None = field(default=None, metadata=_says("The run stops here until somebody approves"))
+    foreach: Foreach | None = field(default=None, metadata=_says("Do the phase once for each item"))
+    batch: Batch | None = field(default=None, metadata=_says("Hand several items to one process"))
+    budget: Budget | None = field(default=None, metadata=_says("What one `run` does of it at most"))
+    checkpoint_every: CheckpointEvery | None = field(
+        default=None, metadata=_says("Let cheap items share a checkpoint; without it each has its own")
+    )
+    tolerate: Tolerate | None = field(
+        default=None, metadata=_says("How many items may fail; it implies `on_item_failure: continue`")
+    )
+    on_item_failure: Literal["stop", "continue"] | None = field(
+        default=None, metadata=_says("Whether the other items are still done when one has failed")
+    )
+    counters: dict[DataKey, Command] = field(
+        default_factory=dict, metadata=_says("Commands whose output, a whole number, goes into `data` at the end")
+    )
+    compensate: tuple[Command, ...] = field(
+        default=(), metadata=_says("Commands that undo what the phase did outside the workspace; for each item")
+    )
+    pivot: bool = field(default=False, metadata=_says("Once it is done, nothing before it is compensated"))
+    secrets: tuple[EnvName, ...] = field(default=(), metadata=_says("Further variables to mask and keep out"))
+    max_parallel: Amount | None = field(default=None, metadata=_says("How many items may run at once"))
     desc: str = field(default="", metadata=_says("One line for people"))
 
 
@@ -183,6 +187,15 @@ class AttemptRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Always:
+    """A command for the end of each run. It sees how the run ended in $GITCKPT_STATUS."""
+
+    run: tuple[Command, ...] = field(metadata=_says("Shell commands, in order"))
+    shell: str = field(default="bash", metadata=_says("What runs them: bash, sh, python, or a command line"))
+    timeout_ms: Milliseconds = field(default=600_000, metadata=_says("After this time it is ended", "timeout"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workflow:
     """A whole validated workflow file: phases in file order, every phase complete in itself."""
 
@@ -201,6 +214,13 @@ class Workflow:
     workspace: WorkspaceRules = field(default_factory=WorkspaceRules, metadata=_says("Which files a checkpoint holds"))
     phases: tuple[Phase, ...] = field(metadata=_says("The phases by name, in order"))
     attempts: AttemptRules = field(default_factory=AttemptRules, metadata=_says("How failed attempts are kept"))
+    always: tuple[Always, ...] = field(
+        default=(), metadata=_says("What is run at the end of each run, however it ends")
+    )
+    on_failure: OnFailure | None = field(
+        default=None, metadata=_says("What follows a failure, for phases that do not say it themselves")
+    )
+    max_parallel: Amount | None = field(default=None, metadata=_says("How many phases may run at once"))
 
 
 def phase(workflow: Workflow, name: PhaseName) -> Phase:
@@ -241,6 +261,18 @@ def dependents(workflow: Workflow, name: PhaseName) -> frozenset[PhaseName]:
     return frozenset(found)
 
 
+def continues_after_items(phase: Phase) -> bool:
+    """Whether the other items are still done when one has failed."""
+    if phase.on_item_failure is not None:
+        return phase.on_item_failure == "continue"
+    return phase.tolerate is not None
+
+
+def secrets(workflow: Workflow) -> tuple[str, ...]:
+    """Every variable whose value is masked: the workflow's, then those of its phases."""
+    return tuple(dict.fromkeys((*workflow.secrets, *(name for each in workflow.phases for name in each.secrets))))
+
+
 def environment(workflow: Workflow, phase: Phase) -> dict[str, str]:
     """The variables that the file sets for a phase: the workflow's, then the phase's own over them."""
     return {**workflow.env, **phase.env}
@@ -264,6 +296,15 @@ def digest(phase: Phase, workflow: Workflow) -> str:
         "validate": None if check is None else _validation_parts(check),
         "working_directory": phase.working_directory,
     }
+    # Keys that came later count only where they are used: older digests stay what they were.
+    later = {
+        "python": phase.python,
+        "gate": phase.gate and asdict(phase.gate),
+        "foreach": phase.foreach and asdict(phase.foreach),
+        "batch": phase.batch and phase.batch.input,
+        "counters": phase.counters,
+    }
+    decides |= {key: value for key, value in later.items() if value}
     text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 

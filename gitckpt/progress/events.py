@@ -47,6 +47,23 @@ class PhaseEnded:
     checkpoint_number: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsEnded:
+    """A try of some items came to an end: `count` of them, `detail` says which, or why they failed. `done`, `failed`,
+    `skipped` of `total` are the phase's after it."""
+
+    phase: str
+    status: str
+    detail: str
+    count: int
+    done: int
+    failed: int
+    skipped: int
+    total: int
+    duration_ms: int
+    checkpoint_number: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """Something worth a line; it may have several."""
@@ -77,4 +94,6 @@ class RunEnded:
     status: str
 
 
-ProgressEvent: TypeAlias = RunBegan | PhaseBegan | OutputLine | PhaseEnded | Note | Warned | Waiting | RunEnded
+ProgressEvent: TypeAlias = (
+    RunBegan | PhaseBegan | OutputLine | PhaseEnded | ItemsEnded | Note | Warned | Waiting | RunEnded
+)

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from gitckpt.model.text import safe
 from gitckpt.progress.events import (
+    ItemsEnded,
     Note,
     OutputLine,
     PhaseBegan,
@@ -45,6 +46,31 @@ class _Row:
     line: str = ""
     waiting: Waiting | None = None
     began: float = field(default_factory=time.monotonic)
+    items: ItemsEnded | None = None
+    first: int = 0
+
+    def count(self, event: ItemsEnded) -> None:
+        """Items came to an end. `first`: how many had before this call began, which say nothing about its speed."""
+        if self.items is None:
+            self.first = event.done + event.failed - event.count
+        self.items = event
+        self.waiting = None
+
+    def share(self) -> str:
+        """`61,000/100,000 items, 512/s, about 1 m left`."""
+        items = self.items
+        if items is None:
+            return ""
+        seconds = max(time.monotonic() - self.began, 0.001)
+        ended = items.done + items.failed
+        rate = max(ended - self.first, 0) / seconds
+        left = items.total - ended - items.skipped
+        words = [f"{items.done:,}/{items.total:,} items"]
+        words += [f"{items.failed:,} failed"] if items.failed else []
+        if rate > 0:
+            words.append(f"{rate:,.0f}/s" if rate >= 1 else f"{rate * 60:,.0f}/min")
+            words.append(f"about {duration(int(left / rate * 1000))} left")
+        return ", ".join(words)
 
 
 class _Screen(Console):
@@ -79,6 +105,10 @@ class LiveReporter:
                 if phase in self._rows:
                     self._rows[phase].line = line
                 return  # the next tick shows it: a phase may print far faster than a terminal draws
+            case ItemsEnded(phase=phase, status=status):
+                self._rows.setdefault(phase, _Row(phase=phase)).count(event)
+                if status in BAD_STATUSES:
+                    self._print(Text("\n".join(lines_of(event)), style=_STYLES.get(status, "")))
             case PhaseEnded(phase=phase):
                 self._rows.pop(phase, None)
                 self._print(self._result(event))
@@ -157,7 +187,9 @@ class LiveReporter:
             elapsed = int((time.monotonic() - row.began) * 1000)
             line.append("running  ", style="cyan")
             line.append(f"  {duration(elapsed)}")
-            if row.eta_ms is not None and row.eta_ms > elapsed:
+            if row.items is not None:
+                line.append(f", {row.share()}", style="dim")
+            elif row.eta_ms is not None and row.eta_ms > elapsed:
                 line.append(f", about {duration(row.eta_ms - elapsed)} left", style="dim")
             if row.attempt > 1:
                 line.append(f", attempt {row.attempt}", style="dim")

@@ -14,6 +14,7 @@ from typing import Literal, TextIO, TypeAlias, assert_never
 
 from gitckpt.model.text import safe
 from gitckpt.progress.events import (
+    ItemsEnded,
     Note,
     OutputLine,
     PhaseBegan,
@@ -80,7 +81,7 @@ class LineReporter:
             case PhaseEnded() | RunEnded():
                 self._running = None
                 self._say(event)
-            case RunBegan() | Waiting() | Note() | Warned():
+            case RunBegan() | Waiting() | Note() | Warned() | ItemsEnded():
                 self._say(event)
             case _:
                 assert_never(event)
@@ -111,7 +112,7 @@ class QuietReporter:
         self._out = _Stream(stream)
 
     def __call__(self, event: ProgressEvent) -> None:
-        if isinstance(event, Warned) or (isinstance(event, PhaseEnded) and event.status in BAD_STATUSES):
+        if isinstance(event, Warned) or (isinstance(event, PhaseEnded | ItemsEnded) and event.status in BAD_STATUSES):
             for line in lines_of(event):
                 self._out.line(line)
 
@@ -167,6 +168,11 @@ def lines_of(event: ProgressEvent) -> list[str]:
             return [" ".join(parts)]
         case PhaseEnded(phase=phase, status=status):
             return [" ".join([safe(phase), shown_status(status), *parts_of(event)])]
+        case ItemsEnded(phase=phase, status=status, detail=detail, done=done, total=total):
+            parts = [safe(phase), shown_status(status), safe(detail), f"{done:,}/{total:,}"]
+            parts.append(duration(event.duration_ms))
+            parts += [f"{event.checkpoint_number:04d}"] if event.checkpoint_number is not None else []
+            return [" ".join(parts)]
         case Waiting(phase=phase, why=why):
             left = wait_ms(event)
             return [" ".join([safe(phase), "waits", *([duration(left)] if left else []), safe(why)]).strip()]

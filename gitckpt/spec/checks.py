@@ -1,4 +1,4 @@
-"""What must hold between the values of a workflow file: needs, cycles, run or argv, keys that need another.
+"""What must hold between the values of a workflow file: needs, cycles, one command, keys that need another.
 
 Works on the plain values that `read` kept and on the tree for places, also when other values were refused, so that
 all problems are told at once. Must not read files.
@@ -8,58 +8,22 @@ from __future__ import annotations
 
 import graphlib
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from gitckpt.model.workflow import DEFAULTABLE, VERSION
+from gitckpt.model.workflow import VERSION
+from gitckpt.spec.checks_failure import check_failures, warn_of_no_compensation
+from gitckpt.spec.checks_gate import check_gate
+from gitckpt.spec.checks_repeat import check_repeat
 from gitckpt.spec.problem import Findings, Mark, near, quoted
 from gitckpt.spec.read import Plain, Record, place
-from gitckpt.spec.yaml_strict import Entries, Node, Scalar
+from gitckpt.spec.written import Written, is_null, written_phases
+from gitckpt.spec.yaml_strict import Entries, Listing, Node, Scalar
 
-MERGED = ("env", "retry")
-"""Defaults that are merged key by key; the others are taken whole."""
+COMMANDS = ("run", "argv", "python", "gate")
+"""What a phase does: exactly one of these."""
 
 MOST_CYCLES = 20
 SHOWN_IN_CYCLE = 12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Written:
-    """A phase as it stands in the file, with the defaults, and its values that were good."""
-
-    name: str
-    key: Scalar
-    node: Entries
-    values: Record
-
-
-def with_defaults(root: Entries) -> Entries:
-    """The tree with `defaults` put into every phase, and without the key itself."""
-    defaults, phases = root.get("defaults"), root.get("phases")
-    pairs = tuple((name, node) for name, node in root.pairs if name.text != "defaults")
-    if isinstance(defaults, Entries) and isinstance(phases, Entries):
-        filled = tuple(
-            (name, _filled(node, defaults) if isinstance(node, Entries) else node) for name, node in phases.pairs
-        )
-        inside = Entries(filled, phases.mark)
-        pairs = tuple((name, inside if name.text == "phases" else node) for name, node in pairs)
-    return Entries(pairs, root.mark)
-
-
-def _filled(phase: Entries, defaults: Entries) -> Entries:
-    pairs = list(phase.pairs)
-    own = {name.text: position for position, (name, _) in enumerate(pairs)}
-    for name, node in defaults.pairs:
-        if name.text not in DEFAULTABLE:
-            continue
-        if name.text not in own:
-            pairs.append((name, node))
-            continue
-        key, mine = pairs[own[name.text]]
-        if name.text in MERGED and isinstance(mine, Entries) and isinstance(node, Entries):
-            missing = tuple(pair for pair in node.pairs if mine.get(pair[0].text) is None)
-            pairs[own[name.text]] = (key, Entries(mine.pairs + missing, mine.mark))
-    return Entries(tuple(pairs), phase.mark)
 
 
 def version_is_newer(root: Node, findings: Findings) -> bool:
@@ -76,30 +40,31 @@ def version_is_newer(root: Node, findings: Findings) -> bool:
     return False
 
 
-def check(root: Entries, values: Record, findings: Findings) -> None:
-    """Note what does not hold, and resolve `needs`: the records of the phases get theirs."""
-    _check_params(root, values, findings)
-    tree = root.get("phases")
+def check(root: Entries, merged: Entries, values: Record, findings: Findings) -> None:
+    """Note what does not hold, and resolve `needs`: the records of the phases get theirs.
+
+    `merged` is the tree with the defaults, of which `values` were read; `root` tells what a phase says itself.
+    """
+    _check_params(merged, values, findings)
+    _check_always(merged, values.get("always"), findings)
+    tree = merged.get("phases")
     if isinstance(tree, Entries) and not tree.pairs:
         findings.error(tree.mark, '"phases" is empty: a workflow has at least one phase')
-    phases = list(_written(tree, values.get("phases")))
+    phases = list(written_phases(root, merged, values.get("phases")))
+    names = [phase.name for phase in phases]
     _check_unique(tree, findings)
     for phase in phases:
         _check_command(phase, findings)
         _check_validation(phase, findings)
+        if phase.node.get("gate") is None:
+            check_repeat(values, phase, findings)
+        else:
+            check_gate(values, phase, names, findings)
         if phase.values.get("timeout_ms") == 0:
-            findings.error(place(phase.node, "timeout"), '"timeout" must be longer than 0')
+            findings.error(phase.mark("timeout"), '"timeout" must be longer than 0')
     _resolve_needs(tree, phases, findings)
     _check_cycles(phases, findings)
-
-
-def _written(tree: Node | None, records: Plain) -> Iterator[_Written]:
-    if not isinstance(tree, Entries) or not isinstance(records, list):
-        return
-    known = {str(record["name"]): record for record in records if isinstance(record, dict)}
-    for key, node in tree.pairs:
-        if isinstance(node, Entries) and key.text in known:
-            yield _Written(name=key.text, key=key, node=node, values=known[key.text])
+    check_failures(root, values, phases, findings)
 
 
 def _check_params(root: Entries, values: Record, findings: Findings) -> None:
@@ -129,20 +94,39 @@ def _check_unique(tree: Node | None, findings: Findings) -> None:
             findings.error(key.mark, text)
 
 
-def _check_command(phase: _Written, findings: Findings) -> None:
-    run, argv = phase.node.get("run"), phase.node.get("argv")
-    name = quoted(phase.name)
-    if run is None and argv is None:
-        findings.error(phase.key.mark, f'phase {name} has neither "run" nor "argv"')
-    elif run is not None and argv is not None:
-        findings.error(argv.mark, f'phase {name} has both "run" and "argv"; keep one')
+def _check_always(root: Entries, records: Plain, findings: Findings) -> None:
+    tree = root.get("always")
+    nodes = tree.items if isinstance(tree, Listing) else (tree,)
+    if not isinstance(records, list) or len(nodes) != len(records):
+        return
+    for node, record in zip(nodes, records, strict=True):
+        if node is None or not isinstance(record, dict):
+            continue
+        if record.get("run") == []:
+            findings.error(place(node, "run"), '"run" names no command')
+        if record.get("timeout_ms") == 0:
+            findings.error(place(node, "timeout"), '"timeout" must be longer than 0')
+
+
+def _check_command(phase: Written, findings: Findings) -> None:
+    given = [key for key in COMMANDS if phase.node.get(key) is not None]
+    if not given:
+        text = f'phase {quoted(phase.name)} does nothing; give it "run", "argv", "python" or "gate"'
+        findings.error(phase.key.mark, text)
+    for key in given[1:]:
+        text = f'phase {quoted(phase.name)} has both "{given[0]}" and "{key}"; keep one'
+        findings.error(phase.mark(key), text)
     for key in ("run", "argv"):
-        given = phase.values.get(key)
-        if given == [] or (key == "argv" and isinstance(given, list) and given[0] == ""):
-            findings.error(place(phase.node, key), f'"{key}" names no command')
+        commands = phase.values.get(key)
+        if commands == [] or (key == "argv" and isinstance(commands, list) and commands[0] == ""):
+            findings.error(phase.mark(key), f'"{key}" names no command')
+    for key in ("python", "gate"):
+        node = phase.node.get(key)
+        if node is not None and is_null(node):
+            findings.error(node.mark, f'"{key}" is empty')
 
 
-def _check_validation(phase: _Written, findings: Findings) -> None:
+def _check_validation(phase: Written, findings: Findings) -> None:
     check, node = phase.values.get("validate"), phase.node.get("validate")
     if not isinstance(check, dict) or not isinstance(node, Entries):
         return
@@ -158,7 +142,7 @@ def _check_validation(phase: _Written, findings: Findings) -> None:
         findings.error(place(node, "stdout"), '"stdout" checks nothing; give it "contains" or "matches"')
 
 
-def _resolve_needs(tree: Node | None, phases: list[_Written], findings: Findings) -> None:
+def _resolve_needs(tree: Node | None, phases: list[Written], findings: Findings) -> None:
     written = [key.text for key, _ in tree.pairs] if isinstance(tree, Entries) else []
     above = dict(zip(written[1:], written[:-1], strict=True)) if written else {}
     names = frozenset(written)
@@ -173,7 +157,7 @@ def _resolve_needs(tree: Node | None, phases: list[_Written], findings: Findings
                 findings.error(mark, f"there is no phase {quoted(need)}{near(need, written)}")
 
 
-def _check_cycles(phases: list[_Written], findings: Findings) -> None:
+def _check_cycles(phases: list[Written], findings: Findings) -> None:
     graph = {phase.name: set(_names(phase.values.get("needs"))) for phase in phases}
     rank = {phase.name: position for position, phase in enumerate(phases)}
     for _ in range(MOST_CYCLES):
@@ -199,7 +183,7 @@ def _cycle(graph: Mapping[str, set[str]]) -> list[str] | None:
     return None
 
 
-def _needs_mark(phase: _Written) -> Mark:
+def _needs_mark(phase: Written) -> Mark:
     return phase.key.mark if phase.node.get("needs") is None else place(phase.node, "needs")
 
 
@@ -209,13 +193,15 @@ def _names(needs: Plain) -> list[str]:
 
 def warn(root: Entries, findings: Findings) -> None:
     """Note keys that have no effect. Takes the tree before the defaults are merged in."""
+    warn_of_no_compensation(root, findings)
     phases = root.get("phases")
     for _, phase in phases.pairs if isinstance(phases, Entries) else ():
         if not isinstance(phase, Entries):
             continue
         shell = phase.key("shell")
-        if shell and phase.get("argv") is not None:
-            findings.warning(shell.mark, '"shell" has no effect: "argv" is started without one')
+        for key in ("argv", "python"):
+            if shell and phase.get(key) is not None:
+                findings.warning(shell.mark, f'"shell" has no effect: "{key}" is started without one')
         retry, default = phase.get("retry"), root.get("defaults")
         inherited = default.get("retry") if isinstance(default, Entries) else None
         if isinstance(retry, Entries) and retry.pairs and not _has_max(retry) and not _has_max(inherited):

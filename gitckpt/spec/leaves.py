@@ -7,23 +7,26 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Final, assert_never
+from typing import assert_never
 
 from gitckpt.model.duration import parse_duration, parse_size
+from gitckpt.model.forms import Form
 from gitckpt.model.names import LIVE_FOLDER, name_problem, phase_name_problem
-from gitckpt.model.workflow import Form
-from gitckpt.spec.problem import near, quoted
+from gitckpt.spec.problem import near, quoted, visible
 from gitckpt.spec.yaml_strict import Entries, Listing, Node, Scalar
 
 Leaf = str | int | float | bool
-LATER_VALUES: Final = frozenset({"compensate"})
-"""Values that the design has and this version does not."""
 
 LONGEST_REGEX = 1_000
 LARGEST_COUNT = 1_000_000
+LARGEST_AMOUNT = 1_000_000_000
 ENV_NAME_PATTERN = r"^(?!GITCKPT_)[A-Za-z_][A-Za-z0-9_]*$"
+DATA_KEY_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.-]{0,99}$"
+FUNCTION_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_DATA_KEY = re.compile(DATA_KEY_PATTERN, re.ASCII)
+_FUNCTION = re.compile(FUNCTION_PATTERN, re.ASCII)
 _RESERVED_ENV = "GITCKPT_"
 _PATTERN = re.compile(r"(?:[^][\\]|\\[^\w/]|\[[!^]?[\w.,+@%=-]+\])+")
 _LETTER_SET = re.compile(r"(?<!\\)\[[!^]?([\w.,+@%=-]+\])")
@@ -82,8 +85,6 @@ def choice_of(node: Node, choices: Sequence[str]) -> str:
     text = text_of(node)
     if text in choices:
         return text
-    if text in LATER_VALUES:
-        raise Refused(f"cannot be {quoted(text)}: that is not in this version of gitckpt")
     raise Refused(f"must be {' or '.join(choices)}, not {quoted(text)}{near(text, choices)}")
 
 
@@ -138,7 +139,7 @@ def _regex(node: Node) -> str:
     text = text_of(node)
     problem = regex_problem(text)
     if problem:
-        raise Refused(f"is not a regular expression: {problem}")
+        raise Refused(f"is not a regular expression: {visible(problem)}")
     return text
 
 
@@ -232,6 +233,38 @@ def _count(node: Node) -> int:
     return value
 
 
+def _amount(node: Node) -> int:
+    value = number_of(node)
+    if not 1 <= value <= LARGEST_AMOUNT:
+        raise Refused(f"must be from 1 to {LARGEST_AMOUNT}, not {value}")
+    return value
+
+
+def _percent(node: Node) -> int:
+    value = node.value if isinstance(node, Scalar) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        shown = quoted(node.text) if isinstance(node, Scalar) and value is not None else kind_of(node)
+        raise Refused(f"must be a number such as 5 or 0.5, not {shown}")
+    if not 0.001 <= value <= 100:
+        raise Refused(f"must be from 0.001 to 100, not {value}")
+    return round(value * 1_000)
+
+
+def _data_key(node: Node) -> str:
+    text = text_of(node)
+    if not _DATA_KEY.fullmatch(text):
+        rule = "letters, digits, `_`, `.` and `-`, starts with a letter or `_`, and has at most 100 characters"
+        raise Refused(f"cannot hold {quoted(text)}: a key of `data` holds {rule}")
+    return text
+
+
+def _function(node: Node) -> str:
+    text = text_of(node)
+    if not _FUNCTION.fullmatch(text):
+        raise Refused(f"cannot be {quoted(text)}: a function is written as package.module:function")
+    return text
+
+
 def _exit_code(node: Node) -> int:
     value = number_of(node)
     if not 1 <= value <= 255:
@@ -266,6 +299,10 @@ _READERS: dict[Form, Callable[[Node], Leaf]] = {
     Form.ENV_NAME: _env_name,
     Form.VALUE: _value,
     Form.COUNT: _count,
+    Form.AMOUNT: _amount,
+    Form.PERCENT: _percent,
+    Form.DATA_KEY: _data_key,
+    Form.FUNCTION: _function,
     Form.EXIT_CODE: _exit_code,
     Form.WORKFLOW_NAME: _workflow_name,
     Form.PHASE_NAME: _phase_name,

@@ -6,12 +6,12 @@ Each finding is a warning with its place; none stops a run. Must not run anythin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pathspec import GitIgnoreSpec
 
-from gitckpt.model.workflow import Phase, Workflow
-from gitckpt.spec.checks import with_defaults
+from gitckpt.model.workflow import Phase, Workflow, order, secrets
+from gitckpt.spec.defaults import with_defaults
 from gitckpt.spec.load import Loaded, shown_path
 from gitckpt.spec.problem import Findings, Problem, quoted
 from gitckpt.spec.read import place
@@ -32,13 +32,15 @@ def lint(loaded: Loaded) -> tuple[Problem, ...]:
     if not isinstance(root, Entries):
         return findings.of("warning")
     merged = with_defaults(root)
-    _literal_secrets(loaded.workflow.secrets, merged, findings, "env")
+    hidden = secrets(loaded.workflow)
+    _literal_secrets(hidden, merged, findings, "env")
     nodes = _phase_nodes(merged)
     for phase in loaded.workflow.phases:
         node = nodes[phase.name]
         for check in _CHECKS:
             check(loaded.workflow, phase, node, findings)
-        _literal_secrets(loaded.workflow.secrets, node, findings, "env")
+        _literal_secrets(hidden, node, findings, "env")
+    _not_undone(loaded.workflow, nodes, findings)
     return findings.of("warning")
 
 
@@ -50,13 +52,13 @@ def _phase_nodes(root: Entries) -> dict[str, Entries]:
 
 
 def _no_timeout(_: Workflow, phase: Phase, node: Entries, findings: Findings) -> None:
-    if phase.timeout_ms is None and node.get("timeout") is None:
+    if phase.gate is None and phase.timeout_ms is None and node.get("timeout") is None:
         text = f'phase {quoted(phase.name)} has no "timeout": one that hangs, hangs for ever'
         findings.warning(node.mark, text)
 
 
 def _nothing_checked(_: Workflow, phase: Phase, node: Entries, findings: Findings) -> None:
-    if not phase.outs and phase.validate is None:
+    if phase.gate is None and not phase.outs and phase.validate is None:
         text = f'phase {quoted(phase.name)} has no "outs" and no "validate": only its exit code is checked'
         findings.warning(node.mark, text)
 
@@ -70,13 +72,34 @@ def _excluded_outs(workflow: Workflow, phase: Phase, node: Entries, findings: Fi
 
 
 def _machine_paths(_: Workflow, phase: Phase, node: Entries, findings: Findings) -> None:
-    for key, commands in (("run", phase.run), ("argv", (" ".join(phase.argv),))):
-        for position, command in enumerate(commands):
-            found = _MACHINE_PATH.search(command)
-            if found:
-                mark = place(node, key, position)
-                text = f"{quoted(found.group())} is outside the workspace: no checkpoint holds or restores it"
-                findings.warning(mark, text)
+    commands: list[tuple[tuple[str | int, ...], str]] = [
+        ((key, position), command)
+        for key, texts in (("run", phase.run), ("argv", phase.argv), ("compensate", phase.compensate))
+        for position, command in enumerate(texts)
+    ]
+    if phase.foreach and phase.foreach.run:
+        commands.append((("foreach", "run"), phase.foreach.run))
+    for path, command in commands:
+        found = _MACHINE_PATH.search(command)
+        if found:
+            text = f"{quoted(found.group())} is outside the workspace: no checkpoint holds or restores it"
+            findings.warning(place(node, *path), text)
+
+
+def _not_undone(workflow: Workflow, nodes: Mapping[str, Entries], findings: Findings) -> None:
+    """Where a workflow undoes what it does outside, the phases that seem to act there and are left out."""
+    if not any(phase.compensate for phase in workflow.phases):
+        return
+    final = {phase.name for phase in workflow.phases if phase.pivot}
+    needs = {phase.name: phase.needs for phase in workflow.phases}
+    for name in order(workflow):
+        if not final.isdisjoint(needs[name]):
+            final.add(name)
+    for phase in workflow.phases:
+        acts_outside = phase.gate is None and not phase.outs and phase.validate is None
+        if acts_outside and not phase.compensate and phase.name not in final:
+            text = f'phase {quoted(phase.name)} has no "compensate", as others have: going back undoes its files only'
+            findings.warning(nodes[phase.name].mark, text)
 
 
 def _literal_secrets(secrets: tuple[str, ...], root: Entries, findings: Findings, *path: str) -> None:

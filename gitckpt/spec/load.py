@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 
 from gitckpt.model.workflow import DEFAULTABLE, Phase, Workflow
-from gitckpt.spec.checks import check, version_is_newer, warn, with_defaults
+from gitckpt.spec.checks import check, version_is_newer, warn
+from gitckpt.spec.defaults import with_defaults
 from gitckpt.spec.problem import (
     DefinitionInvalid,
     Findings,
@@ -26,6 +27,7 @@ from gitckpt.spec.problem import (
     WorkflowFileUnreadable,
     near,
     quoted,
+    visible,
 )
 from gitckpt.spec.read import Missing, read_record
 from gitckpt.spec.shape import only_keys, record_shape
@@ -72,7 +74,7 @@ def interpret(source: bytes, findings: Findings) -> Workflow | None:
     values = read_record(record_shape(Workflow), merged, findings, "the file")
     if isinstance(values, Missing):
         return None
-    check(merged, values, findings)
+    check(root, merged, values, findings)
     if findings.of("error"):
         return None
     return msgspec.convert(values, Workflow)
@@ -93,7 +95,7 @@ def resolve_params(workflow: Workflow, given: Mapping[str, str]) -> dict[str, st
                 problems.append(f"param {quoted(name)} is required and has no value")
             continue
         if param.pattern is not None and not re.fullmatch(param.pattern, value):
-            problems.append(f"param {quoted(name)} cannot be {quoted(value)}: it must match {param.pattern}")
+            problems.append(f"param {quoted(name)} cannot be {quoted(value)}: it must match {visible(param.pattern)}")
         values[name] = value
     if problems:
         raise ParamsInvalid(tuple(problems))

@@ -61,8 +61,12 @@ class Findings:
 def quoted(text: str) -> str:
     """A stranger's text in double quotes: one line, at most `SHOWN` characters, nothing a terminal obeys."""
     shown = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
-    safe = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in shown)
-    return f'"{safe}"'
+    return f'"{visible(shown)}"'
+
+
+def visible(text: str) -> str:
+    """A text that holds a stranger's words, on one line and with nothing that a terminal obeys."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def near(word: str, known: Iterable[str]) -> str:

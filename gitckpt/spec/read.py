@@ -1,7 +1,7 @@
 """Walks a tree of nodes along a shape to plain values, noting every problem at its place.
 
-Owns shorthands (one value for a list or a record), unknown, later and missing keys. Must not know what the values
-mean to each other: that is `checks`.
+Owns shorthands (one value for a list or a record, a list for a record), unknown, later and missing keys. Must not
+know what the values mean to each other: that is `checks`.
 """
 
 from __future__ import annotations
@@ -61,9 +61,10 @@ def read(shape: Shape, node: Node, findings: Findings, where: str) -> Plain | Mi
 
 def read_record(shape: RecordShape, node: Node, findings: Findings, where: str) -> Record | Missing:
     """The plain values of a mapping with known keys, under the names they are kept by."""
-    if isinstance(node, Scalar) and shape.shorthand and node.value is not None:
-        key = Scalar(value=shape.shorthand, text=shape.shorthand, mark=node.mark)
-        node = Entries(((key, node),), node.mark)
+    short = shape.key(shape.shorthand) if shape.shorthand else None
+    if short and _is_short(short.shape, node):
+        plain = read(short.shape, node, findings, where)
+        return MISSING if isinstance(plain, Missing) else {short.kept: plain}
     if not isinstance(node, Entries):
         findings.error(node.mark, f"{where} must be a mapping of keys, not {kind_of(node)}")
         return MISSING
@@ -78,6 +79,14 @@ def read_record(shape: RecordShape, node: Node, findings: Findings, where: str) 
             values[key_shape.kept] = plain
     _demand(shape.keys, node, findings)
     return values
+
+
+def _is_short(shape: Shape, node: Node) -> bool:
+    """Whether the node stands for a whole record: one value, or a list where the key that it stands for takes one."""
+    if isinstance(node, Scalar):
+        return node.value is not None
+    inner = shape.inner if isinstance(shape, OptionalShape) else shape
+    return isinstance(node, Listing) and isinstance(inner, ListShape)
 
 
 def _is_null(node: Node) -> bool:
@@ -157,8 +166,18 @@ def _unknown(shape: RecordShape, name: Scalar, findings: Findings) -> None:
         findings.error(name.mark, f"{quoted(name.text)} is not in this version of gitckpt")
         return
     known = [*(key.written for key in shape.keys), *shape.folded]
-    guess = near(name.text, known) or f"; the keys here are {', '.join(known)}"
+    guess = _belongs(shape, name.text) or near(name.text, known) or f"; the keys here are {', '.join(known)}"
     findings.error(name.mark, f"unknown key {quoted(name.text)}{guess}")
+
+
+def _belongs(shape: RecordShape, name: str) -> str:
+    """Where a key belongs that stands one level too high."""
+    homes: list[str] = []
+    for key in shape.keys:
+        inner = key.shape.inner if isinstance(key.shape, OptionalShape) else key.shape
+        if isinstance(inner, RecordShape) and inner.key(name):
+            homes.append(quoted(key.written))
+    return f"; it belongs into {' or '.join(homes)}" if homes else ""
 
 
 def _demand(keys: tuple[Key, ...], node: Entries, findings: Findings) -> None:

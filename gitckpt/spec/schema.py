@@ -9,9 +9,22 @@ from __future__ import annotations
 from typing import assert_never
 
 from gitckpt.model.duration import DURATION_PATTERN, SIZE_PATTERN
+from gitckpt.model.forms import Form
+from gitckpt.model.gate import OnFailure
 from gitckpt.model.names import LIVE_FOLDER, RESERVED_PHASES
-from gitckpt.model.workflow import DEFAULTABLE, VERSION, Form, Phase, Validation, Workflow
-from gitckpt.spec.leaves import ENV_NAME_PATTERN, LARGEST_COUNT, LONGEST_REGEX
+from gitckpt.model.repeat import Budget, CheckpointEvery, Foreach, Tolerate
+from gitckpt.model.workflow import DEFAULTABLE, VERSION, Phase, Validation, Workflow
+from gitckpt.spec.checks import COMMANDS
+from gitckpt.spec.checks_gate import BESIDE_GATE
+from gitckpt.spec.checks_repeat import ONLY_FOR_ITEMS, SOURCES
+from gitckpt.spec.leaves import (
+    DATA_KEY_PATTERN,
+    ENV_NAME_PATTERN,
+    FUNCTION_PATTERN,
+    LARGEST_AMOUNT,
+    LARGEST_COUNT,
+    LONGEST_REGEX,
+)
 from gitckpt.spec.shape import (
     ChoiceShape,
     FlagShape,
@@ -37,6 +50,39 @@ _INSIDE = rf"^(?!/)(?!(.*/)?\.\.(/|$))(?!{LIVE_FOLDER.replace('.', chr(92) + '.'
 _NAME = r"(?!.*\.\.)(?!.*\.$)(?!.*\.[lL][oO][cC][kK]$)[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
+def _one_of(*keys: str) -> list[Json]:
+    return [{"required": [key]} for key in keys]
+
+
+def _needing(budget: str, key: str) -> dict[str, Json]:
+    """A phase whose budget counts something has the key that makes it."""
+    counting: dict[str, Json] = {"type": "object", "required": [budget]}
+    return {"if": {"required": ["budget"], "properties": {"budget": counting}}, "then": {"required": [key]}}
+
+
+_RULES: dict[type, dict[str, Json]] = {
+    Phase: {
+        "oneOf": _one_of(*COMMANDS),
+        "dependentRequired": {key: ["foreach"] for key in ONLY_FOR_ITEMS},
+        "dependentSchemas": {"gate": {"propertyNames": {"enum": list(BESIDE_GATE)}}},
+        "allOf": [_needing("items", "foreach"), _needing("batches", "batch")],
+    },
+    Validation: {
+        "anyOf": _one_of("run", "file"),
+        "dependentRequired": {"stdout": ["run"], "min_size": ["file"]},
+    },
+    Foreach: {
+        "oneOf": _one_of(*SOURCES),
+        "dependentSchemas": {"key": {"anyOf": _one_of("csv", "json")}},
+    },
+    OnFailure: {"oneOf": _one_of("action", "goto"), "dependentRequired": {"max": ["goto"]}},
+    Budget: {"minProperties": 1},
+    CheckpointEvery: {"minProperties": 1},
+    Tolerate: {"anyOf": _one_of("count", "percent")},
+}
+"""What the keys of a record ask of each other, as far as a schema can tell it."""
+
+
 def workflow_schema() -> dict[str, Json]:
     """The whole schema, with one definition for each record."""
     definitions: dict[str, Json] = {}
@@ -44,7 +90,11 @@ def workflow_schema() -> dict[str, Json]:
     properties = whole["properties"]
     if isinstance(properties, dict):
         defaults = _record(only_keys(record_shape(Phase), DEFAULTABLE), definitions)
-        defaults.pop("oneOf", None)
+        for key in _RULES[Phase]:
+            defaults.pop(key, None)
+        top = properties["on_failure"]
+        if isinstance(top, dict):
+            top["not"] = {"type": "object", "required": ["goto"]}
         properties["version"] = {"const": VERSION, "description": "The version of the file's format"}
         properties["defaults"] = {"description": "What every phase has that does not say otherwise", **defaults}
     return {
@@ -66,7 +116,7 @@ def _schema(shape: Shape, definitions: dict[str, Json]) -> dict[str, Json]:
         case ChoiceShape(words=words):
             return {"enum": list(words)}
         case FormShape(form=form):
-            return _form(form)
+            return _FORMS[form]
         case OptionalShape(inner=inner):
             return {"anyOf": [_schema(inner, definitions), {"type": "null"}]}
         case ListShape(item=item):
@@ -108,11 +158,7 @@ def _record(shape: RecordShape, definitions: dict[str, Json]) -> dict[str, Json]
     required: list[Json] = [key.written for key in shape.keys if key.required]
     if required:
         record["required"] = required
-    if shape.kind is Phase:
-        record["oneOf"] = [{"required": ["run"]}, {"required": ["argv"]}]
-    if shape.kind is Validation:
-        record["anyOf"] = [{"required": ["run"]}, {"required": ["file"]}]
-        record["dependentRequired"] = {"stdout": ["run"], "min_size": ["file"]}
+    record |= _RULES.get(shape.kind, {})
     short = shape.key(shape.shorthand) if shape.shorthand else None
     if short is None:
         return record
@@ -124,42 +170,31 @@ def _inner(shape: Shape) -> Shape:
 
 
 def _key(form: Form) -> dict[str, Json]:
-    return {**_form(form), "type": "string"}
-
-
-def _form(form: Form) -> dict[str, Json]:
-    match form:
-        case Form.DURATION:
-            return {"type": "string", "pattern": DURATION_PATTERN, "examples": ["10m", "90s", "1h30m"]}
-        case Form.SIZE:
-            return {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": SIZE_PATTERN}]}
-        case Form.FACTOR:
-            return {"type": "number", "minimum": 1, "maximum": 1000}
-        case Form.COMMAND:
-            return {"type": TEXT, "pattern": r"\S"}
-        case Form.REGEX:
-            return {"type": TEXT, "format": "regex", "maxLength": LONGEST_REGEX}
-        case Form.PATH:
-            return {"type": TEXT, "pattern": _INSIDE}
-        case Form.PATTERN:
-            return {"type": TEXT, "pattern": _INSIDE.replace("^", r"^(?![!#])(?!.*\\$)", 1)}
-        case Form.ENV_NAME:
-            return {"type": "string", "pattern": ENV_NAME_PATTERN}
-        case Form.VALUE:
-            return {"type": [*TEXT, "boolean"]}
-        case Form.COUNT:
-            return {"type": "integer", "minimum": 0, "maximum": LARGEST_COUNT}
-        case Form.EXIT_CODE:
-            return {"type": "integer", "minimum": 1, "maximum": 255}
-        case Form.WORKFLOW_NAME:
-            return {"type": TEXT, "pattern": f"^{_NAME}"}
-        case Form.PHASE_NAME:
-            return {"type": TEXT, "pattern": f"^(?![0-9]+$){_reserved()}{_NAME}"}
-        case _:
-            assert_never(form)
+    return {**_FORMS[form], "type": "string"}
 
 
 def _reserved() -> str:
     """No word of the selectors, in any case; ECMA regular expressions have no flag inside."""
     words = ("".join(f"[{letter}{letter.upper()}]" for letter in word) for word in sorted(RESERVED_PHASES))
     return f"(?!({'|'.join(words)})$)"
+
+
+_FORMS: dict[Form, dict[str, Json]] = {
+    Form.DURATION: {"type": "string", "pattern": DURATION_PATTERN, "examples": ["10m", "90s", "1h30m"]},
+    Form.SIZE: {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": SIZE_PATTERN}]},
+    Form.FACTOR: {"type": "number", "minimum": 1, "maximum": 1000},
+    Form.COMMAND: {"type": TEXT, "pattern": r"\S"},
+    Form.REGEX: {"type": TEXT, "format": "regex", "maxLength": LONGEST_REGEX},
+    Form.PATH: {"type": TEXT, "pattern": _INSIDE},
+    Form.PATTERN: {"type": TEXT, "pattern": _INSIDE.replace("^", r"^(?![!#])(?!.*\\$)", 1)},
+    Form.ENV_NAME: {"type": "string", "pattern": ENV_NAME_PATTERN},
+    Form.VALUE: {"type": [*TEXT, "boolean"]},
+    Form.COUNT: {"type": "integer", "minimum": 0, "maximum": LARGEST_COUNT},
+    Form.AMOUNT: {"type": "integer", "minimum": 1, "maximum": LARGEST_AMOUNT},
+    Form.PERCENT: {"type": "number", "minimum": 0.001, "maximum": 100},
+    Form.DATA_KEY: {"type": "string", "pattern": DATA_KEY_PATTERN},
+    Form.FUNCTION: {"type": "string", "pattern": FUNCTION_PATTERN},
+    Form.EXIT_CODE: {"type": "integer", "minimum": 1, "maximum": 255},
+    Form.WORKFLOW_NAME: {"type": TEXT, "pattern": f"^{_NAME}"},
+    Form.PHASE_NAME: {"type": TEXT, "pattern": f"^(?![0-9]+$){_reserved()}{_NAME}"},
+}

@@ -1,4 +1,4 @@
-"""The declarations of `model.workflow` as a description that the reader and the JSON Schema both walk.
+"""The declarations of a workflow in `model` as a description that the reader and the JSON Schema both walk.
 
 Owns what the file's shape adds to the types: keys unlike their attribute, shorthands, keys of later versions.
 Must not know nodes, positions or texts of errors.
@@ -12,31 +12,27 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from gitckpt.model.workflow import Form, Param, Phase, Validation, Workflow, WorkspaceRules
+from gitckpt.model.forms import Form
+from gitckpt.model.gate import Gate, OnFailure
+from gitckpt.model.repeat import Batch, CheckpointEvery, Foreach, Tolerate
+from gitckpt.model.workflow import Always, Param, Phase, Validation, Workflow, WorkspaceRules
 
-SHORTHANDS: dict[type, str] = {Validation: "run", Param: "default"}
-"""Where one value may stand for a mapping: the key that it is the value of."""
+SHORTHANDS: dict[type, str] = {
+    Validation: "run",
+    Param: "default",
+    Foreach: "list",
+    Batch: "size",
+    CheckpointEvery: "items",
+    Tolerate: "count",
+    Gate: "prompt",
+    OnFailure: "action",
+    Always: "run",
+}
+"""Where one value, or a list where the key takes one, may stand for a mapping: the key that it is the value of."""
 
 LATER_KEYS: dict[type, frozenset[str]] = {
-    Workflow: frozenset({"always", "on_failure", "max_parallel", "isolation", "retention"}),
-    Phase: frozenset(
-        {
-            "python",
-            "gate",
-            "foreach",
-            "batch",
-            "budget",
-            "max_parallel",
-            "secrets",
-            "tolerate",
-            "on_item_failure",
-            "compensate",
-            "pivot",
-            "counters",
-            "checkpoint_every",
-            "isolation",
-        }
-    ),
+    Workflow: frozenset({"isolation", "retention"}),
+    Phase: frozenset({"isolation"}),
     WorkspaceRules: frozenset({"large_files", "keep"}),
 }
 """Keys that the design has and this version does not: they get an error of their own."""
@@ -143,7 +139,7 @@ Shape = (
 
 @cache
 def record_shape(kind: type) -> RecordShape:
-    """The shape of one of the dataclasses of `model.workflow`."""
+    """The shape of one of the dataclasses that a workflow is made of."""
     hints = get_type_hints(kind, include_extras=True)
     keys = tuple(
         Key(
@@ -193,12 +189,13 @@ def _shape(hint: Any) -> Shape:
 
 
 def _list_shape(hint: Any) -> Shape:
+    """A list of records that have a name is written as a mapping from their names."""
     shape = _shape(hint)
-    if not isinstance(shape, RecordShape):
+    name = shape.key("name") if isinstance(shape, RecordShape) else None
+    if not isinstance(shape, RecordShape) or name is None:
         return ListShape(shape)
-    name = shape.key("name")
-    if name is None or not isinstance(name.shape, FormShape):
-        raise TypeError(f"{shape.kind.__name__} is listed by name and has none")
+    if not isinstance(name.shape, FormShape):
+        raise TypeError(f"the name of {shape.kind.__name__} needs a form")
     return NamedShape(name.shape.form, without_key(shape, "name"))
 
 

@@ -1,7 +1,7 @@
 """The files that `gitckpt init` writes: templates, and workflow files made from scripts that are there.
 
-Owns the texts; writes nothing. Every text it makes is one that the loader takes. The template `etl` is the folder
-`examples/etl` of the repository, so that what is shown and what is written are the same files.
+Owns the texts; writes nothing. Every text it makes is one that the loader takes. A template is a folder of the
+repository's `examples`, so that what is shown and what is written are the same files; `minimal` is one file.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from gitckpt.model.names import WorkflowName, name_problem, phase_name_problem
 from gitckpt.spec.find import FILE_NAME
 from gitckpt.spec.problem import near, quoted
 
-TEMPLATES = ("minimal", "etl")
+MINIMAL = "minimal"
 
-_ETL_LEFT_OUT = frozenset({"README.md", "build", "__pycache__", ".gitckpt"})
+_FOLDER = resources.files("gitckpt.spec") / "template_files"
+_LEFT_OUT = frozenset({"README.md", "build", "__pycache__", ".gitckpt"})
 _INTERPRETERS = {
     ".py": "python3",
     ".sh": "sh",
@@ -45,11 +46,11 @@ class NoSuchTemplate(GitckptError):
 
     @property
     def message(self) -> str:
-        return f"there is no template {quoted(self.name)}{near(self.name, TEMPLATES)}"
+        return f"there is no template {quoted(self.name)}{near(self.name, template_names())}"
 
     @property
     def hint(self) -> str:
-        return f"the templates are {', '.join(TEMPLATES)}"
+        return f"the templates are {', '.join(template_names())}"
 
 
 @dataclass(eq=False)
@@ -68,16 +69,18 @@ class NotAScript(GitckptError):
         return "name scripts that can be started, in the order in which they run: gitckpt init fetch.sh load.py"
 
 
+def template_names() -> tuple[str, ...]:
+    """What `init --template` takes: `minimal`, then the examples by name."""
+    return (MINIMAL, *sorted(entry.name for entry in _FOLDER.iterdir() if entry.is_dir()))
+
+
 def template(name: str) -> dict[str, tuple[str, int]]:
     """The files of a template: path from the workspace's top -> (text, permission bits). Raises NoSuchTemplate."""
-    folder = resources.files("gitckpt.spec") / "template_files"
-    match name:
-        case "minimal":
-            return {FILE_NAME: ((folder / "minimal.yaml").read_text(encoding="utf-8"), 0o644)}
-        case "etl":
-            return dict(sorted(_files(folder / "etl", "")))
-        case _:
-            raise NoSuchTemplate(name)
+    if name not in template_names():
+        raise NoSuchTemplate(name)
+    if name == MINIMAL:
+        return {FILE_NAME: ((_FOLDER / f"{MINIMAL}.yaml").read_text(encoding="utf-8"), 0o644)}
+    return dict(sorted(_files(_FOLDER / name, "")))
 
 
 def workflow_name(folder: str) -> WorkflowName:
@@ -119,12 +122,14 @@ def _head(folder: Path) -> str:
 
 def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, tuple[str, int]]]:
     for entry in folder.iterdir():
-        if entry.name in _ETL_LEFT_OUT:
+        if entry.name in _LEFT_OUT:
             continue
         if entry.is_dir():
             yield from _files(entry, f"{prefix}{entry.name}/")
         else:
-            yield f"{prefix}{entry.name}", (entry.read_text(encoding="utf-8"), 0o644)
+            text = entry.read_text(encoding="utf-8")
+            # By what it says, not by its mode: a package in a zip file has none.
+            yield f"{prefix}{entry.name}", (text, 0o755 if text.startswith("#!") else 0o644)
 
 
 def _phase(name: str, command: str) -> str:

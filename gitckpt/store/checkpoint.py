@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.codec import decode_events, decode_manifest
-from gitckpt.model.events import Event, Title, title
+from gitckpt.model.events import Event
 from gitckpt.model.manifest import Manifest
 from gitckpt.model.names import LIVE_FOLDER, Oid, PhaseName
+from gitckpt.model.title import Title, title
 from gitckpt.plumbing.content import Content
 from gitckpt.plumbing.objects import encode_tree
 from gitckpt.plumbing.reader import Commit, Reader, TreeEntry
@@ -154,3 +155,12 @@ def output_of(reader: Reader, oid: Oid, prefix: bytes, phase: PhaseName) -> byte
             return None
         entry = reader.tree(entry.oid).get(name)
     return reader.blob(entry.oid) if entry else None
+
+
+def items_folder(reader: Reader, oid: Oid, prefix: bytes) -> bytes | None:
+    """The folder `.gitckpt/items` of a checkpoint; None when no list was ever frozen."""
+    commit = reader.commit(oid)
+    if commit is None:
+        raise NotACheckpoint(oid, "there is no such commit")
+    entry = folder(reader, commit, prefix).own.get(b"items")
+    return entry.oid if entry else None

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from gitckpt.errors import RefBlocked, RefMoved
 from gitckpt.model.advance import advance
 from gitckpt.model.codec import encode_events, encode_manifest
-from gitckpt.model.events import Event, title
+from gitckpt.model.events import Event
 from gitckpt.model.manifest import Manifest
 from gitckpt.model.names import Oid, PhaseName
+from gitckpt.model.title import title
 from gitckpt.plumbing.content import Content, nest
 from gitckpt.plumbing.objects import encode_tree
 from gitckpt.plumbing.pack import Pack
@@ -21,6 +22,8 @@ from gitckpt.plumbing.reader import Signature, TreeEntry
 from gitckpt.plumbing.refs import RefUpdate, transact
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import FILE, FOLDER, TREE, Checkpoint, folder
+from gitckpt.store.law_of_items import items_before
+from gitckpt.store.shards import items_after
 from gitckpt.store.store import Store
 
 PROGRAM = ("gitckpt", "gitckpt@localhost")
@@ -50,6 +53,10 @@ def write_commit(store: Store, pack: Pack, draft: Draft) -> Oid:
     for name, tree in ((b"extra", draft.content.extra), (b"escaped", draft.content.escaped)):
         if tree is not None:
             own.append((name, TREE, tree))
+    base = items_before(store, draft.parents, draft.events)
+    items = items_after(store.reader, pack, base, draft.events, draft.manifest.sequence)
+    if items is not None:
+        own.append((b"items", TREE, items))
     output = _outputs(store, pack, draft)
     if output is not None:
         own.append((b"output", TREE, output))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from gitckpt.model.events import Title
 from gitckpt.model.names import PhaseName, WorkflowName
+from gitckpt.model.title import Title
 
 BRANCHES = "refs/heads/gitckpt/"
 TAGS = "refs/tags/gitckpt/"
@@ -28,9 +28,12 @@ def tags(workflow: WorkflowName) -> str:
 
 
 def tag_of(workflow: WorkflowName, number: int, named: Title) -> str | None:
-    """The tag of a checkpoint, None for one that gets none: completions and named checkpoints have one."""
+    """The tag of a checkpoint, None for one that gets none: completions, answers of gates, and named checkpoints
+    have one."""
     match named.kind:
         case "phase" if named.status == "done" and named.phase:
+            return tag(workflow, number, named.phase)
+        case "gate" if named.status != "waiting" and named.phase:
             return tag(workflow, number, named.phase)
         case "named":
             return tag(workflow, number, named.phase or tag_label(named.detail))

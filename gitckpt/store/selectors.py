@@ -12,6 +12,7 @@ from difflib import get_close_matches
 
 from gitckpt.errors import GitckptError
 from gitckpt.model.events import PhaseCompleted, PhaseSkipped
+from gitckpt.model.manifest import state_of
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
@@ -67,12 +68,11 @@ def _beside(store: Store, selector: str) -> Selected | None:
         return None
     match kind:
         case "rescue":
-            kept = store.rescues()
+            oid = store.rescues().get(int(text))
         case "diverged":
-            kept = store.diverged()
+            oid = store.diverged().get(int(text))
         case _:
-            kept = store.attempts(PhaseName(kind))
-    oid = kept.get(int(text))
+            oid = store.attempt(PhaseName(kind), int(text))
     return Selected(checkpoint=store.read(oid), label=selector, beside=True) if oid else None
 
 
@@ -135,10 +135,14 @@ def _completed(store: Store, tip: Oid, phase: PhaseName) -> Oid | None:
 
 
 def _before(store: Store, tip: Oid, phase: PhaseName) -> Oid | None:
-    """The checkpoint before the newest stretch of checkpoints about the phase; the tip when it never ran."""
+    """The checkpoint before the newest stretch of checkpoints about the phase; the tip when it never ran.
+
+    One with items begins with the first list of them in its run, whatever came between: there nothing of it is done.
+    """
     seen = False
     for checkpoint in store.history(tip):
-        about = any(getattr(event, "phase", None) == phase for event in checkpoint.events)
+        listed = state_of(checkpoint.manifest, phase).items is not None
+        about = listed or any(getattr(event, "phase", None) == phase for event in checkpoint.events)
         if seen and not about:
             return checkpoint.oid
         seen = seen or about

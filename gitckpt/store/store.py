@@ -15,7 +15,7 @@ from gitckpt.model.names import Oid, PhaseName, WorkflowName
 from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.refs import list_refs, resolve, rev_list
 from gitckpt.plumbing.repository import Repository, checked_out_branches
-from gitckpt.store import refs
+from gitckpt.store import attempts, refs
 from gitckpt.store.checkpoint import (
     Checkpoint,
     Folder,
@@ -143,20 +143,46 @@ class Store:
         start = tip or self.tip_oid()
         return rev_list(self.repository, start) if start else []
 
+    def numbered(self, number: int) -> Oid | None:
+        """The checkpoint of that number on the branch."""
+        tip = self.tip_oid()
+        back = self.manifest(tip).sequence - number if tip else -1
+        ids = self.ids(tip)
+        return ids[back] if 0 <= back < len(ids) else None
+
     def history(self, tip: Oid | None = None) -> Iterator[Checkpoint]:
         """The checkpoints, newest first."""
         return (self.read(oid) for oid in self.ids(tip))
 
+    def attempt(self, phase: PhaseName, number: int) -> Oid | None:
+        """One kept attempt of a phase."""
+        newest = attempts.referred(self.repository, self.workflow, phase)
+        return newest.get(number) or self._chained(phase, newest).get(number)
+
     def attempts(self, phase: PhaseName) -> dict[int, Oid]:
         """A phase's kept attempts by number."""
-        return _numbered(self.repository, refs.attempts(self.workflow, phase))
+        newest = attempts.referred(self.repository, self.workflow, phase)
+        return {**self._chained(phase, newest), **newest}
 
     def all_attempts(self) -> dict[tuple[PhaseName, int], Oid]:
         """Every kept attempt of every phase."""
         start = f"{refs.OTHERS}{self.workflow}/attempts/"
-        found = list_refs(self.repository, start)
-        pairs = ((name.removeprefix(start).rpartition("/"), oid) for name, oid in found.items())
-        return {(PhaseName(phase), int(number)): oid for (phase, _, number), oid in pairs if number.isdigit()}
+        phases = {name.removeprefix(start).rpartition("/")[0] for name in list_refs(self.repository, start)}
+        named = (PhaseName(phase) for phase in sorted(phases))
+        return {(phase, number): oid for phase in named for number, oid in self.attempts(phase).items()}
+
+    def attempt_commits(self) -> list[Oid]:
+        """The commits of all kept attempts, also of those that cannot be read."""
+        newest = list(list_refs(self.repository, f"{refs.OTHERS}{self.workflow}/attempts/").values())
+        return [*newest, *attempts.behind(self.reader, newest)]
+
+    def _chained(self, phase: PhaseName, newest: dict[int, Oid]) -> dict[int, Oid]:
+        """The attempts without a ref; there are none as long as no number is above the limit."""
+        if max(newest, default=0) <= attempts.REFS:
+            return {}
+        oids = attempts.behind(self.reader, newest.values())
+        numbered = ((attempts.number_of(self.reader, oid, self.prefix, phase), oid) for oid in oids)
+        return {number: oid for number, oid in numbered if number is not None}
 
     def rescues(self) -> dict[int, Oid]:
         """Rescued work by number."""

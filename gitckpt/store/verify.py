@@ -1,4 +1,4 @@
-"""Is the history sound? The law `advance(parent's manifest, events) = manifest`, connectivity, and every byte.
+"""Is the history sound? The law `advance(parent's manifest, events) = manifest`, that of items, and every byte.
 
 Owns the checks; changes nothing.
 """
@@ -14,6 +14,7 @@ from gitckpt.model.manifest import SCHEMA
 from gitckpt.model.names import Oid
 from gitckpt.plumbing.reach import faults
 from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.law_of_items import Counts, faults_of_items
 from gitckpt.store.store import NoCheckpoints, Store
 
 
@@ -48,6 +49,7 @@ def verify(store: Store) -> Report:
     except GitckptError as error:
         return Report(checkpoints=0, objects=0, findings=(Finding(where=tip[:12], what=str(error)),), sound_up_to=None)
     seen: set[Oid] = set()
+    counted: dict[bytes, Counts] = {}
     for oid in ids:
         broken = list(_broken(store, oid, seen))
         findings += broken
@@ -58,10 +60,13 @@ def verify(store: Store) -> Report:
             before = None
             continue
         findings += _law(before, checkpoint)
+        if checkpoint.manifest.schema <= SCHEMA:
+            where = f"{checkpoint.number:04d}"
+            findings += [Finding(where=where, what=what) for what in faults_of_items(store, checkpoint, counted)]
         if not findings:
             sound = checkpoint.number
         before = checkpoint
-    for oid in (*store.all_attempts().values(), *store.rescues().values()):
+    for oid in (*store.attempt_commits(), *store.rescues().values()):
         findings += _broken(store, oid, seen)
     for oid in store.diverged().values():
         findings += _whole_history(store, oid, seen)

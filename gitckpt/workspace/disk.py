@@ -8,13 +8,14 @@ Must not know what is being restored.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import stat
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from gitckpt.plumbing.durable import sync_file_system
 
 # O_PATH needs no permission on the folder itself; where it is missing (macOS) the folder must be readable.
 _LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -128,12 +129,10 @@ class Disk:
 
     def sync(self) -> None:
         """Make everything below the root durable."""
-        call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-        if call is None or self.crossed:
+        if self.crossed:
             os.sync()
-        elif call(self._top) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+        else:
+            sync_file_system(self._top)
 
 
 class SparseWriter:

@@ -333,6 +333,7 @@ def test_an_attempt_too_big_to_store_is_moved_and_named(repo: Repo) -> None:
     moved = repo.path / ".git/gitckpt/attempts/demo/a-1/big"
     assert moved.stat().st_size == 2_000_000
     assert not (repo.path / "big").exists()
+    assert "to go on from them: gitckpt restore a@1" in said
 
 
 def test_a_daemon_left_by_a_completed_phase_blocks_nothing_and_is_named(repo: Repo) -> None:

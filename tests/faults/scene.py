@@ -60,6 +60,7 @@ class Scene:
         self._kept = folder / "kept"
         self._counter = folder / "counter"
         self._shim = shim
+        self.variables: dict[str, str] = {}
         self.path.mkdir()
         self.git("init", "-q", "-b", "main")
         for name, data in {".gitignore": "cache/\n", "kept": "as it was\n", "sub/a": "a\n", "cache/big": "c\n"}.items():
@@ -85,18 +86,14 @@ class Scene:
     def gitckpt(self, *arguments: str, blow: Blow | None = None) -> subprocess.CompletedProcess[str]:
         """One command in a session of its own, which the shim kills as a whole; with `blow` it is counted, too."""
         self._counter.unlink(missing_ok=True)
-        variables: dict[str, str] = {}
-        if blow is not None:
-            variables = {
-                "LD_PRELOAD": str(self._shim),
-                "FI_FILE": str(self._counter),
-                "FI_AT": str(blow.at),
-                "FI_ACT": blow.act,
-            } | ({"FI_STICKY": "1"} if blow.for_good else {})
+        return self.counted(*arguments, blow=blow)
+
+    def counted(self, *arguments: str, blow: Blow | None) -> subprocess.CompletedProcess[str]:
+        """As `gitckpt`; the count goes on from where the last command left it."""
         return subprocess.run(
             [sys.executable, "-m", "gitckpt", *arguments],
             cwd=self.path,
-            env=os.environ | variables,
+            env=self.environment(blow),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -105,6 +102,18 @@ class Scene:
             timeout=60,
             check=False,
         )
+
+    def environment(self, blow: Blow | None) -> dict[str, str]:
+        """What a command sees: the test's own variables, and those that tell the shim about the blow."""
+        if blow is None:
+            return os.environ | self.variables
+        shim = {
+            "LD_PRELOAD": str(self._shim),
+            "FI_FILE": str(self._counter),
+            "FI_AT": str(blow.at),
+            "FI_ACT": blow.act,
+        }
+        return os.environ | self.variables | shim | ({"FI_STICKY": "1"} if blow.for_good else {})
 
     def calls(self) -> int:
         """How many changing calls the last counted command made."""

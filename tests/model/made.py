@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gitckpt.model.events import AttemptCutOff, AttemptFailed, PhaseCompleted, PhaseSkipped, RunStarted
+from gitckpt.model.gate import OnFailure
 from gitckpt.model.manifest import Manifest, PhaseState
 from gitckpt.model.names import PhaseName, RunId, WorkflowName
 from gitckpt.model.workflow import Phase, Retry, Workflow
@@ -40,7 +41,7 @@ def phase(text: str, *needs: str, tries: int = 1, goes_on: bool = False) -> Phas
         run=("x",),
         needs=tuple(map(PhaseName, needs)),
         retry=Retry(max=tries - 1),
-        on_failure="continue" if goes_on else "stop",
+        on_failure=OnFailure(action="continue" if goes_on else "stop"),
     )
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gitckpt.model.advance import advance
-from gitckpt.model.decide import Await, Begin, Limits, Moment, Stop, Tried, decide
+from gitckpt.model.decide import decide
 from gitckpt.model.manifest import Manifest, state_of
+from gitckpt.model.moment import Await, Begin, Limits, Moment, Return, Step, Stop, Tried
 from gitckpt.model.names import PhaseName
 from gitckpt.model.outcome import Attempt, CutOff, Failed, Outcome, Refused, Succeeded, Unwanted, judge
 from gitckpt.model.workflow import Workflow, digest, phase
@@ -33,7 +34,7 @@ class Simulated:
     script: Script
     limits: Limits = field(default_factory=Limits)
     began: list[PhaseName] = field(default_factory=list)
-    steps: list[Begin | Await | Stop] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     before: list[Manifest] = field(default_factory=list)
 
     def run(self) -> Stop:
@@ -45,6 +46,8 @@ class Simulated:
             match step:
                 case Stop():
                     return step
+                case Return():
+                    raise AssertionError("none of these workflows goes back")
                 case Await(until_ms=until):
                     assert until is not None
                     assert until > moment.now_ms, "waiting for what has come already"

@@ -122,6 +122,7 @@ def test_a_completed_phase_forgets_its_failures_and_keeps_its_first_start() -> N
         started="earlier",
         completed=LATER,
         duration_ms=1500,
+        landed=2,
         uncaptured=event.uncaptured,
     )
 

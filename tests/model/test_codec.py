@@ -27,19 +27,35 @@ from gitckpt.model.codec import (
 from gitckpt.model.events import (
     EVENT_TYPES,
     Adopted,
+    CompensationFailed,
+    Concluded,
     DataAppended,
     DataIncremented,
     DataSet,
     Edited,
     Event,
     ForeignChange,
+    GateAnswered,
+    GateOpened,
+    GoalSet,
     Named,
+    Paused,
     PhaseBlocked,
+    PhaseCompensated,
     Redefined,
     Reopened,
     Reset,
     RolledBack,
     Undone,
+    WentBack,
+)
+from gitckpt.model.items import (
+    ItemsCompensated,
+    ItemsCompleted,
+    ItemsFailed,
+    ItemsListed,
+    ItemsReopened,
+    ItemsSkipped,
 )
 from gitckpt.model.manifest import SCHEMA, Goal, Json, Manifest, PhaseState, Source, Status, Uncaptured
 from gitckpt.model.names import Oid, PhaseName, RunId, WorkflowName
@@ -104,6 +120,41 @@ EVENTS: list[Event] = [
     Undone(at=AT, of=3, target=TARGET, manifest=manifest("a"), author="Ann"),
     Reset(at=AT, manifest=manifest("a"), author="Ann", reason="r"),
     Adopted(at=AT, manifest=manifest("a"), author="Ann", remote="origin"),
+    WentBack(at=AT, phase=name("b"), to=name("a"), phases=(name("a"), name("b"))),
+    GoalSet(at=AT, goal=Goal(kind="reach", checkpoint=TARGET, after=3), author="Ann", reason="r", outside=(name("a"),)),
+    PhaseCompensated(at=AT, phase=name("a"), duration_ms=7),
+    CompensationFailed(at=AT, phase=name("a"), attempt=4, duration_ms=7, exit_code=None, detail="d"),
+    GateOpened(at=AT, phase=name("a"), prompt="Go?", expires=LATER),
+    GateAnswered(
+        at=AT,
+        phase=name("a"),
+        approved=True,
+        author="Ann",
+        email="ann@example.org",
+        reason="",
+        definition="sha256:0",
+        answers={"WHO": "Ünï"},
+    ),
+    Paused(at=AT, author="Ann", reason="lunch"),
+    Concluded(at=AT, status="complete", exit_code=1),
+    ItemsListed(at=AT, phase=name("a"), list="ab" * 20, total=9, definition="sha256:0", batch=3, done=((0, 2), (5, 5))),
+    ItemsCompleted(
+        at=AT, phase=name("a"), items=((0, 2),), count=3, mended=1, started=AT, duration_ms=7, batch=1, detail="x"
+    ),
+    ItemsFailed(
+        at=AT,
+        phase=name("a"),
+        items=((3, 3),),
+        newly=1,
+        attempt=2,
+        started=AT,
+        duration_ms=7,
+        exit_code=None,
+        detail="d",
+    ),
+    ItemsSkipped(at=AT, phase=name("a"), items=((3, 3),), count=1, failed=1, author="Ann", reason=""),
+    ItemsReopened(at=AT, phase=name("a"), items=((0, 1),), done=2, failed=0, skipped=0, author="Ann", reason=""),
+    ItemsCompensated(at=AT, phase=name("a"), items=((0, 1),), count=2, newest=0, duration_ms=7),
 ]
 
 
@@ -326,5 +377,14 @@ def test_what_is_compared_has_no_volatile_key_left() -> None:
     assert not {"run", "sequence", "started_at", "updated_at", "source"} & set(kept)
     assert {"workflow", "order", "data", "params", "current_state", "schema", "phases"} <= set(kept)
     assert kept["phases"] == {
-        "a": {"definition": None, "exit_code": None, "generation": 0, "partial": False, "status": "pending"}
+        "a": {
+            "answers": {},
+            "definition": None,
+            "exit_code": None,
+            "generation": 0,
+            "gotos": 0,
+            "items": None,
+            "partial": False,
+            "status": "pending",
+        }
     }

@@ -10,21 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitckpt.model.decide import (
-    Await,
-    Begin,
-    Limits,
-    Moment,
-    Stop,
-    Tried,
-    Verdict,
-    ancestors,
-    changed_definitions,
-    decide,
-    explain,
-    unmet_needs,
-)
+from gitckpt.model.decide import ancestors, changed_definitions, decide, explain, unmet_needs
 from gitckpt.model.manifest import DONE, Manifest, PhaseState, Status, is_complete, state_of
+from gitckpt.model.moment import Await, Begin, Limits, Moment, Step, Stop, Tried, Verdict
 from gitckpt.model.names import PhaseName
 from gitckpt.model.workflow import Phase, Workflow, digest
 from gitckpt.model.workflow import order as order_of
@@ -45,7 +33,7 @@ def simulated(flow: Workflow, script: Mapping[str, End] | None = None, **limits:
     return Simulated(flow, states(flow), lambda which, _: ends.get(which, "ok"), Limits(**limits))
 
 
-def next_of(flow: Workflow, moment: Moment | None = None, **known: PhaseState) -> Begin | Await | Stop:
+def next_of(flow: Workflow, moment: Moment | None = None, **known: PhaseState) -> Step:
     return decide(flow, states(flow, **known), (), moment or Moment())
 
 
@@ -344,7 +332,7 @@ def test_every_run_ends_begins_nothing_that_is_done_and_nothing_before_its_needs
         this = next(each for each in flow.phases if each.name == began)
         assert state_of(before, began).status not in DONE
         for need in this.needs:
-            passed_over = next(each for each in flow.phases if each.name == need).on_failure == "continue"
+            passed_over = next(each for each in flow.phases if each.name == need).on_failure.action == "continue"
             status = state_of(before, need).status
             assert status in DONE or (passed_over and status is Status.FAILED)
         assert run.began.count(began) <= this.retry.max + 1

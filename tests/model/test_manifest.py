@@ -23,12 +23,11 @@ from gitckpt.model.events import (
     Reopened,
     Reset,
     RolledBack,
-    Title,
     Undone,
-    title,
 )
 from gitckpt.model.manifest import Goal, Manifest, PhaseState, Source, Status, fresh, rewound, state_of
 from gitckpt.model.names import Oid, RunId, WorkflowName
+from gitckpt.model.title import Title, title
 from tests.model.made import AT, LATER, completed, cut_off, failed, manifest, name, skipped, started
 
 A, B = name("a"), name("b")

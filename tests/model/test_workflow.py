@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitckpt.model.duration import parse_duration, parse_size
+from gitckpt.model.gate import Gate, OnFailure
 from gitckpt.model.names import PhaseName, WorkflowName
+from gitckpt.model.repeat import Batch, Budget, CheckpointEvery, Foreach, Tolerate
 from gitckpt.model.workflow import (
     Phase,
     Retry,
@@ -68,13 +70,26 @@ CHANGES: dict[str, object] = {
     "requires": ("r",),
     "condition": "c",
     "outs": ("o",),
+    "python": "a.b:c",
+    "gate": Gate(prompt="p"),
+    "foreach": Foreach(values=("x",)),
+    "batch": Batch(size=2),
+    "counters": {"n": "c"},
 }
 QUIET: dict[str, object] = {
     "timeout_ms": 5,
     "retry": Retry(max=3),
     "desc": "d",
     "keep_partial": True,
-    "on_failure": "continue",
+    "on_failure": OnFailure(action="continue"),
+    "budget": Budget(items=1),
+    "checkpoint_every": CheckpointEvery(items=2),
+    "tolerate": Tolerate(count=1),
+    "on_item_failure": "continue",
+    "compensate": ("c",),
+    "pivot": True,
+    "secrets": ("S",),
+    "max_parallel": 2,
     "needs": (PhaseName("q"),),
     "name": PhaseName("q"),
 }

@@ -23,7 +23,7 @@ from gitckpt.engine.run import run
 from gitckpt.engine.settle import settle
 from gitckpt.execute import inbox
 from gitckpt.model.advance import advance
-from gitckpt.model.decide import Limits, Stop
+from gitckpt.model.moment import Limits, Stop
 from gitckpt.model.events import Event
 from gitckpt.model.manifest import state_of
 from gitckpt.model.names import Oid, PhaseName

@@ -23,7 +23,7 @@ from gitckpt.engine.begin import AlreadyDone
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.rewind import NothingToUndo, restore, rollback, undo
 from gitckpt.engine.settle import settle
-from gitckpt.model.decide import Verdict
+from gitckpt.model.moment import Verdict
 from gitckpt.model.events import DataSet, Edited, Named, PhaseCompleted
 from gitckpt.model.manifest import DONE, Status, state_of
 from gitckpt.model.names import PhaseName

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pathspec import GitIgnoreSpec
 
-from gitckpt.model.workflow import Form, dependents, digest, order
+from gitckpt.model.forms import Form
+from gitckpt.model.workflow import dependents, digest, order
 from gitckpt.spec.leaves import Refused, leaf_of
 from gitckpt.spec.lint import lint
 from gitckpt.spec.load import load
@@ -21,9 +22,15 @@ VOCABULARY = """
     version workflow description params env secrets workspace defaults phases attempts run argv needs shell
     working_directory timeout retry validate requires if outs keep_partial on_failure desc max delay backoff jitter
     max_delay exit_codes when stdout contains matches file min_size include exclude keep_up_to foreach a b c load
+    batch size input separator budget items batches time checkpoint_every tolerate count percent to on_item_failure
+    goto action counters compensate pivot gate prompt show fields type pattern choices default required on_timeout
+    not_author python always max_parallel list glob lines csv json as sort limit key allow_empty a.b:c ITEM number
     extract 10m 4MiB 1 -1 1.5 true null ~ ../x /etc \\d ( [ '' on << bash 1e400 -.inf 0x 99999999999999999999
 """
-KEYS = "run argv needs env timeout retry validate outs if requires on_failure shell zz"
+KEYS = """
+    run argv python gate needs env timeout retry validate outs if requires on_failure shell zz foreach batch budget
+    checkpoint_every tolerate on_item_failure counters compensate pivot secrets max_parallel
+"""
 WORDS = st.sampled_from(VOCABULARY.split())
 SCALARS = st.one_of(WORDS, st.integers(), st.booleans(), st.none(), st.text(max_size=8), st.floats())
 TREES = st.recursive(
@@ -45,6 +52,9 @@ FILES = st.fixed_dictionaries(
         "defaults": st.one_of(PHASE, TREES),
         "workspace": TREES,
         "attempts": TREES,
+        "always": TREES,
+        "on_failure": TREES,
+        "max_parallel": SCALARS,
     },
 )
 SYNTAX = st.text(alphabet="ab:-[]{}&*!|>'\"%@`#,?\n \t\\<0é\x07\ufeff\u2028", max_size=200)

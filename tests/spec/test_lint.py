@@ -36,7 +36,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
         HEAD + f"phases:\n  a: {{run: [ok, 'cp x /mnt/disk/y; z'], {FINE}}}\n  b: {{argv: [cp, /data/x, y], {FINE}}}\n",
         [
             '4:17: warning: "/mnt/disk/y" is outside the workspace: no checkpoint holds or restores it',
-            '5:14: warning: "/data/x" is outside the workspace: no checkpoint holds or restores it',
+            '5:18: warning: "/data/x" is outside the workspace: no checkpoint holds or restores it',
         ],
     ),
     "secrets in the file": (
@@ -44,6 +44,32 @@ CASES: dict[str, tuple[str, list[str]]] = {
         [
             '4:12: warning: the value of secret "KEY" stands in this file; set it outside of it',
             '6:26: warning: the value of secret "KEY" stands in this file; set it outside of it',
+        ],
+    ),
+    "paths of one machine in other commands": (
+        HEAD + f"phases:\n  a: {{run: x, compensate: [y, rm /tmp/x], foreach: {{run: ls /data/in}}, {FINE}}}\n",
+        [
+            '4:31: warning: "/tmp/x" is outside the workspace: no checkpoint holds or restores it',
+            '4:58: warning: "/data/in" is outside the workspace: no checkpoint holds or restores it',
+        ],
+    ),
+    "secrets of a phase": (
+        HEAD + f"env: {{KEY: x}}\nphases:\n  a: {{run: x, secrets: [KEY], env: {{KEY: y}}, {FINE}}}\n",
+        [
+            '3:12: warning: the value of secret "KEY" stands in this file; set it outside of it',
+            '5:42: warning: the value of secret "KEY" stands in this file; set it outside of it',
+        ],
+    ),
+    "a gate runs nothing": (HEAD + "phases:\n  a: {gate: ok?}\n", []),
+    "what is not undone where others are": (
+        HEAD
+        + f"phases:\n  a: {{run: x, compensate: y, {FINE}}}\n  b: {{run: x, timeout: 1m}}\n  c: {{run: x, {FINE}}}\n"
+        "  d: {gate: ok?}\n  e: {run: x, timeout: 1m, validate: v, pivot: true}\n"
+        "  f: {run: x, timeout: 1m, needs: e}\n",
+        [
+            '5:3: warning: phase "b" has no "compensate", as others have: going back undoes its files only',
+            '5:3: warning: phase "b" has no "outs" and no "validate": only its exit code is checked',
+            '9:3: warning: phase "f" has no "outs" and no "validate": only its exit code is checked',
         ],
     ),
     "what has no effect": (

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gitckpt.model.gate import OnFailure
 from gitckpt.model.names import PhaseName
 from gitckpt.model.workflow import Param, Retry, StdoutRule, Validation, Workflow, phase
 from gitckpt.spec.find import find
@@ -118,7 +119,7 @@ phases:
         file="f",
         min_size=4096,
     )
-    assert (only.keep_partial, only.on_failure, only.desc) == (True, "continue", "text")
+    assert (only.keep_partial, only.on_failure, only.desc) == (True, OnFailure(action="continue"), "text")
 
 
 def test_a_loaded_workflow_comes_back_from_its_stored_form_without_floats(tmp_path: Path) -> None:

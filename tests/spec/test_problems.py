@@ -7,27 +7,20 @@ from textwrap import dedent
 
 import pytest
 
-from gitckpt.errors import ExitCode
 from gitckpt.spec.load import load
 from gitckpt.spec.problem import DefinitionInvalid, WorkflowFileUnreadable
+from tests.spec.said import HEAD, problems
 
-HEAD = "version: 1\nworkflow: w\n"
 PHASES = "phases:\n  a: {run: x}\n"
 NO_PATTERN = "is no pattern: only the plain forms of gitignore(5) are read"
 NAME_RULE = "a name starts with a letter or digit and holds only letters, digits, `.`, `_` and `-`"
-TOP_KEYS = "version, workflow, description, params, env, secrets, workspace, phases, attempts, defaults"
+TOP_KEYS = (
+    "version, workflow, description, params, env, secrets, workspace, phases, attempts, always, on_failure, "
+    "max_parallel, defaults"
+)
+NO_COMMAND = 'does nothing; give it "run", "argv", "python" or "gate"'
 SIZE_UNITS = "use kB, MB, GB, TB or KiB, MiB, GiB, TiB"
 DURATION_RULE = "a duration is whole numbers with units, the largest first: 10m, 90s, 1h30m, 500ms"
-
-
-def problems(text: str | bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.chdir(folder)
-    file = folder / "gitckpt.yaml"
-    file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(DefinitionInvalid) as caught:
-        load(file)
-    assert caught.value.exit_code is ExitCode.USAGE
-    return caught.value.message.splitlines()
 
 
 BAD: dict[str, tuple[str, list[str]]] = {
@@ -44,16 +37,27 @@ BAD: dict[str, tuple[str, list[str]]] = {
         ['3:1: error: unknown key "default", did you mean "defaults"?'],
     ),
     "a key of a later version is named as such": (
-        HEAD + "always: []\nphases:\n  a: {run: x, foreach: [1], gate: {}}\n",
+        HEAD + "retention: 5\nphases:\n  a: {run: x, isolation: worktree}\n",
         [
-            '3:1: error: "always" is not in this version of gitckpt',
-            '5:15: error: "foreach" is not in this version of gitckpt',
-            '5:29: error: "gate" is not in this version of gitckpt',
+            '3:1: error: "retention" is not in this version of gitckpt',
+            '5:15: error: "isolation" is not in this version of gitckpt',
         ],
     ),
-    "a value of a later version is named as such": (
-        HEAD + "phases:\n  a: {run: x, on_failure: compensate}\n",
-        ['4:27: error: "on_failure" cannot be "compensate": that is not in this version of gitckpt'],
+    "a key that belongs one level deeper is told where": (
+        HEAD + "phases:\n  a: {run: x, glob: '*.csv', time: 5m}\n",
+        [
+            '4:15: error: unknown key "glob"; it belongs into "foreach"',
+            '4:30: error: unknown key "time"; it belongs into "budget" or "checkpoint_every"',
+        ],
+    ),
+    "a short form is called by the key that was written": (
+        HEAD + "phases:\n  a: {run: x, on_failure: stopp, validate: ' ', foreach: [[1]], batch: ten}\n",
+        [
+            '4:27: error: "on_failure" must be stop or continue or compensate, not "stopp", did you mean "stop"?',
+            '4:44: error: "validate" is an empty command',
+            '4:59: error: "foreach" must be one value, not a list',
+            '4:72: error: "batch" must be a whole number, not "ten"',
+        ],
     ),
     "workspace keys of a later version too": (
         HEAD + "workspace: {large_files: {over: 1MiB}}\n" + PHASES,
@@ -112,9 +116,9 @@ BAD: dict[str, tuple[str, list[str]]] = {
         HEAD + "phases:\n  a: {run: x, argv: [x]}\n",
         ['4:21: error: phase "a" has both "run" and "argv"; keep one'],
     ),
-    "neither run nor argv": (
+    "nothing to do": (
         HEAD + "phases:\n  a: {desc: x}\n",
-        ['4:3: error: phase "a" has neither "run" nor "argv"'],
+        [f'4:3: error: phase "a" {NO_COMMAND}'],
     ),
     "commands that are empty": (
         HEAD + 'phases:\n  a: {run: []}\n  b: {run: " "}\n  c: {argv: [""]}\n  d: {run: }\n',
@@ -265,7 +269,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "merge keys": (
         HEAD + "phases:\n  a: &a {run: x}\n  b: {<<: *a}\n",
         [
-            '5:3: error: phase "b" has neither "run" nor "argv"',
+            f'5:3: error: phase "b" {NO_COMMAND}',
             '5:7: error: merge keys ("<<") are not YAML 1.2; use "defaults"',
         ],
     ),

@@ -9,7 +9,7 @@ from typing import assert_type
 import gitckpt
 from gitckpt import Checkpoint, Phase, Workflow, errors, events, load, open_store, run
 from gitckpt.engine.ports import Reporter
-from gitckpt.model.decide import Stop, Verdict
+from gitckpt.model.moment import Stop, Verdict
 from gitckpt.model.manifest import Json, Status
 from gitckpt.model.names import Oid, PhaseName, WorkflowName
 from gitckpt.progress.events import PhaseEnded, ProgressEvent

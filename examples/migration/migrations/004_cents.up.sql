@@ -1,0 +1,1 @@
+update orders set cents = cents + 100 where id = 11;

@@ -1,0 +1,158 @@
+"""What follows an outcome that has landed: what this call of `run` remembers of it, and what it tells.
+
+Owns the retries and the budget of one call. Must not record anything: that was done before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from gitckpt.engine.agenda import Agenda
+from gitckpt.engine.flight import InFlight
+from gitckpt.engine.hold import Hold
+from gitckpt.execute.process import Result
+from gitckpt.model.items import Part
+from gitckpt.model.manifest import Uncaptured, state_of
+from gitckpt.model.moment import Moment, Spent, Tried
+from gitckpt.model.names import PhaseName
+from gitckpt.model.outcome import (
+    Asked,
+    Compensated,
+    CutOff,
+    Expired,
+    Failed,
+    Listed,
+    Outcome,
+    Refused,
+    Succeeded,
+    Unwanted,
+)
+from gitckpt.model.workflow import Phase, continues_after_items, is_retried, retry_delay_ms
+from gitckpt.progress.events import ItemsEnded, Note, PhaseEnded, Warned
+from gitckpt.store.checkpoint import Checkpoint
+
+
+def after(hold: Hold, agenda: Agenda, flight: InFlight, outcome: Outcome, moment: Moment) -> Moment:
+    """The moment, with what was tried, spent and ended."""
+    name = flight.phase.name
+    match outcome:
+        case Succeeded(part=part, closes=closes):
+            if part is not None:
+                agenda.finished(name, part)
+                moment = _spent(hold, agenda, flight.phase, part, moment, outcome.duration_ms)
+            return replace(_untried(moment, name), landed=moment.landed + closes)
+        case Unwanted() | Expired():
+            return replace(_untried(moment, name), landed=moment.landed + 1)
+        case Listed() | Compensated() | Asked():
+            return _untried(moment, name)
+        case Failed():
+            return _failed(hold, agenda, flight.phase, outcome, moment)
+        case Refused() | CutOff():
+            count = moment.tried[name].count if name in moment.tried else 0
+            return replace(moment, tried={**moment.tried, name: Tried(count=count + 1, ready_ms=None)})
+        case _:
+            assert_never(outcome)
+
+
+def _untried(moment: Moment, name: PhaseName) -> Moment:
+    return replace(moment, tried={key: tried for key, tried in moment.tried.items() if key != name})
+
+
+def _spent(hold: Hold, agenda: Agenda, phase: Phase, part: Part, moment: Moment, took_ms: int) -> Moment:
+    before = moment.spent.get(phase.name) or Spent(began_ms=hold.clock.monotonic_ms() - took_ms)
+    units = len(agenda.units(phase.name, [index for a, b in part.ranges for index in range(a, b + 1)]))
+    now = replace(before, items=before.items + part.count, batches=before.batches + units)
+    return replace(moment, spent={**moment.spent, phase.name: now})
+
+
+def _failed(hold: Hold, agenda: Agenda, phase: Phase, outcome: Failed, moment: Moment) -> Moment:
+    tried = moment.tried.get(phase.name, Tried(count=0, ready_ms=None))
+    again = is_retried(phase.retry, ended="timeout" if outcome.timed_out else "failure", exit_code=outcome.exit_code)
+    if again and tried.count < phase.retry.max:
+        chance = int(hold.clock.jitter() * 1000)
+        delay = retry_delay_ms(phase.retry, retries_made=tried.count, chance_permille=chance)
+        ready = hold.clock.monotonic_ms() + delay
+        return replace(moment, tried={**moment.tried, phase.name: Tried(count=tried.count + 1, ready_ms=ready)})
+    if outcome.part is not None:
+        agenda.gave_up(phase.name, outcome.part)
+        moment = _spent(hold, agenda, phase, outcome.part, moment, outcome.duration_ms)
+        if continues_after_items(phase):
+            return _untried(moment, phase.name)
+    return replace(moment, tried={**moment.tried, phase.name: Tried(count=tried.count + 1, ready_ms=None)})
+
+
+def report(hold: Hold, outcome: Outcome, result: Result, checkpoint: Checkpoint | None) -> None:
+    """Tell those who watch."""
+    phase = outcome.attempt.phase
+    number = checkpoint.number if checkpoint else None
+    match outcome:
+        case Succeeded(uncaptured=uncaptured):
+            _say_uncaptured(hold, phase, uncaptured)
+            for survivor in result.survivors:
+                hold.reporter(Warned(f"{phase} left a process running: {survivor.pid} {survivor.command}"))
+        case Listed(total=total, done=carried):
+            known = sum(last - first + 1 for first, last in carried)
+            more = f", {known:,} of them done before" if known else ""
+            hold.reporter(Note(f"{phase}: {total:,} items{more}"))
+            return
+        case Asked(prompt=prompt):
+            hold.reporter(PhaseEnded(phase=phase, status="waiting", detail=prompt, checkpoint_number=number))
+            return
+        case _:
+            pass
+    part = outcome.part if isinstance(outcome, Succeeded | Failed) else None
+    if part is not None and checkpoint is not None:
+        items = state_of(checkpoint.manifest, phase).items
+        hold.reporter(
+            ItemsEnded(
+                phase=phase,
+                status="done" if isinstance(outcome, Succeeded) else "failed",
+                detail=outcome.detail if isinstance(outcome, Failed) else part.label,
+                count=part.count,
+                done=items.done if items else 0,
+                failed=items.failed if items else 0,
+                skipped=items.skipped if items else 0,
+                total=items.total if items else 0,
+                duration_ms=result.duration_ms,
+                checkpoint_number=number,
+            )
+        )
+    if part is None or (isinstance(outcome, Succeeded) and outcome.closes):
+        status, detail = _words(outcome)
+        took = state_of(checkpoint.manifest, phase).duration_ms if part and checkpoint else result.duration_ms
+        hold.reporter(PhaseEnded(phase=phase, status=status, detail=detail, duration_ms=took, checkpoint_number=number))
+
+
+def _words(outcome: Outcome) -> tuple[str, str]:
+    match outcome:
+        case Succeeded():
+            return "done", ""
+        case Failed(detail=detail, compensating=compensating):
+            return "failed", f"its compensation failed: {detail}" if compensating else detail
+        case CutOff(attempt=attempt):
+            return "interrupted", f"kept as {attempt.phase}@{attempt.number}"
+        case Unwanted(reason=reason):
+            return "skipped", reason
+        case Refused(reason=reason):
+            return "blocked", reason
+        case Compensated(part=part):
+            return "compensated", part.label if part else ""
+        case Expired(approved=approved):
+            return ("done" if approved else "failed"), "nobody answered in time"
+        case Listed() | Asked():
+            return "pending", ""
+        case _:
+            assert_never(outcome)
+
+
+def _say_uncaptured(hold: Hold, phase: PhaseName, uncaptured: Uncaptured | None) -> None:
+    if uncaptured is None:
+        return
+    names = ", ".join(uncaptured.paths[:3]) + (" …" if uncaptured.count > 3 else "")
+    hold.reporter(
+        Warned(
+            f"{phase} changed {uncaptured.count} ignored files that no checkpoint holds: {names}\n"
+            "  to capture them, name them in the phase's `outs:` or in `workspace: {include: [...]}`"
+        )
+    )

@@ -1,0 +1,248 @@
+"""What one call of `run` still has to do of the items of each phase: which group is next, and what it gave up.
+
+Owns the way through each frozen list. Knows positions and states, never a million keys: shards are read as they are
+needed. Must not start anything or record anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+
+from gitckpt.engine.hold import Hold
+from gitckpt.model.compensate import has_effect
+from gitckpt.model.decide import phase_named
+from gitckpt.model.items import Part, indices_of, ranges_of
+from gitckpt.model.listing import Item
+from gitckpt.model.manifest import Items, state_of
+from gitckpt.model.moment import Group, Moment, Offer
+from gitckpt.model.names import PhaseName
+from gitckpt.model.shard import FAILED
+from gitckpt.model.workflow import Phase
+from gitckpt.store.checkpoint import items_folder
+from gitckpt.store.definition import decode_workflow
+from gitckpt.store.lists import ItemList
+from gitckpt.store.shards import Progress, phase_folder
+
+MOST_UNITS = 1_000
+"""Units in one group where only a time bounds it: an attempt names all of them to its watchdog."""
+
+
+@dataclass(slots=True)
+class Course:
+    """A phase's way through its list in this call: `position` is where the next group is looked for."""
+
+    folder: bytes | None = None
+    progress: Progress | None = None
+    position: int = 0
+    given_up: set[int] = field(default_factory=set)
+    count: int = 0
+
+
+class Agenda:
+    """See the module. One is made for each call of `run`. `begun`: phases whose beginning was told."""
+
+    def __init__(self, hold: Hold) -> None:
+        self._hold = hold
+        self._courses: dict[PhaseName, Course] = {}
+        self._lists: dict[str, ItemList] = {}
+        self.begun: set[PhaseName] = set()
+        self._stored: tuple[str, frozenset[PhaseName]] | None = None
+
+    def now(self, moment: Moment) -> Moment:
+        """The moment with the time, and with what is next of each phase's items."""
+        hold = self._hold
+        manifest = hold.at_tip.manifest
+        undoing = manifest.goal.kind != "finish"
+        names = [name for name in manifest.phases if self.items(name) is not None]
+        return replace(
+            moment,
+            now_ms=hold.clock.monotonic_ms(),
+            wall=hold.now(),
+            offers={name: self._newest(name) if undoing else self._offer(name, moment) for name in names},
+            undoable=self._undoable() if undoing else frozenset(),
+        )
+
+    def items(self, name: PhaseName) -> Items | None:
+        """The counts of a phase whose list is frozen and in force."""
+        items = state_of(self._hold.at_tip.manifest, name).items
+        return items if items is not None and not items.stale else None
+
+    def progress(self, name: PhaseName) -> Progress:
+        """Which items are done, as of the tip."""
+        hold = self._hold
+        folder = phase_folder(
+            hold.store.reader, items_folder(hold.store.reader, hold.at_tip.oid, hold.store.prefix), name
+        )
+        course = self._courses.setdefault(name, Course())
+        if course.progress is None or course.folder != folder:
+            course.progress = Progress(hold.store.reader, folder, course.progress)
+            course.folder = folder
+        return course.progress
+
+    def listing(self, name: PhaseName) -> ItemList:
+        """The frozen list, from a copy of it as a file."""
+        items = self.items(name)
+        assert items is not None  # asked for after an offer was made
+        found = self._lists.get(items.list)
+        if found is None:
+            found = self._lists[items.list] = ItemList(list_file(self._hold, items.list))
+        return found
+
+    def part(self, name: PhaseName, group: Group) -> Part:
+        """The group's items, as events name them."""
+        chosen = self.chosen(name, group)
+        progress = self.progress(name)
+        items = self.items(name)
+        size = items.batch if items else None
+        return Part(
+            ranges=ranges_of(chosen),
+            count=len(chosen),
+            failed_before=sum(progress.state(index) == FAILED for index in chosen),
+            batch=None if size is None else group.first // size + 1,
+        )
+
+    def chosen(self, name: PhaseName, group: Group) -> list[int]:
+        """The indices of the group's items."""
+        course, total = self._courses.setdefault(name, Course()), group.last + 1
+        open_items = self.progress(name).open(group.first, total)
+        return [index for index in open_items if index not in course.given_up]
+
+    def undone(self, name: PhaseName, group: Group) -> list[int]:
+        """The indices of the items that the group's checkpoint completed."""
+        _, ranges = self.progress(name).newest()
+        return [index for index in indices_of(ranges) if group.first <= index <= group.last]
+
+    def units(self, name: PhaseName, indices: Sequence[int]) -> list[list[int]]:
+        """The indices as one list for each process: an item, or what is to be done of a batch."""
+        items = self.items(name)
+        size = items.batch or 1 if items else 1
+        units: list[list[int]] = []
+        for index in indices:
+            if units and units[-1][0] // size == index // size:
+                units[-1].append(index)
+            else:
+                units.append([index])
+        return units
+
+    def finished(self, name: PhaseName, part: Part) -> None:
+        """These are done: go on after them."""
+        self._courses[name].position = part.ranges[-1][1] + 1
+
+    def gave_up(self, name: PhaseName, part: Part) -> None:
+        """These failed, and this call does not try them again. Others of their group are still to be done."""
+        course = self._courses[name]
+        course.given_up.update(indices_of(part.ranges))
+        course.count += part.count
+
+    def forget(self, names: Iterable[PhaseName]) -> None:
+        """These phases begin anew."""
+        for name in names:
+            self._courses.pop(name, None)
+
+    def _offer(self, name: PhaseName, moment: Moment) -> Offer:
+        phase, items = phase_named(self._hold.workflow, name), self.items(name)
+        if phase is None or items is None:
+            return Offer()
+        course = self._courses.setdefault(name, Course())
+        if moment.limits.item is not None:
+            return self._one(name, moment.limits.item)
+        course.given_up = {index for index in course.given_up if index >= course.position}
+        wanted = (i for i in self.progress(name).open(course.position, items.total) if i not in course.given_up)
+        group = _group(phase, items, wanted)
+        if group is None:
+            return Offer(given_up=course.count)
+        chosen = self.chosen(name, group)
+        progress = self.progress(name)
+        failed = sum(progress.state(index) == FAILED for index in chosen)
+        after = (i for i in progress.open(group.last + 1, items.total) if i not in course.given_up)
+        rest = next(after, None) is not None
+        return Offer(group=replace(group, failed=failed), rest=rest, given_up=course.count)
+
+    def _one(self, name: PhaseName, index: int) -> Offer:
+        course, progress = self._courses.setdefault(name, Course()), self.progress(name)
+        items = self.items(name)
+        open_items = list(islice(progress.open(0, items.total if items else 0), 2))
+        if index in course.given_up or next(progress.open(index, index + 1), None) is None:
+            return Offer(given_up=course.count)
+        failed = int(progress.state(index) == FAILED)
+        group = Group(first=index, last=index, count=1, units=1, failed=failed)
+        return Offer(group=group, rest=open_items != [index], given_up=course.count)
+
+    def _newest(self, name: PhaseName) -> Offer:
+        """The items of the newest checkpoint that completed any: what is compensated first."""
+        _, ranges = self.progress(name).newest()
+        if not ranges:
+            return Offer()
+        chosen = list(indices_of(ranges))
+        units = len(self.units(name, chosen))
+        return Offer(group=Group(first=chosen[0], last=chosen[-1], count=len(chosen), units=units))
+
+    def _undoable(self) -> frozenset[PhaseName]:
+        """Phases without a compensation today that had one when they were completed."""
+        hold = self._hold
+        manifest, tip = hold.at_tip.manifest, hold.at_tip.oid
+        if self._stored is None or self._stored[0] != tip:
+            able = (
+                name
+                for name, state in manifest.phases.items()
+                if has_effect(state, manifest.goal.after) and compensation(hold, name)
+            )
+            self._stored = (tip, frozenset(able))
+        return self._stored[1]
+
+
+def compensation(hold: Hold, name: PhaseName) -> Phase | None:
+    """The phase whose `compensate` is to be run: today's; where that has none, the one stored with the completion."""
+    today = phase_named(hold.workflow, name)
+    if today is not None and today.compensate:
+        return today
+    landed = state_of(hold.at_tip.manifest, name).landed
+    then = hold.store.numbered(landed)
+    if then is None:
+        return None
+    stored = phase_named(decode_workflow(hold.store.definition(then)), name)
+    return stored if stored is not None and stored.compensate else None
+
+
+def list_file(hold: Hold, blob: str) -> Path:
+    """The frozen list as a file of its own, made from the blob where it is not there."""
+    path = hold.place.lists / f"{blob}.jsonl"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        part = path.with_suffix(".part")
+        with open(part, "wb") as file:
+            hold.store.reader.stream(bytes.fromhex(blob), file.write)
+        os.replace(part, path)
+    return path
+
+
+def _group(phase: Phase, items: Items, wanted: Iterator[int]) -> Group | None:
+    """The next items that share a process, or a checkpoint."""
+    size = items.batch or 1
+    every = phase.checkpoint_every
+    most = 1 if every is None else every.items or MOST_UNITS * size
+    chosen: list[int] = []
+    units = 0
+    for index in wanted:
+        begins = not chosen or chosen[-1] // size != index // size
+        if begins and (len(chosen) >= most or units >= MOST_UNITS):
+            break
+        units += begins
+        chosen.append(index)
+    if not chosen:
+        return None
+    return Group(first=chosen[0], last=chosen[-1], count=len(chosen), units=units)
+
+
+def label(part: Part, total: int, item: Item | None) -> str:
+    """The items for people: `3/100 s3`, `61,000..61,999 of 100,000 (batch 62)`."""
+    first, last = part.ranges[0][0], part.ranges[-1][1]
+    if part.batch is not None:
+        return f"items {first:,}..{last:,} of {total:,} (batch {part.batch:,})"
+    if item is not None and part.count == 1:
+        return f"item {item.key[:60].decode(errors='backslashreplace')} ({first + 1:,} of {total:,})"
+    return f"items {first:,}..{last:,} of {total:,}"

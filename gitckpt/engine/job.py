@@ -1,0 +1,197 @@
+"""What the processes of one attempt get: their commands in order, their environment, their items.
+
+Owns the variables that a phase sees and the steps of each kind of work. Must not move the workspace or the branch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from gitckpt.engine.agenda import Agenda, compensation
+from gitckpt.engine.hold import Hold
+from gitckpt.engine.place import AttemptUnderWay
+from gitckpt.execute.process import VALIDATE, Job, Step, shell_argv
+from gitckpt.model.listing import Item
+from gitckpt.model.manifest import Manifest, state_of
+from gitckpt.model.moment import Closing, Compensating, Listing, Some, Whole, Work
+from gitckpt.model.names import PhaseName
+from gitckpt.model.workflow import Phase, environment
+
+GRACE_MS = 10_000
+COUNTER = "counter "
+"""What the name of a step begins with whose output is a number for `data`."""
+
+
+def job_of(hold: Hold, agenda: Agenda, phase: Phase, work: Work, attempt: AttemptUnderWay) -> Job:
+    """Everything the executor needs for this work. A job without steps has nothing to start."""
+    if isinstance(work, Compensating):
+        phase = compensation(hold, phase.name) or phase
+    every = phase.checkpoint_every
+    return Job(
+        steps=tuple(_steps(hold, agenda, phase, work)),
+        cwd=hold.given.root / phase.working_directory,
+        env=_environment(hold, phase, attempt),
+        timeout_ms=None,
+        unit_timeout_ms=phase.timeout_ms,
+        stop_after_ms=every.time_ms if every and isinstance(work, Some) else None,
+        grace_ms=GRACE_MS,
+        output=hold.place.output,
+        validate_output=hold.place.validate_output,
+        state_dir=hold.place.folder,
+        live_dir=hold.place.live,
+    )
+
+
+def _steps(hold: Hold, agenda: Agenda, phase: Phase, work: Work) -> list[Step]:
+    match work:
+        case Whole():
+            return [*_conditions(phase), *_commands(phase), *_validation(phase), *_counters(hold, phase)]
+        case Listing():
+            source = phase.foreach.run if phase.foreach else None
+            printed = [_shell(phase, "list", source, stdout=hold.place.feed / "printed")] if source else []
+            _fresh_feed(hold)
+            return [*_conditions(phase), *printed]
+        case Some(group=group):
+            units = agenda.units(phase.name, agenda.chosen(phase.name, group))
+            return _of_units(hold, agenda, phase, units, [*_commands(phase), *_validation(phase)])
+        case Closing():
+            return _counters(hold, phase)
+        case Compensating(group=None):
+            return [_shell(phase, "compensate", text) for text in phase.compensate]
+        case Compensating(group=group):
+            assert group is not None  # the case above
+            units = agenda.units(phase.name, agenda.undone(phase.name, group))
+            commands = [_shell(phase, "compensate", text) for text in phase.compensate]
+            # Newest first: of what one checkpoint completed, the last was done last.
+            return _of_units(hold, agenda, phase, units[::-1], commands)
+        case _:
+            return []
+
+
+def _shell(phase: Phase, name: str, text: str, stdout: Path | None = None) -> Step:
+    return Step(name=name, argv=shell_argv(phase.shell, text), stdout=stdout)
+
+
+def _conditions(phase: Phase) -> list[Step]:
+    steps = [_shell(phase, "if", phase.condition)] if phase.condition else []
+    return steps + [_shell(phase, f"requires {n}", text) for n, text in enumerate(phase.requires)]
+
+
+def _commands(phase: Phase) -> list[Step]:
+    steps = [_shell(phase, "run", text) for text in phase.run]
+    return [*steps, Step(name="run", argv=phase.argv)] if phase.argv else steps
+
+
+def _validation(phase: Phase) -> list[Step]:
+    check = phase.validate
+    return [_shell(phase, "validate", check.run)] if check and check.run else []
+
+
+def _counters(hold: Hold, phase: Phase) -> list[Step]:
+    if phase.counters:
+        _fresh_feed(hold)
+    return [
+        _shell(phase, COUNTER + name, text, stdout=counter_file(hold, name)) for name, text in phase.counters.items()
+    ]
+
+
+def counter_file(hold: Hold, name: str) -> Path:
+    """Where a counter's command prints its number."""
+    return hold.place.feed / f"counter-{name}"
+
+
+def validation_file(hold: Hold, unit: int) -> Path:
+    """Where the validation of one of several items or batches prints."""
+    return hold.place.feed / f"validate-{unit}"
+
+
+def _fresh_feed(hold: Hold) -> None:
+    """The folder for what attempts are fed from, emptied of what an earlier one left."""
+    shutil.rmtree(hold.place.feed, ignore_errors=True)
+    hold.place.feed.mkdir(exist_ok=True)
+
+
+def _of_units(
+    hold: Hold, agenda: Agenda, phase: Phase, units: Sequence[Sequence[int]], commands: Iterable[Step]
+) -> list[Step]:
+    """The commands once for each unit, with its items."""
+    _fresh_feed(hold)
+    listing = agenda.listing(phase.name)
+    items = agenda.items(phase.name)
+    size = items.batch if items else None
+    steps: list[Step] = []
+    for number, unit in enumerate(units):
+        of_unit = list(listing.items(unit))
+        env = {"GITCKPT_IDEMPOTENCY_KEY": idempotency_key(hold.at_tip.manifest, phase.name, of_unit)}
+        env["GITCKPT_ITEM_INDEX"] = str(unit[0])
+        stdin: Path | None = None
+        more: tuple[str, ...] = ()
+        if size is None:
+            value = os.fsdecode(of_unit[0].value)
+            env |= {phase.foreach.variable if phase.foreach else "ITEM": value, "GITCKPT_ITEM": value}
+        else:
+            env["GITCKPT_BATCH_ID"] = str(unit[0] // size + 1)
+            how = phase.batch.input if phase.batch else "args"
+            if how == "args":
+                more = tuple(os.fsdecode(item.value) for item in of_unit)
+            else:
+                path = _feed(hold, phase, number, of_unit)
+                env |= {"GITCKPT_BATCH_FILE": str(path)} if how == "file" else {}
+                stdin = path if how == "stdin" else None
+        for step in commands:
+            given = _with_arguments(step, more) if more and step.name in ("run", "compensate") else step.argv
+            stdout = validation_file(hold, number) if step.name == VALIDATE else None
+            steps.append(Step(name=step.name, argv=given, stdin=stdin, stdout=stdout, env=env, unit=number))
+    return steps
+
+
+def _with_arguments(step: Step, more: tuple[str, ...]) -> tuple[str, ...]:
+    """A shell's text gets them as "$@" (what stands first is "$0"), a program as its last arguments."""
+    is_shell = len(step.argv) >= 2 and step.argv[-2] == "-c"
+    return (*step.argv, *(("gitckpt",) if is_shell else ()), *more)
+
+
+def _feed(hold: Hold, phase: Phase, number: int, items: Sequence[Item]) -> Path:
+    end = b"\0" if phase.batch and phase.batch.separator == "nul" else b"\n"
+    path = hold.place.feed / f"batch-{number}"
+    path.write_bytes(b"".join(item.value + end for item in items))
+    return path
+
+
+def _environment(hold: Hold, phase: Phase, attempt: AttemptUnderWay) -> dict[str, str]:
+    manifest = hold.at_tip.manifest
+    state = state_of(manifest, phase.name)
+    return {
+        **hold.given.environment,
+        **manifest.params,
+        **form_answers(manifest),
+        **environment(hold.workflow, phase),
+        "GITCKPT_WORKFLOW": hold.name,
+        "GITCKPT_RUN": manifest.run,
+        "GITCKPT_PHASE": phase.name,
+        "GITCKPT_ATTEMPT": str(attempt.number),
+        "GITCKPT_IDEMPOTENCY_KEY": idempotency_key(manifest, phase.name),
+        # Empty rather than unset when there is nothing to go on from, so that `set -u` scripts can look at it.
+        "GITCKPT_RESUMED": "1" if state.partial else "",
+        "GITCKPT_STATE": str(hold.place.live / "state.json"),
+    }
+
+
+def form_answers(manifest: Manifest) -> dict[str, str]:
+    """The answers that gates got, as variables; of two with one name, the later phase's."""
+    return {
+        f"FORM_{name.upper()}": text
+        for phase in manifest.order
+        for name, text in state_of(manifest, phase).answers.items()
+    }
+
+
+def idempotency_key(manifest: Manifest, phase: PhaseName, items: Sequence[Item] = ()) -> str:
+    """Stays the same for retry, resume and kill; a new generation of the phase has another, and so has each item."""
+    parts = [manifest.workflow, manifest.run, phase, str(state_of(manifest, phase).generation)]
+    keyed = b"\0".join((*(part.encode() for part in parts), *(item.key for item in items)))
+    return hashlib.sha256(keyed).hexdigest()[:32]

@@ -1,0 +1,138 @@
+"""What happens to the items of a phase, as events; each tells indices into the phase's frozen list.
+
+Owns these events and their ranges. Must not know what an item is, nor how its progress is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from gitckpt.model.manifest import Uncaptured
+from gitckpt.model.names import PhaseName
+
+Ranges: TypeAlias = tuple[tuple[int, int], ...]
+"""Ascending, apart, both ends included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Some items of a phase: which, how many, and how many of them had failed before. `label` is for people."""
+
+    ranges: Ranges
+    count: int
+    failed_before: int = 0
+    batch: int | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsListed:
+    """The list of a phase's items is frozen: the blob `list`. `done` carry over from an older list, by their keys."""
+
+    at: str
+    phase: PhaseName
+    list: str
+    total: int
+    definition: str
+    batch: int | None = None
+    done: Ranges = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsCompleted:
+    """Items are done, with all their files. `mended` of them had failed before."""
+
+    at: str
+    phase: PhaseName
+    items: Ranges
+    count: int
+    mended: int
+    started: str
+    duration_ms: int
+    batch: int | None = None
+    detail: str = ""
+    uncaptured: Uncaptured | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsFailed:
+    """A try of items ended badly; `newly` of them had not failed before."""
+
+    at: str
+    phase: PhaseName
+    items: Ranges
+    newly: int
+    attempt: int
+    started: str
+    duration_ms: int
+    exit_code: int | None
+    detail: str
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsSkipped:
+    """Somebody said that items need not be done. `failed` of them had failed before."""
+
+    at: str
+    phase: PhaseName
+    items: Ranges
+    count: int
+    failed: int
+    author: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsReopened:
+    """Items are to be done again: `done`, `failed` and `skipped` count what they were."""
+
+    at: str
+    phase: PhaseName
+    items: Ranges
+    done: int
+    failed: int
+    skipped: int
+    author: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsCompensated:
+    """What items did outside the workspace was undone. `newest`: the number of the newest completion left, 0 for
+    none."""
+
+    at: str
+    phase: PhaseName
+    items: Ranges
+    count: int
+    newest: int
+    duration_ms: int
+    detail: str = ""
+
+
+ItemsEvent: TypeAlias = ItemsListed | ItemsCompleted | ItemsFailed | ItemsSkipped | ItemsReopened | ItemsCompensated
+
+
+def ranges_of(indices: Iterable[int]) -> Ranges:
+    """Ascending indices as ranges."""
+    found: list[tuple[int, int]] = []
+    for index in indices:
+        if found and found[-1][1] == index - 1:
+            found[-1] = (found[-1][0], index)
+        else:
+            found.append((index, index))
+    return tuple(found)
+
+
+def indices_of(ranges: Iterable[tuple[int, int]]) -> Iterator[int]:
+    """Every index of the ranges."""
+    for first, last in ranges:
+        yield from range(first, last + 1)
+
+
+def count_of(ranges: Iterable[tuple[int, int]]) -> int:
+    """How many indices the ranges hold."""
+    return sum(last - first + 1 for first, last in ranges)

@@ -1,0 +1,117 @@
+"""What the events about items do to a phase's state: counts, status, the number of the newest completion.
+
+Owns the part of `advance` that is about items. Must not know where their shards are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from gitckpt.model.items import (
+    ItemsCompensated,
+    ItemsCompleted,
+    ItemsEvent,
+    ItemsFailed,
+    ItemsListed,
+    ItemsReopened,
+    ItemsSkipped,
+    count_of,
+)
+from gitckpt.model.manifest import DONE, Items, PhaseState, Status
+
+
+class Impossible(ValueError):
+    """Counts that cannot be."""
+
+
+def with_items(state: PhaseState, event: ItemsEvent, number: int) -> PhaseState:
+    """The state after the event, whose checkpoint has that number. Raises Impossible."""
+    if isinstance(event, ItemsListed):
+        return _listed(state, event)
+    items = state.items
+    if items is None or items.stale:
+        raise Impossible(f"{event.phase} has no list of items")
+    match event:
+        case ItemsCompleted():
+            _require_open(state, event)
+            items = replace(items, done=items.done + event.count, failed=items.failed - event.mended)
+            state = replace(
+                state,
+                cut_offs=0,
+                partial=False,
+                started=state.started or event.started,
+                landed=number,
+                duration_ms=(state.duration_ms or 0) + event.duration_ms,
+                exit_code=None if items.failed == 0 else state.exit_code,
+                detail=None if items.failed == 0 else state.detail,
+                uncaptured=event.uncaptured or state.uncaptured,
+            )
+        case ItemsFailed():
+            _require_open(state, event)
+            if event.attempt <= state.attempts:
+                raise Impossible(f"attempt {event.attempt} was used before")
+            items = replace(items, failed=items.failed + event.newly)
+            state = replace(
+                state,
+                attempts=event.attempt,
+                cut_offs=0,
+                started=state.started or event.started,
+                duration_ms=(state.duration_ms or 0) + event.duration_ms,
+                exit_code=event.exit_code,
+                detail=event.detail,
+                partial=state.partial or event.partial,
+            )
+        case ItemsSkipped():
+            items = replace(items, skipped=items.skipped + event.count, failed=items.failed - event.failed)
+        case ItemsReopened():
+            items = replace(
+                items,
+                done=items.done - event.done,
+                failed=items.failed - event.failed,
+                skipped=items.skipped - event.skipped,
+            )
+            # What only failed keeps its idempotency keys: it may have been done outside before it failed.
+            anew = state.generation + (event.done > 0)
+            state = replace(state, generation=anew, completed=None, definition=None)
+        case ItemsCompensated():
+            items = replace(items, done=items.done - event.count)
+            state = replace(state, generation=state.generation + 1, landed=event.newest, completed=None)
+        case _:
+            assert_never(event)
+    return replace(state, items=_sane(items), status=_status(state, items, event))
+
+
+def _listed(state: PhaseState, event: ItemsListed) -> PhaseState:
+    if state.status in DONE:
+        raise Impossible(f"{event.phase} is {state.status} already")
+    items = Items(
+        list=event.list,
+        total=event.total,
+        definition=event.definition,
+        done=count_of(event.done),
+        batch=event.batch,
+    )
+    return replace(state, status=Status.PENDING, items=_sane(items), cut_offs=0, detail=None, exit_code=None)
+
+
+def _require_open(state: PhaseState, event: ItemsEvent) -> None:
+    if state.status in DONE:
+        raise Impossible(f"{event.phase} is {state.status} already")
+
+
+def _status(state: PhaseState, items: Items, event: ItemsEvent) -> Status:
+    """`failed` while the last try of any item failed. What is completed stays so when more of it is skipped."""
+    if isinstance(event, ItemsSkipped) and state.status in DONE:
+        return state.status
+    if isinstance(event, ItemsCompensated):
+        return Status.PENDING if items.done else Status.COMPENSATED
+    return Status.FAILED if items.failed else Status.PENDING
+
+
+def _sane(items: Items) -> Items:
+    if min(items.done, items.failed, items.skipped) < 0 or items.done + items.failed + items.skipped > items.total:
+        raise Impossible(
+            f"of {items.total} items {items.done} are done, {items.failed} failed, {items.skipped} skipped"
+        )
+    return items

@@ -1,0 +1,146 @@
+"""How a checkpoint is called in history, by the most telling of its events.
+
+Owns the words. Must not know how history is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gitckpt.model.events import (
+    Adopted,
+    AttemptCutOff,
+    AttemptFailed,
+    CompensationFailed,
+    Concluded,
+    DataAppended,
+    DataIncremented,
+    DataSet,
+    Edited,
+    Event,
+    ForeignChange,
+    GateAnswered,
+    GateOpened,
+    GoalSet,
+    Kind,
+    Named,
+    Paused,
+    PhaseBlocked,
+    PhaseCompensated,
+    PhaseCompleted,
+    PhaseSkipped,
+    Redefined,
+    Reopened,
+    Reset,
+    RolledBack,
+    RunStarted,
+    Undone,
+    WentBack,
+)
+from gitckpt.model.items import (
+    ItemsCompensated,
+    ItemsCompleted,
+    ItemsFailed,
+    ItemsListed,
+    ItemsReopened,
+    ItemsSkipped,
+)
+from gitckpt.model.names import PhaseName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Title:
+    """How a list of events is called in history: its kind, the phase it is about, and a status word."""
+
+    kind: Kind
+    phase: PhaseName | None = None
+    status: str = ""
+    detail: str = field(default="")
+
+
+def title(events: Sequence[Event]) -> Title:
+    """Name a checkpoint by the most telling of its events (data changes come along with another)."""
+    titles = [t for t in map(_title, events) if t is not None]
+    ranked = sorted(titles, key=lambda t: _RANK[t.kind])
+    return ranked[0] if ranked else Title(kind="manual", status="state")
+
+
+_RANK: Mapping[str, int] = {
+    "start": 0, "rollback": 1, "phase": 2, "gate": 2, "compensation": 2, "failed": 3, "partial": 3, "item": 4,
+    "batch": 4, "named": 5, "manual": 6, "foreign": 7, "edit": 8,
+}  # fmt: skip
+
+
+_GOALS = {"finish": "compensated", "compensate": "compensates", "reach": "rolls back"}
+
+
+def _title(event: Event) -> Title | None:  # noqa: C901 - one flat table of the event types
+    match event:
+        case RunStarted():
+            return Title(kind="start", status="started")
+        case RolledBack(to=to):
+            return Title(kind="rollback", status="rolled back", detail=f"to {to:04d}")
+        case Undone(of=of):
+            return Title(kind="rollback", status="undone", detail=f"of {of:04d}")
+        case Reset(reason=reason):
+            return Title(kind="manual", status="reset", detail=reason)
+        case Adopted(author=author, remote=remote):
+            return Title(kind="edit", status="adopted", detail=f"from {remote}" if remote else f"by {author}")
+        case PhaseCompleted(phase=phase):
+            return Title(kind="phase", phase=phase, status="done")
+        case PhaseSkipped(phase=phase, reason=reason, author=author):
+            kind: Kind = "phase" if author is None else "manual"
+            return Title(kind=kind, phase=phase, status="skipped", detail=reason)
+        case PhaseBlocked(phase=phase, reason=reason):
+            return Title(kind="failed", phase=phase, status="blocked", detail=reason)
+        case AttemptFailed(phase=phase, attempt=attempt, detail=detail, partial=partial):
+            kind = "partial" if partial else "failed"
+            return Title(kind=kind, phase=phase, status="failed", detail=f"{phase}@{attempt} {detail}")
+        case AttemptCutOff(phase=phase, attempt=attempt, reason=reason, partial=partial):
+            word = "cut off" if reason == "died" else "interrupted"
+            return Title(kind="partial" if partial else "failed", phase=phase, status=word, detail=f"{phase}@{attempt}")
+        case Named(message=message, phase=phase):
+            return Title(kind="named", phase=phase, status="named", detail=message)
+        case Reopened(phases=phases, reason=reason):
+            return Title(kind="manual", phase=phases[0], status="reopened", detail=reason)
+        case WentBack(phase=phase, to=to):
+            return Title(kind="manual", phase=phase, status="went back", detail=f"to {to}")
+        case GoalSet(goal=goal, reason=reason):
+            return Title(kind="compensation", status=_GOALS[goal.kind], detail=reason)
+        case PhaseCompensated(phase=phase):
+            return Title(kind="compensation", phase=phase, status="compensated")
+        case CompensationFailed(phase=phase, attempt=attempt, detail=detail):
+            return Title(kind="failed", phase=phase, status="compensation failed", detail=f"{phase}@{attempt} {detail}")
+        case GateOpened(phase=phase, prompt=prompt):
+            return Title(kind="gate", phase=phase, status="waiting", detail=prompt)
+        case GateAnswered(phase=phase, approved=approved, author=author, reason=reason):
+            word = "approved" if approved else "rejected"
+            return Title(
+                kind="gate", phase=phase, status=word, detail=f"by {author}" + (f": {reason}" if reason else "")
+            )
+        case Paused(reason=reason):
+            return Title(kind="manual", status="paused", detail=reason)
+        case Concluded(status=status):
+            return Title(kind="manual", status="always", detail=f"after {status}")
+        case ItemsListed(phase=phase, total=total):
+            return Title(kind="item", phase=phase, status="listed", detail=f"{total:,} items")
+        case ItemsCompleted(phase=phase, batch=batch, detail=detail):
+            return Title(kind="item" if batch is None else "batch", phase=phase, status="done", detail=detail)
+        case ItemsFailed(phase=phase, attempt=attempt, detail=detail, partial=partial):
+            kind = "partial" if partial else "failed"
+            return Title(kind=kind, phase=phase, status="failed", detail=f"{phase}@{attempt} {detail}")
+        case ItemsSkipped(phase=phase, reason=reason):
+            return Title(kind="manual", phase=phase, status="items skipped", detail=reason)
+        case ItemsReopened(phase=phase, reason=reason):
+            return Title(kind="manual", phase=phase, status="items reopened", detail=reason)
+        case ItemsCompensated(phase=phase, detail=detail):
+            return Title(kind="compensation", phase=phase, status="compensated", detail=detail)
+        case ForeignChange(workflow=workflow):
+            return Title(kind="foreign", status=f"by {workflow}")
+        case Edited(author=author, restored=restored):
+            return Title(kind="edit", status=f"by {author}", detail=f"restored from {restored}" if restored else "")
+        case Redefined():
+            return Title(kind="edit", status="definition changed")
+        case DataSet(key=key) | DataAppended(key=key) | DataIncremented(key=key):
+            return Title(kind="manual", status="state", detail=key)
