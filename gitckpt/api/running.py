@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from gitckpt.api.reading import Where, find_workspace
 from gitckpt.api.writing import SystemClock, given_of, phase_name
 from gitckpt.engine.begin import ensure_run, reopen, reopen_from
+from gitckpt.engine.conclude import conclude
 from gitckpt.engine.flight import Signalled
 from gitckpt.engine.hold import Hold, held, take_measure
 from gitckpt.engine.housekeeping import tidy_packs, tidy_tags
@@ -127,6 +128,8 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         _say_changed(hold)
         _warn_stuck(hold)
         stop = run(hold, LocalExecutor(), _moment(request, limits), signalled)
+        if not (complete and stop.verdict is Verdict.COMPLETE):
+            conclude(hold, LocalExecutor(), stop, signalled)
         reporter(RunEnded(stop.verdict.value))
         inbox.sweep(hold.place.inbox)
         if stop.verdict is Verdict.COMPLETE and not complete:

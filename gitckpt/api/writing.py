@@ -65,7 +65,7 @@ def given_of(workspace: Workspace, loaded: Loaded) -> Given:
         workflow=loaded.workflow,
         definition=encode_definition(loaded.workflow, path, loaded.source),
         identity=(person.name, person.email) if person and person.name else None,
-        source=Source(head=at.head, branch=at.branch),
+        source=Source(head=at.head, branch=at.branch, author=(person.email or None) if person else None),
         environment=phase_environment(os.environ),
     )
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from string import Template
 
 from gitckpt.engine.begin import record
@@ -16,7 +15,7 @@ from gitckpt.errors import GitckptError
 from gitckpt.model.decide import decide, phase_named, unmet_needs
 from gitckpt.model.events import GateAnswered
 from gitckpt.model.gate import Gate, answers
-from gitckpt.model.manifest import Manifest, Status, state_of
+from gitckpt.model.manifest import Manifest, PhaseState, Status, state_of
 from gitckpt.model.moment import Begin, Expiring, Limits, Moment
 from gitckpt.model.names import PhaseName
 from gitckpt.model.outcome import Attempt, Expired, judge
@@ -192,8 +191,7 @@ def answer(hold: Hold, name: PhaseName | None, reply: Reply) -> Checkpoint:
     chosen = found.phase.name
     if _has_expired(hold, chosen):
         made = _expire(hold, found)
-        state = state_of(made.manifest, chosen)
-        rejected = state.status is Status.FAILED
+        rejected = state_of(made.manifest, chosen).status is Status.FAILED
         raise AnsweredTooLate(chosen, f"{'rejected' if rejected else 'approved'}, {made.number:04d}", rejected)
     return record(hold, answered(hold.workflow, hold.at_tip.manifest, found, reply, hold.now()))
 
@@ -214,8 +212,7 @@ def open_gate(workflow: Workflow, manifest: Manifest, name: PhaseName | None) ->
         raise NotAGate(name)
     state = state_of(manifest, name)
     if state.status in _ANSWERED:
-        how = state.detail if state.detail else "approved" if state.status is Status.COMPLETED else str(state.status)
-        raise AnsweredAlready(name, how, state.status is Status.FAILED)
+        raise AnsweredAlready(name, _how(state), state.status is Status.FAILED)
     if not _waits(workflow, manifest, name):
         raise GateNotOpen(name, _unmet(workflow, manifest, name))
     return OpenGate(phase=phase, gate=phase.gate, prompt=state.detail or phase.gate.prompt, expires=state.expires)
@@ -251,6 +248,13 @@ def filled(text: str, manifest: Manifest) -> str:
 
 
 _ANSWERED = frozenset({Status.COMPLETED, Status.SKIPPED, Status.FAILED})
+
+
+def _how(state: PhaseState) -> str:
+    if state.status is Status.FAILED:
+        return state.detail or "rejected"
+    word = "approved" if state.status is Status.COMPLETED else "skipped"
+    return f"{word}: {state.detail}" if state.detail else word
 
 
 def _waits(workflow: Workflow, manifest: Manifest, name: PhaseName) -> bool:
@@ -303,8 +307,3 @@ def expired(workflow: Workflow, phase: Phase, attempt: Attempt, at: str) -> Expi
         definition=digest(phase, workflow),
         answers=taken,
     )
-
-
-def is_past(expires: str | None, now: datetime) -> bool:
-    """Whether a stored time lies behind. For those who only show it."""
-    return expires is not None and datetime.fromisoformat(expires) <= now

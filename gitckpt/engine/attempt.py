@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from gitckpt.engine.agenda import Agenda, compensation, label
+from gitckpt.engine.answers import expired, filled
 from gitckpt.engine.flight import InFlight
 from gitckpt.engine.freeze import freeze
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.job import COUNTER, counter_file, validation_file
 from gitckpt.errors import GitckptError
 from gitckpt.execute.process import Result
-from gitckpt.model.gate import Gate, answers
+from gitckpt.model.gate import Gate
 from gitckpt.model.items import Part, ranges_of
 from gitckpt.model.manifest import Uncaptured
 from gitckpt.model.moment import Asking, Closing, Compensating, Expiring, Group, Listing, Some, Whole
@@ -28,7 +29,6 @@ from gitckpt.model.outcome import (
     Attempt,
     Compensated,
     CutOff,
-    Expired,
     Failed,
     Outcome,
     Refused,
@@ -201,11 +201,8 @@ def _of_gate(hold: Hold, phase: Phase, attempt: Attempt, at: str, work: Asking |
         if gate.timeout_ms is not None:
             until = datetime.fromisoformat(at) + timedelta(milliseconds=gate.timeout_ms)
             expires = until.isoformat(timespec="seconds")
-        return Asked(attempt=attempt, at=at, prompt=gate.prompt, expires=expires)
-    taken, problems = answers(gate, {})
-    approved = gate.on_timeout == "approve" and not problems
-    definition = digest(phase, hold.workflow)
-    return Expired(attempt=attempt, at=at, approved=approved, definition=definition, answers=taken)
+        return Asked(attempt=attempt, at=at, prompt=filled(gate.prompt, hold.at_tip.manifest), expires=expires)
+    return expired(hold.workflow, phase, attempt, at)
 
 
 def _counted(hold: Hold, phase: Phase) -> tuple[dict[str, int], str | None]:

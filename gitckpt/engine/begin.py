@@ -133,12 +133,12 @@ def retry(hold: Hold, phase: PhaseName | None) -> tuple[PhaseName, ...]:
 _RETRIED = frozenset({Status.FAILED, Status.BLOCKED})
 
 
-def skip(hold: Hold, phase: PhaseName, reason: str) -> Checkpoint:
-    """Mark a phase skipped, by the user. Raises AlreadyDone."""
+def skip(hold: Hold, phase: PhaseName, reason: str, author: str = "") -> Checkpoint:
+    """Mark a phase skipped, by the user or the `author` named. Raises AlreadyDone."""
     status = state_of(hold.at_tip.manifest, phase).status
     if status in DONE:
         raise AlreadyDone(phase, status)
-    return record(hold, PhaseSkipped(at=hold.now(), phase=phase, reason=reason or "by hand", author=hold.person()))
+    return record(hold, PhaseSkipped(at=hold.now(), phase=phase, reason=reason or "by hand", author=author or hold.person()))
 
 
 def reset(hold: Hold, reason: str) -> Checkpoint:

@@ -60,7 +60,7 @@ def land_outcome(hold: Hold, agenda: Agenda, flight: InFlight, result: Result, m
             outcome = Failed(
                 attempt=outcome.attempt, at=outcome.at, duration_ms=result.duration_ms, exit_code=1, detail=detail
             )
-        checkpoint = _land(hold, pack, outcome, found)
+        checkpoint = _land(hold, pack, outcome, found, result.output_from)
     report(hold, outcome, result, checkpoint)
     return after(hold, agenda, flight, outcome, moment)
 
@@ -78,11 +78,12 @@ def _only_asked(outcome: Outcome) -> str | None:
             return None
 
 
-def _land(hold: Hold, pack: Pack, outcome: Outcome, found: Snapshot) -> Checkpoint | None:
+def _land(hold: Hold, pack: Pack, outcome: Outcome, found: Snapshot, output_from: int) -> Checkpoint | None:
     """One checkpoint for the outcome; None where there is no news (blocked as before)."""
     events = judge(hold.at_tip.manifest, outcome)
     phase = outcome.attempt.phase
-    outputs = {phase: capped(hold.place.output, secrets=secret_values(hold.workflow, hold.given.environment))}
+    hidden = secret_values(hold.workflow, hold.given.environment)
+    outputs = {phase: capped(hold.place.output, secrets=hidden)}
     match outcome:
         case Succeeded() | Compensated():
             forget(hold.place.folder)  # what it left running is the user's from here on
@@ -93,6 +94,8 @@ def _land(hold: Hold, pack: Pack, outcome: Outcome, found: Snapshot) -> Checkpoi
         case Failed(partial=partial) | CutOff(partial=partial):
             ref = refs.attempt(hold.name, phase, outcome.attempt.number)
             beside = Beside(ref=ref, content=found.content, events=events, outputs=outputs)
+            # The attempt has all that was printed, the checkpoint what the item that failed did.
+            outputs = {phase: capped(hold.place.output, secrets=hidden, begin=output_from)} if output_from else outputs
             staged = tuple(hold.staged) if partial else ()
             content = found.content if partial else hold.at_tip.content
         case _:

@@ -116,7 +116,9 @@ def _pass_on(running: Running, signalled: Signalled, heard: int) -> int:
 
 
 def pause(hold: Hold, until_ms: int | None, signalled: Signalled) -> None:
-    """Wait for a time, or until the user wishes to stop."""
+    """Wait for a time, until the user wishes to stop, or until somebody asked for something that was done."""
     while until_ms is not None and hold.clock.monotonic_ms() < until_ms and signalled()[1] == 0:
+        if serve(hold, None):
+            return
         select.select([], [], [], min(TICK_S, max(0.0, (until_ms - hold.clock.monotonic_ms()) / 1000)))
         hold.reporter.tick()

@@ -1,23 +1,19 @@
-"""Where a workflow stands and how it came there, read and never changed.
+"""Where a workflow stands, read and never changed.
 
-Owns the account of one moment (`standing`) and the rows of history. Loads no YAML, takes no lock, finishes no
-journal: what an unclean end left is reported. Must not know how anything is shown.
+Owns the account of one moment (`standing`). Loads no YAML, takes no lock, finishes no journal: what an unclean end
+left is reported. Must not know how anything is shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from gitckpt.engine.place import Place, Record
 from gitckpt.errors import Holder
-from gitckpt.execute.output import cause, tail_lines
 from gitckpt.model.codec import Damaged, decode_manifest
-from gitckpt.model.events import AttemptCutOff, AttemptFailed, RolledBack, RunStarted, Undone
 from gitckpt.model.manifest import Manifest, PhaseState, Status, is_complete, state_of
-from gitckpt.model.names import Oid, PhaseName, RunId
-from gitckpt.model.title import Title
-from gitckpt.plumbing.content import Change, compare
+from gitckpt.model.names import PhaseName
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.store import Store
 
@@ -140,96 +136,3 @@ def _next_command(store: Store, record: Record, tip: Checkpoint | None) -> str:
     if is_complete(tip.manifest) and tip.manifest.run and record.attempt is None:
         return "gitckpt run --again"
     return "gitckpt run"
-
-
-# --- history ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One checkpoint in history. `files` are the files and links it changed; `attempt` is `load@2` for an attempt
-    that did not complete; `came_from` is the checkpoint whose files it took up (a rollback's target, else the one
-    before), None at the beginning."""
-
-    checkpoint: Checkpoint
-    title: Title
-    files: tuple[Change, ...]
-    attempt: str | None = None
-    cause: str = ""
-    came_from: Oid | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """The newest rows, newest first, and how many older ones were asked for but not shown. `taken_back` are those
-    among them that a rollback or undo took back."""
-
-    rows: tuple[Row, ...] = ()
-    more: int = 0
-    taken_back: frozenset[Oid] = field(default_factory=frozenset)
-
-
-def whole_history(store: Store, limit: int | None) -> History:
-    """The rows of every run, at most `limit`. Raises NotACheckpoint, Damaged."""
-    ids = store.ids()
-    return _history(store, ids, len(ids), limit)
-
-
-def run_history(store: Store, limit: int | None) -> History:
-    """The rows since the current run began, at most `limit`. Raises NotACheckpoint, Damaged."""
-    ids = store.ids()
-    wanted = store.manifest(ids[0]).run if ids else RunId("")
-    until = len(ids)
-    for index, oid in enumerate(ids):
-        if any(isinstance(e, RunStarted) and wanted in (e.manifest.run, "") for e in store.read(oid).events):
-            until = index + 1
-            break
-    return _history(store, ids, until, limit)
-
-
-def _history(store: Store, ids: Sequence[Oid], total: int, limit: int | None) -> History:
-    rows = tuple(_row(store, oid) for oid in ids[:total][:limit])
-    return History(rows=rows, more=total - len(rows), taken_back=_taken_back(rows, ids))
-
-
-def _row(store: Store, oid: Oid) -> Row:
-    checkpoint = store.read(oid)
-    parent = store.read(checkpoint.parents[0]).content if checkpoint.parents else None
-    changes = () if parent == checkpoint.content else compare(store.reader, parent, checkpoint.content)
-    files = tuple(c for c in changes if any(item and item.kind != "dir" for item in (c.old, c.new)))
-    came_from = checkpoint.parents[0] if checkpoint.parents else None
-    attempt, told = None, ""
-    for event in checkpoint.events:
-        match event:
-            case RolledBack(target=target) | Undone(target=target):
-                came_from = target
-            case AttemptFailed(phase=phase, attempt=number):
-                attempt = f"{phase}@{number}"
-                told = cause(tail_lines(store.output(oid, phase) or b""))
-            case AttemptCutOff(phase=phase, attempt=number):
-                attempt = f"{phase}@{number}"
-            case _:
-                continue
-    return Row(
-        checkpoint=checkpoint,
-        title=checkpoint.title,
-        files=files,
-        attempt=attempt,
-        cause=told,
-        came_from=came_from,
-    )
-
-
-def _taken_back(rows: Sequence[Row], ids: Sequence[Oid]) -> frozenset[Oid]:
-    """The rows that the newest one does not build on: walk from it to where each took its files from."""
-    by_oid = {row.checkpoint.oid: row for row in rows}
-    branch = frozenset(ids)
-    lineage: set[Oid] = set()
-    at = rows[0].checkpoint.oid if rows else None
-    while at is not None and at in by_oid:
-        lineage.add(at)
-        row = by_oid[at]
-        parents = row.checkpoint.parents
-        # A rollback to an attempt or a rescue leaves the branch: what came before it is not taken back.
-        at = row.came_from if row.came_from in branch else parents[0] if parents else None
-    return frozenset(by_oid) - lineage

@@ -143,7 +143,7 @@ def _of_units(
                 env |= {"GITCKPT_BATCH_FILE": str(path)} if how == "file" else {}
                 stdin = path if how == "stdin" else None
         for step in commands:
-            given = _with_arguments(step, more) if more and step.name in ("run", "compensate") else step.argv
+            given = _with_arguments(step, more) if more and step.name in ("run", VALIDATE, "compensate") else step.argv
             stdout = validation_file(hold, number) if step.name == VALIDATE else None
             steps.append(Step(name=step.name, argv=given, stdin=stdin, stdout=stdout, env=env, unit=number))
     return steps

@@ -1,28 +1,35 @@
-"""What other processes ask of an active run, and how it is done: named checkpoints and `data`.
+"""What other processes ask of an active run, and how it is done.
 
-Owns the requests' text on both sides. A request from inside the phase under way lands with that phase.
+Owns the requests' text on both sides, and when each is done: at once what needs no files, as a checkpoint of its own;
+at the next boundary a named checkpoint, for the files belong to the phase under way. What that phase asks for itself
+lands with it. Must not know who waits for the answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias, assert_never
 
 import msgspec
 
+from gitckpt.engine.answers import Reply, answer
+from gitckpt.engine.begin import record, skip
 from gitckpt.engine.hold import Hold, open_pack, take_snapshot
 from gitckpt.engine.land import Landing, land
 from gitckpt.engine.mirror import mirror_running
+from gitckpt.engine.settle import record_edits
 from gitckpt.errors import GitckptError
 from gitckpt.execute import inbox
 from gitckpt.model.advance import IllegalEvent, advance
 from gitckpt.model.codec import dumps
-from gitckpt.model.events import DataAppended, DataIncremented, DataSet, Event, Named
+from gitckpt.model.decide import phase_named
+from gitckpt.model.events import DataAppended, DataIncremented, DataSet, Event, Named, Paused
 from gitckpt.model.manifest import Json
 from gitckpt.model.names import PhaseName
 from gitckpt.progress.events import Note
+from gitckpt.store.checkpoint import Checkpoint
 
 
 @dataclass(eq=False)
@@ -30,52 +37,73 @@ class RequestRefused(GitckptError):
     """The active run could not do what was asked."""
 
     why: str
+    way_on: str = ""
 
     @property
     def message(self) -> str:
         return self.why
 
+    @property
+    def hint(self) -> str:
+        return self.way_on
+
+
+Verb: TypeAlias = Literal["checkpoint", "set", "append", "incr", "get", "approve", "reject", "skip", "pause"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """`checkpoint` with `text` its message, or a change of `data[key]`."""
+    """What is asked. `text` is the message or reason; `phase`: the phase from inside of which it was asked.
 
-    verb: Literal["checkpoint", "set", "append", "incr", "get"]
+    `key` and `value` are for changes of `data`; `target` is the phase that is answered or skipped; `fields` are the
+    answers of an approval; `author` and `email` say who asks.
+    """
+
+    verb: Verb
     phase: PhaseName | None = None
     text: str = ""
     key: str = ""
     value: Json = None
+    target: PhaseName | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    author: str = ""
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """`number`: of the checkpoint made; `value`: what `data[key]` is now; `error`: why it was not done."""
+    """`number`: of the checkpoint made, None for what lands with its phase; `phase`: the one it is about; `value`: what
+    `data[key]` is now; `error` and `hint`: why it was not done."""
 
     number: int | None = None
+    phase: PhaseName | None = None
     value: Json = None
     error: str | None = None
+    hint: str = ""
 
 
 def ask(folder: Path, request: Request, alive: Callable[[], bool], timeout_s: float) -> Answer:
-    """Ask the active run and wait until it is recorded. Raises RequestRefused, RunEnded."""
+    """Ask the active run and wait until it is recorded. Raises RequestRefused, RunEnded, and NotTaken where nobody
+    looked at it."""
     require_storable(request)
     ticket = inbox.post(folder, msgspec.json.encode(request))
-    answer = msgspec.json.decode(inbox.wait(folder, ticket, alive, timeout_s), type=Answer)
-    if answer.error is not None:
-        raise RequestRefused(answer.error)
-    return answer
+    said = msgspec.json.decode(inbox.wait(folder, ticket, alive, timeout_s), type=Answer)
+    if said.error is not None:
+        raise RequestRefused(said.error, said.hint)
+    return said
 
 
 def require_storable(request: Request) -> None:
     """Raises RequestRefused for what JSON in UTF-8 cannot hold: half a surrogate pair, a number without end."""
     try:
-        dumps([request.text, request.key, request.value])
+        dumps([request.text, request.key, request.value, request.author, request.email, dict(request.fields)])
     except (ValueError, RecursionError) as error:
         raise RequestRefused(f"that cannot be stored as JSON in UTF-8: {error}") from error
 
 
-def event_of(request: Request, at: str) -> Event | None:
-    """The event a request stands for; None for one that only reads. Raises RequestRefused for what cannot be stored."""
+def event_of(request: Request, at: str) -> Named | DataSet | DataAppended | DataIncremented | None:
+    """The event that a named checkpoint or a change of `data` stands for; None for all else. Raises RequestRefused
+    for what cannot be stored."""
     require_storable(request)
     match request.verb:
         case "checkpoint":
@@ -89,37 +117,134 @@ def event_of(request: Request, at: str) -> Event | None:
             if not isinstance(by, int) or isinstance(by, bool):
                 raise IllegalEvent(f"{by!r} is not a whole number")
             return DataIncremented(at=at, key=request.key, by=by)
-        case "get":
+        case _:
             return None
 
 
-def serve(hold: Hold, phase: PhaseName) -> None:
-    """Do every request that waits, in order, and answer it."""
+def serve(hold: Hold, running: PhaseName | None) -> int:
+    """Do the requests that wait, oldest first, and answer them; how many were done. `running` is the phase under way,
+    None at a boundary, where the workspace equals the tip but for what the user did."""
+    done = 0
     for ticket, data in inbox.pending(hold.place.inbox):
         try:
-            answer = _serve_one(hold, phase, msgspec.json.decode(data, type=Request))
-        except (IllegalEvent, msgspec.DecodeError, GitckptError) as error:
-            answer = Answer(error=str(error))
-        inbox.answer(hold.place.inbox, ticket, msgspec.json.encode(answer))
+            request = msgspec.json.decode(data, type=Request)
+        except msgspec.DecodeError as error:
+            inbox.answer(hold.place.inbox, ticket, msgspec.json.encode(Answer(error=f"not understood: {error}")))
+            continue
+        if _is_for_later(request, running) or not inbox.take(hold.place.inbox, ticket):
+            continue
+        try:
+            said = do(hold, running, request)
+        except GitckptError as error:
+            said = Answer(error=error.message, hint=error.hint)
+        except IllegalEvent as error:
+            said = Answer(error=str(error))
+        inbox.answer(hold.place.inbox, ticket, msgspec.json.encode(said))
+        done += 1
+    return done
 
 
-def _serve_one(hold: Hold, running: PhaseName, request: Request) -> Answer:
-    manifest = hold.at_tip.manifest
+def _is_for_later(request: Request, running: PhaseName | None) -> bool:
+    """A checkpoint of files that belong to somebody else's phase has to wait for the end of it."""
+    return request.verb == "checkpoint" and running is not None and request.phase != running
+
+
+def do(hold: Hold, running: PhaseName | None, request: Request) -> Answer:
+    """Do one request in a workspace that is settled, or under way in `running`.
+
+    Raises IllegalEvent for a change that cannot be, RequestRefused, AlreadyDone, and what answering a gate raises.
+    """
     event = event_of(request, hold.now())
-    if event is None:
-        now = advance(manifest, hold.staged) if hold.staged else manifest
-        return Answer(value=now.data.get(request.key))
+    match request.verb:
+        case "checkpoint" | "set" | "append" | "incr":
+            assert event is not None  # these four have one
+            return _event_done(hold, running, request, event)
+        case "get":
+            return Answer(value=_data(hold, request.key))
+        case "approve" | "reject":
+            reply = Reply(
+                approved=request.verb == "approve",
+                author=request.author,
+                email=request.email,
+                fields=request.fields,
+                reason=request.text,
+            )
+            made = answer(hold, request.target, reply)
+        case "skip":
+            made = _skipped(hold, running, request)
+        case "pause":
+            made = record(hold, Paused(at=hold.now(), author=request.author, reason=request.text))
+            hold.paused = request.author
+        case _:
+            assert_never(request.verb)
+    _show_running(hold, running)
+    _say(hold, made)
+    return Answer(number=made.number, phase=made.title.phase)
+
+
+def _event_done(
+    hold: Hold, running: PhaseName | None, request: Request, event: Named | DataSet | DataAppended | DataIncremented
+) -> Answer:
+    if running is None or request.phase != running:
+        return _recorded(hold, running, request, event)
     if isinstance(event, Named):
-        event = Named(at=event.at, message=event.message, phase=running)
         with open_pack(hold) as pack:
             found = take_snapshot(hold, pack)
-            events = (*hold.staged, event)
-            checkpoint = land(hold, pack, Landing(events=events, content=found.content, found=found.content))
+            events: tuple[Event, ...] = (*hold.staged, event)
+            made = land(hold, pack, Landing(events=events, content=found.content, found=found.content))
         hold.staged.clear()
-        mirror_running(hold, running)
-        hold.reporter(Note(f"{running}: checkpoint {checkpoint.number:04d} {request.text}"))
-        return Answer(number=checkpoint.number)
-    after = advance(manifest, [*hold.staged, event])
+        _show_running(hold, running)
+        hold.reporter(Note(f"{running}: checkpoint {made.number:04d} {request.text}"))
+        return Answer(number=made.number)
+    advance(hold.at_tip.manifest, [*hold.staged, event])
     hold.staged.append(event)
-    mirror_running(hold, running)
-    return Answer(value=after.data.get(request.key))
+    _show_running(hold, running)
+    return Answer(value=_data(hold, request.key))
+
+
+def _recorded(
+    hold: Hold, running: PhaseName | None, request: Request, event: Named | DataSet | DataAppended | DataIncremented
+) -> Answer:
+    """A checkpoint of its own, which stays when the attempt under way fails."""
+    if isinstance(event, Named):
+        record_edits(hold, closing=(Named(at=event.at, message=event.message),))
+        _say(hold, hold.at_tip)
+        return Answer(number=hold.at_tip.number)
+    after = advance(hold.at_tip.manifest, [event])
+    if hold.staged:
+        try:
+            advance(after, hold.staged)
+        except IllegalEvent as error:
+            raise RequestRefused(f"{running} has just changed it: {error}", "try again when that has ended") from error
+    made = record(hold, event)
+    _show_running(hold, running)
+    return Answer(number=made.number, value=made.manifest.data.get(request.key))
+
+
+def _skipped(hold: Hold, running: PhaseName | None, request: Request) -> Checkpoint:
+    name = request.target
+    if name is None or phase_named(hold.workflow, name) is None:
+        raise RequestRefused(f"the workflow as it runs has no phase {name}", "see the phases: gitckpt status")
+    if name == running:
+        raise RequestRefused(
+            f"{name} runs now, so it cannot be skipped",
+            "stop the run first (gitckpt pause lets it end, Ctrl-C or kill cuts it off), then skip it",
+        )
+    return skip(hold, name, request.text, request.author)
+
+
+def _data(hold: Hold, key: str) -> Json:
+    manifest = hold.at_tip.manifest
+    now = advance(manifest, hold.staged) if hold.staged else manifest
+    return now.data.get(key)
+
+
+def _show_running(hold: Hold, running: PhaseName | None) -> None:
+    if running is not None:
+        mirror_running(hold, running)
+
+
+def _say(hold: Hold, made: Checkpoint) -> None:
+    named = made.title
+    words = (f"{made.number:04d}", named.phase or named.kind, named.status, named.detail)
+    hold.reporter(Note(" ".join(word for word in words if word)))

@@ -139,7 +139,7 @@ def rollback(hold: Hold, selector: str, *, keep_edits: bool = False, outside: Ou
             raise Undecided(commands_of(hold, effects))
         goal = Goal(kind="reach", checkpoint=target.oid, after=target.number, keep_edits=keep_edits)
         if hold.at_tip.manifest.goal != goal:
-            reason = f"rollback to {target.number:04d}"
+            reason = f"to {target.number:04d}"
             record(hold, GoalSet(at=hold.now(), goal=goal, author=hold.person(), reason=reason))
         return None
     return _arrive(hold, target, keep_edits=keep_edits, outside=effects.undo)

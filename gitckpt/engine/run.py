@@ -14,6 +14,7 @@ from gitckpt.engine.close import land_outcome
 from gitckpt.engine.flight import Signalled, attend, begin, pause
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.ports import Executor
+from gitckpt.engine.requests import serve
 from gitckpt.model.decide import decide
 from gitckpt.model.moment import Await, Begin, Moment, Return, Stop
 from gitckpt.progress.events import Waiting
@@ -23,6 +24,7 @@ def run(hold: Hold, executor: Executor, moment: Moment, signalled: Signalled) ->
     """Run what is left to run, from base = tip = workspace. Returns why it stopped."""
     agenda = Agenda(hold)
     while True:
+        serve(hold, running=None)
         stop, _ = signalled()
         moment = agenda.now(replace(moment, stop=stop, paused=hold.paused))
         match decide(hold.workflow, hold.at_tip.manifest, (), moment):

@@ -24,7 +24,7 @@ from gitckpt.execute.output import capped
 from gitckpt.model.advance import IllegalEvent, advance
 from gitckpt.model.codec import loads
 from gitckpt.model.decide import phase_named
-from gitckpt.model.events import Edited, Event, ForeignChange, Redefined
+from gitckpt.model.events import Concluded, Edited, Event, ForeignChange, Redefined
 from gitckpt.model.names import Oid
 from gitckpt.model.outcome import Attempt, CutOff, judge
 from gitckpt.model.workflow import digest, order
@@ -77,9 +77,34 @@ def settle(hold: Hold, policy: EditPolicy = "tell-apart", closing: Sequence[Even
         _refuse_clone(hold)
         return
     _require_base(hold)
+    if hold.record.attempt is not None and hold.record.attempt.number == 0:
+        _land_cut_off_conclusion(hold)
     if hold.record.attempt is not None:
         set_aside(hold, hold.record.attempt, "died", policy)
     record_edits(hold, closing)
+
+
+def _land_cut_off_conclusion(hold: Hold) -> None:
+    """The commands of `always` died: what they changed is theirs, and there is nothing to put back."""
+    with open_pack(hold) as pack:
+        found = take_snapshot(hold, pack)
+        if not differs(hold, pack, found.content):
+            hold.write_record(replace(hold.record, attempt=None))
+            return
+        events = (Concluded(at=hold.now(), status="cut off", exit_code=1),)
+        with open_pack(hold) as second:
+            definition = _known_definition(hold)
+            land(
+                hold,
+                second,
+                Landing(
+                    events=events,
+                    content=found.content,
+                    found=found.content,
+                    definition=definition,
+                    ends_attempt=True,
+                ),
+            )
 
 
 def clear_up(hold: Hold) -> None:

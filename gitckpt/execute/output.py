@@ -24,7 +24,7 @@ _HARMLESS = re.compile(r"(?i)\b(?:0|no) (?:errors?|failures?|failed)\b")
 
 
 def capped(path: Path, limit: int = MEBIBYTE, secrets: Sequence[bytes] = (), begin: int = 0) -> bytes:
-    """The file's bytes from `begin` on, at most `limit`: their head and tail, with a line between that says what is cut.
+    """The file's bytes from `begin` on, at most `limit`: head and tail, with a line between that says what is cut.
 
     Each value of `secrets` is replaced by `***`, also across the cut. Raises OSError.
     """

@@ -55,8 +55,8 @@ def decide(workflow: Workflow, manifest: Manifest, in_flight: Sequence[PhaseName
 
 
 def _held_back(manifest: Manifest, step: Step, moment: Moment) -> Step:
-    """What would begin does not when the run was paused, or its time is used up."""
-    if not isinstance(step, Begin):
+    """What would begin, or be waited for, is not when the run was paused, or its time is used up."""
+    if not isinstance(step, Begin | Await):
         return step
     if moment.paused is not None:
         return Stop(verdict=Verdict.STOPPED, reason=f"paused by {moment.paused}", phases=_left(manifest))
@@ -86,7 +86,8 @@ def _why_given_up(phase: Phase, state: PhaseState, moment: Moment) -> str | None
     if state.items is None or state.items.stale or offer is None or not offer.given_up:
         return None
     bearable = tolerated(phase.tolerate, state.items.total)
-    if offer.given_up > bearable or (offer.group is None and state.items.failed > bearable):
+    too_many = phase.tolerate is not None and offer.given_up > bearable
+    if too_many or (offer.group is None and state.items.failed > bearable):
         return f"{offer.given_up:,} of {state.items.total:,} items failed, the last: {state.detail or ''}"
     return None
 

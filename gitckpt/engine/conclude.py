@@ -1,0 +1,109 @@
+"""The commands of `always`: run when a run has come to an end, or waits for a person.
+
+Owns when they run, and what becomes of files they change: those are a checkpoint of their own. A failing command is
+said, and changes nothing about how the run ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gitckpt.engine.capturing import secret_values
+from gitckpt.engine.flight import InFlight, Signalled, attend
+from gitckpt.engine.hold import Hold, open_pack, take_snapshot
+from gitckpt.engine.job import GRACE_MS, form_answers
+from gitckpt.engine.land import Landing, land
+from gitckpt.engine.place import AttemptUnderWay
+from gitckpt.engine.ports import Executor
+from gitckpt.engine.settle import differs
+from gitckpt.execute.heartbeat import mark_begin
+from gitckpt.execute.leftovers import forget
+from gitckpt.execute.output import cause, tail_lines
+from gitckpt.execute.process import Job, Result, Step, shell_argv
+from gitckpt.model.events import Concluded
+from gitckpt.model.moment import Closing, Stop, Verdict
+from gitckpt.model.names import PhaseName
+from gitckpt.model.workflow import Always, Phase
+from gitckpt.progress.events import Note, Warned
+
+ENDS = frozenset({Verdict.COMPLETE, Verdict.FAILED, Verdict.BLOCKED, Verdict.WAITING})
+"""The run has ended, or somebody is to be called; a run that was stopped goes on later."""
+
+NAME = PhaseName("always")
+
+
+def conclude(hold: Hold, executor: Executor, stop: Stop, signalled: Signalled) -> None:
+    """Run every command of `always`, also when one of them fails, and record what they changed."""
+    if stop.verdict not in ENDS or not hold.workflow.always:
+        return
+    # The attempt has no phase: a kill in here leaves changes that `settle` records as these commands'.
+    under_way = AttemptUnderWay(workflow=hold.name, phase=NAME, number=0, started=hold.now())
+    worst = 0
+    for always in hold.workflow.always:
+        hold.place.output.unlink(missing_ok=True)
+        hold.place.output.write_bytes(b"")
+        hold.write_record(replace(hold.record, attempt=under_way))
+        mark_begin(hold.place.live)
+        running = executor.start(_job(hold, always, stop))
+        phase = Phase(name=NAME, run=always.run)
+        result = attend(hold, InFlight(phase=phase, work=Closing(), under_way=under_way, running=running), signalled)
+        worst = max(worst, _say(hold, always, result))
+        if result.interrupted:
+            break
+    forget(hold.place.folder)
+    land_conclusion(hold, stop.verdict.value, worst)
+
+
+def _job(hold: Hold, always: Always, stop: Stop) -> Job:
+    manifest = hold.at_tip.manifest
+    return Job(
+        steps=tuple(Step(name="run", argv=shell_argv(always.shell, text)) for text in always.run),
+        cwd=hold.given.root,
+        env={
+            **hold.given.environment,
+            **manifest.params,
+            **form_answers(manifest),
+            **hold.workflow.env,
+            "GITCKPT_WORKFLOW": hold.name,
+            "GITCKPT_RUN": manifest.run,
+            "GITCKPT_STATUS": stop.verdict.value,
+            "GITCKPT_PHASE": stop.phases[0] if stop.phases else "",
+            "GITCKPT_STATE": str(hold.place.live / "state.json"),
+        },
+        timeout_ms=always.timeout_ms,
+        grace_ms=GRACE_MS,
+        output=hold.place.output,
+        validate_output=hold.place.validate_output,
+        state_dir=hold.place.folder,
+        live_dir=hold.place.live,
+    )
+
+
+def _say(hold: Hold, always: Always, result: Result) -> int:
+    lines = tail_lines(hold.place.output.read_bytes())
+    masked = secret_values(hold.workflow, hold.given.environment)
+    if result.step is None:
+        if lines and not any(secret.decode(errors="replace") in lines[-1] for secret in masked):
+            hold.reporter(Note(f"always: {lines[-1]}"))
+        return 0
+    why = "it timed out" if result.timed_out else f"exit {result.code}" if result.code is not None else "it was killed"
+    told = cause(lines)
+    hold.reporter(Warned(f"always: {always.run[0]}: {why}" + (f": {told}" if told else "")))
+    return result.code or 1
+
+
+def land_conclusion(hold: Hold, status: str, exit_code: int) -> None:
+    """One checkpoint when files changed or a command failed; else only the journal is closed."""
+    with open_pack(hold) as pack:
+        found = take_snapshot(hold, pack)
+        hold.staged.clear()
+        if not exit_code and not differs(hold, pack, found.content):
+            hold.write_record(replace(hold.record, attempt=None))
+            return
+        event = Concluded(at=hold.now(), status=status, exit_code=exit_code)
+        landing = Landing(events=(event,), content=found.content, found=found.content, ends_attempt=True)
+        if not pack.finished:
+            land(hold, pack, landing)
+            return
+        with open_pack(hold) as second:
+            land(hold, second, landing)
