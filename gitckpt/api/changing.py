@@ -1,22 +1,38 @@
-"""Named checkpoints and changes of `data`: by the active run where there is one, else at once."""
+"""What is asked of a workflow from any process: answers, named checkpoints, changes of `data`, skips, a pause.
+
+Owns who does it: the active run where there is one, else this command, with the locks. Must not know how it is said.
+"""
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from dataclasses import dataclass, replace
+from functools import partial
 
-from gitckpt.api.reading import Where, find_workspace
-from gitckpt.api.writing import write
+from gitckpt.api.reading import Where, Workspace, find_workspace
+from gitckpt.api.writing import phase_name, write
+from gitckpt.engine.answers import NoGateWaits
 from gitckpt.engine.begin import begin_run
 from gitckpt.engine.hold import Hold
+from gitckpt.engine.place import Place
 from gitckpt.engine.ports import Reporter
-from gitckpt.engine.requests import Answer, Request, ask, event_of
+from gitckpt.engine.requests import Answer, Request, ask, do, event_of
 from gitckpt.engine.settle import settle
-from gitckpt.errors import GitckptError
+from gitckpt.errors import Busy, GitckptError, Holder
+from gitckpt.execute.inbox import NotTaken
 from gitckpt.execute.lock import holder
 from gitckpt.model.advance import IllegalEvent
-from gitckpt.model.events import Event, Named
+from gitckpt.model.events import Named
+from gitckpt.model.names import PhaseName
+from gitckpt.plumbing.user import identity
 from gitckpt.spec.load import resolve_params
+
+SIGNED = frozenset({"approve", "reject", "skip", "pause"})
+"""What is recorded with the name of whoever asked for it."""
+
+_PAUSE_S = 0.01
 
 
 @dataclass(eq=False)
@@ -34,27 +50,97 @@ class BadValue(GitckptError):
         return "see what is there: gitckpt state get"
 
 
-def change(where: Where, request: Request, reporter: Reporter, timeout_s: float = 60.0) -> Answer:
-    """A named checkpoint, or a change of `data`: by the active run where there is one, else at once."""
+@dataclass(eq=False)
+class NothingRuns(GitckptError):
+    """A run was to be paused, and there is none."""
+
+    @property
+    def message(self) -> str:
+        return "no run is active here, so there is nothing to pause"
+
+    @property
+    def hint(self) -> str:
+        return "see where it stands: gitckpt status"
+
+
+def change(where: Where, request: Request, reporter: Reporter, timeout_s: float = 600.0) -> Answer:
+    """Have it done by the active run, or do it now; returns once it is recorded.
+
+    A named checkpoint from outside waits for the next boundary, however long that takes; all else at most `timeout_s`.
+    Raises NothingRuns, RequestRefused, RunEnded, Busy where another workspace is in the way, and what doing it raises.
+    """
     workspace = find_workspace(where)
     place = workspace.place
-    if holder(place.lock) is not None and os.environ.get("GITCKPT_PHASE"):
-        return ask(place.inbox, request, lambda: holder(place.lock) is not None, timeout_s)
-    with write(where, reporter) as hold:
-        event = event_of(request, hold.now())
-        if event is None:
-            return Answer(value=hold.at_tip.manifest.data.get(request.key))
-        return _change_now(hold, event, request)
+    request = _told_who(workspace, request)
+    patient = request.verb == "checkpoint" and request.phase is None
+    until = math.inf if patient else time.monotonic() + timeout_s
+    while True:
+        who = holder(place.lock)
+        if who is None:
+            said = _done_here(where, place, request, reporter)
+            if said is not None:
+                return said
+        elif not who.pid:
+            time.sleep(_PAUSE_S)  # it is just beginning, and has not yet written who it is
+        else:
+            try:
+                return ask(place.inbox, request, partial(_works, place, who), until - time.monotonic())
+            except NotTaken:
+                # A command that answers no requests, or a run at its end. It was not done, so it can be asked again.
+                if time.monotonic() >= until:
+                    raise
 
 
-def _change_now(hold: Hold, event: Event, request: Request) -> Answer:
-    settle(hold) if hold.tip is None else None
-    if hold.tip is None:
-        begin_run(hold, resolve_params(hold.workflow, {}))
-    if isinstance(event, Named):
-        event = replace(event, phase=None)
+def _works(place: Place, asked: Holder) -> bool:
+    now = holder(place.lock)
+    return now is not None and now.pid == asked.pid
+
+
+def _told_who(workspace: Workspace, request: Request) -> Request:
+    """The request with the phase it comes from, and the name of whoever asks."""
+    request = replace(request, phase=_inside(workspace.place))
+    if request.verb not in SIGNED:
+        return request
+    person = identity(workspace.repository)
+    name = person.name if person else ""
+    email = person.email if person else ""
+    return replace(request, author=name or email or "somebody", email=email or None)
+
+
+def _inside(place: Place) -> PhaseName | None:
+    """The phase whose process this is, if it is one of this workspace."""
+    name, mirror = os.environ.get("GITCKPT_PHASE"), os.environ.get("GITCKPT_STATE")
+    ours = mirror is None or mirror == str(place.live / "state.json")
+    return PhaseName(name) if name and ours else None
+
+
+def _done_here(where: Where, place: Place, request: Request, reporter: Reporter) -> Answer | None:
+    """Do it with the locks; None when somebody else was faster to take them."""
+    if request.verb == "pause":
+        raise NothingRuns
     try:
-        settle(hold, closing=(event,))
+        with write(where, reporter) as hold:
+            return _do_now(hold, request)
+    except Busy as busy:
+        if busy.lock != str(place.lock):
+            raise
+        return None
+
+
+def _do_now(hold: Hold, request: Request) -> Answer:
+    if request.target is not None:
+        phase_name(hold.workflow, request.target)
+    event = event_of(request, hold.now())
+    if hold.tip is None:
+        settle(hold)
+        if request.verb in ("approve", "reject"):
+            raise NoGateWaits(tuple(phase.name for phase in hold.workflow.phases if phase.gate is not None))
+        begin_run(hold, resolve_params(hold.workflow, {}))
+    try:
+        if event is None:
+            settle(hold)
+            return do(hold, None, request)
+        settle(hold, closing=(replace(event, phase=None) if isinstance(event, Named) else event,))
     except IllegalEvent as error:
         raise BadValue(str(error)) from error
     return Answer(number=hold.at_tip.number, value=hold.at_tip.manifest.data.get(request.key))

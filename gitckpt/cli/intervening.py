@@ -1,9 +1,8 @@
-"""`retry`, `skip`, `reset`, `checkpoint`, `state`: the user's hand in a workflow, each recorded as a checkpoint."""
+"""`retry`, `skip`, `pause`, `reset`, `checkpoint`, `state`: the user's hand in a workflow, each a checkpoint."""
 
 from __future__ import annotations
 
 import json
-import os
 from typing import Literal
 
 import click
@@ -42,14 +41,24 @@ def retry(ctx: click.Context, *, phase: str | None) -> int:
 @click.option("-m", "--message", default="", help="Why; recorded with your name.")
 @click.pass_context
 def skip(ctx: click.Context, *, phase: str, message: str) -> int:
-    """Mark PHASE as not to be run; what needs it goes on."""
-    with write(where(ctx), quiet_reporter()) as hold:
-        chosen = phase_name(hold.workflow, phase)
-        settle(hold)
-        if hold.tip is None:
-            begin.begin_run(hold, {})
-        made = begin.skip(hold, chosen, message)
+    """Mark PHASE as not to be run; what needs it goes on. An active run is told; what runs now cannot be skipped."""
+    request = Request(verb="skip", target=PhaseName(phase), text=message)
+    made = change(where(ctx), request, quiet_reporter())
     click.echo(f"{phase} is skipped ({made.number:04d}). Take this back: gitckpt undo")
+    return 0
+
+
+@click.command()
+@click.option("-m", "--message", default="", help="Why; recorded with your name.")
+@click.option("--json", "as_json", is_flag=True, help="Say it as JSON on stdout.")
+@click.pass_context
+def pause(ctx: click.Context, *, message: str, as_json: bool) -> int:
+    """Stop the active run at its next boundary, with 75: the phase, item or batch under way comes to its end first."""
+    made = change(where(ctx), Request(verb="pause", text=message), quiet_reporter())
+    if as_json:
+        print_json({"checkpoint": made.number})
+    else:
+        click.echo(f"The run stops at its next boundary ({made.number:04d}). To go on then: gitckpt run")
     return 0
 
 
@@ -72,9 +81,11 @@ def reset(ctx: click.Context, *, message: str) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Say it as JSON on stdout.")
 @click.pass_context
 def checkpoint(ctx: click.Context, *, message: str, as_json: bool) -> int:
-    """Make a named checkpoint. Inside a phase it waits until it is recorded, and a later attempt starts from it."""
-    request = Request(verb="checkpoint", text=message, phase=_phase())
-    answer = change(where(ctx), request, quiet_reporter())
+    """Make a named checkpoint. Inside a phase it waits until it is recorded, and a later attempt starts from it.
+
+    From outside, while a phase runs, it waits for the end of that phase (or item, or batch): the files are its own.
+    """
+    answer = change(where(ctx), Request(verb="checkpoint", text=message), quiet_reporter())
     if as_json:
         print_json({"checkpoint": answer.number})
     else:
@@ -134,8 +145,7 @@ def incr(ctx: click.Context, *, key: str, by: int) -> int:
 
 
 def _change(ctx: click.Context, verb: Literal["set", "append", "incr"], key: str, value: Json) -> int:
-    request = Request(verb=verb, key=key, value=value, phase=_phase())
-    answer = change(where(ctx), request, quiet_reporter())
+    answer = change(where(ctx), Request(verb=verb, key=key, value=value), quiet_reporter())
     if verb == "incr":
         click.echo(str(answer.value))
     return 0
@@ -155,8 +165,3 @@ def _value(text: str) -> Json:
     if isinstance(value, float):
         return text
     return value
-
-
-def _phase() -> PhaseName | None:
-    name = os.environ.get("GITCKPT_PHASE")
-    return PhaseName(name) if name else None

@@ -6,13 +6,15 @@ Owns what each of them records. Must not run anything.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gitckpt.engine.hold import Hold, open_pack, take_snapshot
 from gitckpt.engine.land import Landing, land
+from gitckpt.engine.listed import STATES, NotListed, open_items
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.events import Event, PhaseSkipped, Reopened, Reset, RunStarted
+from gitckpt.model.items import ItemsReopened, ItemsSkipped, ranges_of
 from gitckpt.model.manifest import (
     DONE,
     Manifest,
@@ -24,8 +26,12 @@ from gitckpt.model.manifest import (
     state_of,
 )
 from gitckpt.model.names import PhaseName, RunId
+from gitckpt.model.shard import DONE as DONE_ITEM
+from gitckpt.model.shard import FAILED, SKIPPED
+from gitckpt.model.text import safe
 from gitckpt.model.workflow import dependents, order
-from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.checkpoint import Checkpoint, items_folder
+from gitckpt.store.shards import Progress, phase_folder
 
 
 @dataclass(eq=False)
@@ -49,6 +55,7 @@ class AlreadyDone(GitckptError):
 
     phase: str
     status: str
+    anew: str = ""
 
     exit_code = ExitCode.USAGE
 
@@ -58,6 +65,8 @@ class AlreadyDone(GitckptError):
 
     @property
     def hint(self) -> str:
+        if self.anew:
+            return f"to do it anew: {self.anew}"
         return f"to run it anew, with what needs it: gitckpt run --from {self.phase}"
 
 
@@ -121,16 +130,97 @@ def reopen_from(hold: Hold, phase: PhaseName) -> tuple[PhaseName, ...]:
     return reopen(hold, (name for name in order(hold.workflow) if name in chosen), f"run --from {phase}")
 
 
-def retry(hold: Hold, phase: PhaseName | None) -> tuple[PhaseName, ...]:
-    """Make failed, blocked and skipped phases (or the one named) pending. Raises AlreadyDone for a completed one."""
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A phase that will be tried again; of one with failed items only those `items`, else all of it."""
+
+    phase: PhaseName
+    items: int | None = None
+
+
+def retry(hold: Hold, phase: PhaseName | None) -> tuple[Retried, ...]:
+    """Make failed, blocked and skipped phases (or the one named) pending; of one with failed items only those.
+
+    Raises AlreadyDone for a completed one without failed items.
+    """
     manifest = hold.at_tip.manifest
-    if phase is not None and state_of(manifest, phase).status is Status.COMPLETED:
+    named = [phase] if phase else [n for n in manifest.order if state_of(manifest, n).status in _RETRIED]
+    some = [name for name in manifest.order if _failed_items(manifest, name) and phase in (None, name)]
+    whole = tuple(n for n in named if n not in some and not is_untouched(state_of(manifest, n)))
+    if phase is not None and not some and state_of(manifest, phase).status is Status.COMPLETED:
         raise AlreadyDone(phase, Status.COMPLETED)
-    names = [phase] if phase else [n for n in manifest.order if state_of(manifest, n).status in _RETRIED]
-    return reopen(hold, names, "retry")
+    at, author = hold.now(), hold.person()
+    events: list[Event] = [Reopened(at=at, phases=whole, author=author, reason="retry")] if whole else []
+    for name in some:
+        listed = state_of(manifest, name).items
+        assert listed is not None  # some of them failed
+        failed = list(progress_at_tip(hold, name).among(frozenset({FAILED}), 0, listed.total))
+        ranges, count = ranges_of(failed), len(failed)
+        events.append(
+            ItemsReopened(
+                at=at, phase=name, items=ranges, done=0, failed=count, skipped=0, author=author, reason="retry"
+            )
+        )
+    if events:
+        record(hold, *events)
+    tried = {name: _failed_items(manifest, name) or None for name in manifest.order if name in (*some, *whole)}
+    return tuple(Retried(name, count) for name, count in tried.items())
 
 
 _RETRIED = frozenset({Status.FAILED, Status.BLOCKED})
+
+
+def _failed_items(manifest: Manifest, name: PhaseName) -> int:
+    items = state_of(manifest, name).items
+    return 0 if items is None or items.stale else items.failed
+
+
+def progress_at_tip(hold: Hold, name: PhaseName) -> Progress:
+    """Which items of a phase are done, as of the newest checkpoint."""
+    reader = hold.store.reader
+    return Progress(reader, phase_folder(reader, items_folder(reader, hold.at_tip.oid, hold.store.prefix), name))
+
+
+def reopen_item(hold: Hold, name: PhaseName, index: int, reason: str) -> bool:
+    """Make one item to be done again, where it is done or skipped; returns whether it was. Its files stay."""
+    state = progress_at_tip(hold, name).state(index)
+    if state not in (DONE_ITEM, SKIPPED):
+        return False
+    event = ItemsReopened(
+        at=hold.now(),
+        phase=name,
+        items=((index, index),),
+        done=int(state == DONE_ITEM),
+        failed=0,
+        skipped=int(state == SKIPPED),
+        author=hold.person(),
+        reason=reason,
+    )
+    record(hold, event)
+    return True
+
+
+def skip_items(hold: Hold, name: PhaseName, keys: Sequence[bytes], reason: str) -> Checkpoint:
+    """Say that items need not be done. Raises AlreadyDone, NotListed, NoSuchItem."""
+    with open_items(hold.store, hold.place, hold.at_tip, name) as listed:
+        if listed.items.stale:
+            raise NotListed(name)
+        found = {listed.find(key): key for key in keys}
+        for index, key in found.items():
+            state = listed.progress.state(index)
+            if state in (DONE_ITEM, SKIPPED):
+                raise AlreadyDone(f"{name}: item {safe(key[:200])}", STATES[state], f"gitckpt run --item {safe(key)}")
+        failed = sum(listed.progress.state(index) == FAILED for index in found)
+    event = ItemsSkipped(
+        at=hold.now(),
+        phase=name,
+        items=ranges_of(sorted(found)),
+        count=len(found),
+        failed=failed,
+        author=hold.person(),
+        reason=reason or "by hand",
+    )
+    return record(hold, event)
 
 
 def skip(hold: Hold, phase: PhaseName, reason: str, author: str = "") -> Checkpoint:
@@ -138,7 +228,8 @@ def skip(hold: Hold, phase: PhaseName, reason: str, author: str = "") -> Checkpo
     status = state_of(hold.at_tip.manifest, phase).status
     if status in DONE:
         raise AlreadyDone(phase, status)
-    return record(hold, PhaseSkipped(at=hold.now(), phase=phase, reason=reason or "by hand", author=author or hold.person()))
+    event = PhaseSkipped(at=hold.now(), phase=phase, reason=reason or "by hand", author=author or hold.person())
+    return record(hold, event)
 
 
 def reset(hold: Hold, reason: str) -> Checkpoint:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from gitckpt.model.workflow import Workflow
+from gitckpt.model.workflow import Workflow, secrets
 from gitckpt.workspace.rules import CaptureRules
 
 
@@ -21,5 +21,5 @@ def capture_rules(workflow: Workflow, environment: Mapping[str, str]) -> Capture
 
 def secret_values(workflow: Workflow, environment: Mapping[str, str]) -> tuple[bytes, ...]:
     """The values of the declared secrets that are set now."""
-    values = (environment.get(name, "") for name in workflow.secrets)
+    values = (environment.get(name, "") for name in secrets(workflow))
     return tuple(os.fsencode(value) for value in values if value)

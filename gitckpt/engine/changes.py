@@ -9,21 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias, get_args
 
+from gitckpt.engine.history import came_from
 from gitckpt.engine.place import Place
 from gitckpt.errors import GitckptError
 from gitckpt.model.events import (
     AttemptCutOff,
     AttemptFailed,
+    Event,
     Named,
+    PhaseCompensated,
     PhaseCompleted,
     Reopened,
     Reset,
-    RolledBack,
     RunStarted,
-    Undone,
+    WentBack,
 )
+from gitckpt.model.items import ItemsCompensated, ItemsCompleted, ItemsFailed, ItemsReopened
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.plumbing.content import Change, Content, Defaults, compare, defaults_of
 from gitckpt.plumbing.pack import Pack
@@ -177,52 +180,74 @@ def _pieces(store: Store, selector: str) -> list[Checkpoint] | None:
     if selector not in store.manifest(tip).phases:
         return None
     phase = PhaseName(selector)
+    pieces = _stretch(store, phase, tip)
+    if pieces:
+        return pieces
     try:
-        start = select(store, selector).checkpoint.oid
+        return _stretch(store, phase, select(store, selector).checkpoint.oid) or None
     except NoSuchCheckpoint:
-        start = tip
-    pieces = _stretch(store, phase, start)
-    if not pieces and start == tip:
-        raise NotCompletedYet(phase, tuple(sorted(store.attempts(phase))))
-    return pieces or None
+        raise NotCompletedYet(phase, tuple(sorted(store.attempts(phase)))) from None
 
 
 def _stretch(store: Store, phase: PhaseName, newest: Oid) -> list[Checkpoint]:
+    """The checkpoints of a phase, back from `newest`; past a rollback it goes on from where that went back to."""
     pieces: list[Checkpoint] = []
-    for checkpoint in store.history(newest):
+    may_complete = True
+    at: Oid | None = newest
+    while at is not None and store.reader.commit(at) is not None:
+        checkpoint = store.read(at)
+        at = came_from(checkpoint)
         work = _work(checkpoint, phase)
-        if work == "ends" or (work == "completed" and pieces):
+        is_older = work == "undone" and any(_work(piece, phase) != "undone" for piece in pieces)
+        if work == "ends" or is_older or (work == "completed" and not may_complete):
             break
-        if work != "none":
+        if work in ("part", "completed", "undone"):
             pieces.append(checkpoint)
+        if work != "none":
+            may_complete = work in ("again", "undone")
     return pieces
 
 
-def _work(checkpoint: Checkpoint, phase: PhaseName) -> Literal["none", "part", "completed", "ends"]:
-    """What a checkpoint is to a phase: `ends` is the border of its newest run, seen from the newer side."""
-    for event in checkpoint.events:
-        match event:
-            case PhaseCompleted(phase=name) if name == phase:
-                return "completed"
-            case Named(phase=name) if name == phase:
-                return "part"
-            case AttemptFailed(phase=name, partial=True) | AttemptCutOff(phase=name, partial=True) if name == phase:
-                return "part"
-            case RunStarted() | RolledBack() | Undone() | Reset():
-                return "ends"
-            case Reopened(phases=phases) if phase in phases:
-                return "ends"
-            case _:
-                continue
-    return "none"
+Part: TypeAlias = Literal["ends", "completed", "undone", "again", "part", "none"]
+"""What a checkpoint is to a phase, the most telling first: `ends` is the border of its newest run, seen from the newer
+side; `undone`: it was compensated; `again`: some of its items are done once more after it was completed."""
+
+
+def _work(checkpoint: Checkpoint, phase: PhaseName) -> Part:
+    found = {_work_of(event, phase) for event in checkpoint.events}
+    return next(part for part in get_args(Part) if part in found or part == "none")
+
+
+def _work_of(event: Event, phase: PhaseName) -> Part:
+    match event:
+        case RunStarted() | Reset():
+            return "ends"
+        case Reopened(phases=phases) | WentBack(phases=phases) if phase in phases:
+            return "ends"
+        case PhaseCompleted(phase=name) if name == phase:
+            return "completed"
+        case PhaseCompensated(phase=name) | ItemsCompensated(phase=name) if name == phase:
+            return "undone"
+        case ItemsReopened(phase=name) if name == phase:
+            return "again"
+        case ItemsCompleted(phase=name) | Named(phase=name) if name == phase:
+            return "part"
+        case (
+            AttemptFailed(phase=name, partial=True)
+            | AttemptCutOff(phase=name, partial=True)
+            | ItemsFailed(phase=name, partial=True)
+        ) if name == phase:
+            return "part"
+        case _:
+            return "none"
 
 
 def _of_pieces(store: Store, selector: str, pieces: Sequence[Checkpoint]) -> Difference:
     """The net of what each piece changed: an edit of yours that lies between two of them is not among it."""
     net: dict[bytes, Change] = {}
-    for piece in reversed(pieces):
-        parent = store.read(piece.parents[0]).content if piece.parents else None
-        for change in compare(store.reader, parent, piece.content):
+    for oldest, newest in _joined(pieces):
+        parent = store.read(oldest.parents[0]).content if oldest.parents else None
+        for change in compare(store.reader, parent, newest.content):
             known = net.get(change.path)
             net[change.path] = Change(path=change.path, old=known.old if known else change.old, new=change.new)
     changes = [net[path] for path in sorted(net) if net[path].old != net[path].new]
@@ -230,3 +255,15 @@ def _of_pieces(store: Store, selector: str, pieces: Sequence[Checkpoint]) -> Dif
     parent_of_first = store.read(first.parents[0]) if first.parents else None
     before = (parent_of_first, f"before:{selector}")
     return _difference(store, changes, before, (pieces[0], label(pieces[0])))
+
+
+def _joined(pieces: Sequence[Checkpoint]) -> list[tuple[Checkpoint, Checkpoint]]:
+    """The oldest and newest of each row of pieces that follow on one another, oldest row first: 100 batches in a row
+    are one comparison."""
+    rows: list[tuple[Checkpoint, Checkpoint]] = []
+    for piece in reversed(pieces):
+        if rows and piece.parents[:1] == (rows[-1][1].oid,):
+            rows[-1] = (rows[-1][0], piece)
+        else:
+            rows.append((piece, piece))
+    return rows

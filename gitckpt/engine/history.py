@@ -176,7 +176,7 @@ class _Run:
 def _folded(store: Store, ids: Sequence[Oid], total: int, limit: int) -> History:
     runs: list[_Run] = []
     seen: list[Checkpoint] = []
-    for oid in ids[: min(total, MOST_READ)]:
+    for oid in ids[: min(total, max(MOST_READ, limit))]:
         checkpoint = store.read(oid)
         phase = _phase_of_items(checkpoint)
         if runs and runs[-1].takes(checkpoint, phase):

@@ -135,6 +135,7 @@ def serve(hold: Hold, running: PhaseName | None) -> int:
             continue
         try:
             said = do(hold, running, request)
+            _tell(hold, request)
         except GitckptError as error:
             said = Answer(error=error.message, hint=error.hint)
         except IllegalEvent as error:
@@ -178,7 +179,6 @@ def do(hold: Hold, running: PhaseName | None, request: Request) -> Answer:
         case _:
             assert_never(request.verb)
     _show_running(hold, running)
-    _say(hold, made)
     return Answer(number=made.number, phase=made.title.phase)
 
 
@@ -194,7 +194,6 @@ def _event_done(
             made = land(hold, pack, Landing(events=events, content=found.content, found=found.content))
         hold.staged.clear()
         _show_running(hold, running)
-        hold.reporter(Note(f"{running}: checkpoint {made.number:04d} {request.text}"))
         return Answer(number=made.number)
     advance(hold.at_tip.manifest, [*hold.staged, event])
     hold.staged.append(event)
@@ -208,7 +207,6 @@ def _recorded(
     """A checkpoint of its own, which stays when the attempt under way fails."""
     if isinstance(event, Named):
         record_edits(hold, closing=(Named(at=event.at, message=event.message),))
-        _say(hold, hold.at_tip)
         return Answer(number=hold.at_tip.number)
     after = advance(hold.at_tip.manifest, [event])
     if hold.staged:
@@ -244,7 +242,9 @@ def _show_running(hold: Hold, running: PhaseName | None) -> None:
         mirror_running(hold, running)
 
 
-def _say(hold: Hold, made: Checkpoint) -> None:
-    named = made.title
-    words = (f"{made.number:04d}", named.phase or named.kind, named.status, named.detail)
-    hold.reporter(Note(" ".join(word for word in words if word)))
+def _tell(hold: Hold, request: Request) -> None:
+    """Those who watch the run see what others did to it; values come by the thousand and are not told."""
+    if request.verb not in ("get", "set", "append", "incr"):
+        named = hold.at_tip.title
+        words = (f"{hold.at_tip.number:04d}", named.phase or named.kind, named.status, named.detail)
+        hold.reporter(Note(" ".join(word for word in words if word)))

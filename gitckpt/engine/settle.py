@@ -27,7 +27,7 @@ from gitckpt.model.decide import phase_named
 from gitckpt.model.events import Concluded, Edited, Event, ForeignChange, Redefined
 from gitckpt.model.names import Oid
 from gitckpt.model.outcome import Attempt, CutOff, judge
-from gitckpt.model.workflow import digest, order
+from gitckpt.model.workflow import digest, order, secrets
 from gitckpt.plumbing.content import Change, Content, compare
 from gitckpt.plumbing.pack import Pack
 from gitckpt.progress.events import Note
@@ -230,7 +230,7 @@ def _known_definition(hold: Hold) -> bytes:
 
 def _output_of_dead(hold: Hold) -> bytes:
     """The dead attempt's output; withheld when a declared secret is not set now, for then it cannot be masked."""
-    unset = [name for name in hold.workflow.secrets if not hold.given.environment.get(name)]
+    unset = [name for name in secrets(hold.workflow) if not hold.given.environment.get(name)]
     if unset:
         return f"[output withheld: the secret {unset[0]} is not set now, so it cannot be masked]\n".encode()
     return capped(hold.place.output, secrets=secret_values(hold.workflow, hold.given.environment))

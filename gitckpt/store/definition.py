@@ -6,7 +6,7 @@ Owns the codec. The definition is shown and compared; what runs always comes fro
 from __future__ import annotations
 
 import base64
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -29,4 +29,8 @@ def encode_definition(workflow: Workflow, path: str, source: bytes) -> bytes:
 def decode_workflow(data: bytes) -> Workflow:
     """The workflow of a stored definition. Raises Damaged, msgspec.ValidationError."""
     plain = loads(data, "definition.json")
-    return msgspec.convert(plain.get("workflow") if isinstance(plain, dict) else None, Workflow)
+    workflow = plain.get("workflow") if isinstance(plain, dict) else None
+    for phase in cast(list[Any], workflow.get("phases") or []) if isinstance(workflow, dict) else []:
+        if isinstance(phase, dict) and isinstance(phase.get("on_failure"), str):
+            phase["on_failure"] = {"action": phase["on_failure"]}  # as it was stored before there was `goto`
+    return msgspec.convert(workflow, Workflow)

@@ -49,12 +49,13 @@ STORY = (("run",), ("rollback", "one"), ("run",))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undisturbed:
-    """The story without a cut: its end, each checkpoint's files by number, and how many calls it makes."""
+    """The story without a cut: its end, each checkpoint's files by number, those reported, and the calls made until
+    each step's end."""
 
     end: End
     trees: dict[int, str]
     reported: frozenset[int]
-    calls: int
+    calls: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class Told:
     numbers: frozenset[int]
     halves: int
     said: str
+    calls: tuple[int, ...] = ()
 
 
 class Powered(Scene):
@@ -87,7 +89,7 @@ class Powered(Scene):
         trees = dict(enumerate(self.trees(), start=1))
         assert told.numbers <= trees.keys()
         assert told.halves == 2
-        return Undisturbed(end=self.end(), trees=trees, reported=told.numbers, calls=self.calls())
+        return Undisturbed(end=self.end(), trees=trees, reported=told.numbers, calls=told.calls)
 
     def tell(self, blow: Blow, start: int = 0) -> Told:
         """Tell the story from a step on, until the blow falls."""
@@ -95,6 +97,7 @@ class Powered(Scene):
         self._reports.unlink(missing_ok=True)
         numbers: set[int] = set()
         said = ""
+        calls: list[int] = []
         step = start
         while step < len(STORY):
             done = self.counted(*STORY[step], blow=blow)
@@ -102,9 +105,10 @@ class Powered(Scene):
             numbers |= _reported(done.stderr + done.stdout)
             if done.returncode or (blow.at and self.calls() >= blow.at):
                 break
+            calls.append(self.calls())
             step += 1
         halves = self._reports.read_text().count("half") if self._reports.exists() else 0
-        return Told(step=step, numbers=frozenset(numbers), halves=halves, said=said)
+        return Told(step=step, numbers=frozenset(numbers), halves=halves, said=said, calls=tuple(calls))
 
     def strike(self, at: int, flush: Flush, calm: Undisturbed) -> Told:
         """Cut the power at one call, switch it on again, look, and tell the story to its end."""
@@ -187,14 +191,14 @@ def main(shim: str, folder: str, kind: Kind, first: str = "1", step: str = "1") 
     calm = scene.undisturbed()
     counts: Counter[str] = Counter()
     for flush in ("cut", "cutlog"):
-        for at in range(int(first), calm.calls + 1, int(step)):
+        for at in range(int(first), calm.calls[-1] + 1, int(step)):
             counts["cuts"] += 1
             try:
                 scene.strike(at, flush, calm)
             except AssertionError as failed:
                 counts["failed"] += 1
                 print(f"{kind} {failed}"[:1500], flush=True)
-        print(kind, flush, dict(counts), f"{calm.calls} calls", flush=True)
+        print(kind, flush, dict(counts), f"{calm.calls[-1]} calls", flush=True)
     scene.disk.unmount()
 
 
