@@ -10,19 +10,36 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gitckpt import errors
+    from gitckpt.api.definition import load
     from gitckpt.api.library import open_store, run
+    from gitckpt.flow.context import Context
+    from gitckpt.flow.define import Flow
     from gitckpt.model import events
-    from gitckpt.model.workflow import Phase, Workflow
-    from gitckpt.spec.load import load
+    from gitckpt.model.workflow import Param, Phase, Workflow
     from gitckpt.store.checkpoint import Checkpoint
 
-__all__ = ["Checkpoint", "Phase", "Workflow", "errors", "events", "load", "open_store", "run"]
+__all__ = [
+    "Checkpoint",
+    "Context",
+    "Flow",
+    "Param",
+    "Phase",
+    "Workflow",
+    "errors",
+    "events",
+    "load",
+    "open_store",
+    "run",
+]
 
 _HOMES = {
     "Checkpoint": "gitckpt.store.checkpoint",
+    "Context": "gitckpt.flow.context",
+    "Flow": "gitckpt.flow.define",
+    "Param": "gitckpt.model.workflow",
     "Phase": "gitckpt.model.workflow",
     "Workflow": "gitckpt.model.workflow",
-    "load": "gitckpt.spec.load",
+    "load": "gitckpt.api.definition",
     "open_store": "gitckpt.api.library",
     "run": "gitckpt.api.library",
 }

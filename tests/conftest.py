@@ -6,8 +6,11 @@ scenario.
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import subprocess
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -15,12 +18,14 @@ import pytest
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from tests import ready
 from tests.repo import OURS, Repo, Watched
 
 PROJECT = Path(__file__).parents[1]
 SLOW = "the slow tier, run with --full"
 ABSENT = "is not beside this checkout"
 POWERLESS = "no disk here whose power can be cut"
+SERVERLESS = "PostgreSQL is not installed here"
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Ann Example",
     "GIT_AUTHOR_EMAIL": "ann@example.org",
@@ -39,6 +44,12 @@ GUARDS = {
 
 CACHES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gitckpt-tests"
 """What the tools of the suite remember between two runs: outside the checkout, in which a check writes nothing."""
+
+# Whoever wants no bytecode in the checkout is obeyed. Without any, each of hundreds of processes would compile it all.
+if sys.dont_write_bytecode:
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(CACHES / "bytecode")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 set_hypothesis_home_dir(CACHES / "hypothesis")
 # Derandomized: a check that fails only now and then is not believed. The deep profile is for nights.
@@ -67,16 +78,26 @@ def pytest_runtest_makereport(
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
         reason = report.longrepr[2]
-        if not any(known in reason for known in (SLOW, ABSENT, POWERLESS)):
+        if not any(known in reason for known in (SLOW, ABSENT, POWERLESS, SERVERLESS)):
             report.outcome = "failed"
             report.longrepr = f"skipped, which hides what it would have shown: {reason}"
     return report
 
 
+_number = itertools.count()
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """As pytest's own, which looks through the folders of all tests before for the next free number."""
+    name = re.sub(r"\W", "_", request.node.name)[:40]
+    return tmp_path_factory.mktemp(f"{next(_number)}-{name}", numbered=False)
+
+
 @pytest.fixture(autouse=True)
 def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No configuration, repository or folder of this machine can reach a test, nor a test them."""
-    place = tmp_path_factory.mktemp("sealed")
+    place = tmp_path_factory.mktemp(f"{next(_number)}-sealed", numbered=False)
     folders = {
         "HOME": "home",
         "TMPDIR": "tmp",
@@ -130,6 +151,13 @@ def own_repository_untouched() -> Iterator[None]:
     before = _own_repository()
     yield
     assert _own_repository() == before, "a test changed the project's own repository"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def command_line() -> Iterator[None]:
+    """What the tests' commands were forked from ends with the last of them."""
+    yield
+    ready.end()
 
 
 @pytest.fixture

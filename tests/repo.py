@@ -6,11 +6,13 @@ any scenario.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import shutil
 import stat
 import subprocess
-import sys
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,15 @@ from gitckpt.plumbing.repository import Repository, discover
 from gitckpt.store import refs
 from gitckpt.store.store import Store, find_place
 from gitckpt.store.verify import verify
+from tests import ready
 
 OURS = (refs.BRANCHES, refs.TAGS, refs.OTHERS)
 """The only refs that gitckpt writes."""
 
 _OUR_FOLDERS = ("gitckpt", "lfs", "objects")
 """In the git directory: its own folder, the Git LFS store, and git's objects, which only ever grow."""
+
+ANN = (("user.name", "Ann Example"), ("user.email", "ann@example.org"))
 
 Picture = Mapping[str, tuple[int, bytes]]
 """Everything in a git directory that belongs to the user: what it is called, its mode, its bytes."""
@@ -73,6 +78,17 @@ def differences(before: Picture, after: Picture) -> list[str]:
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
+@functools.cache
+def _new_repository() -> Mapping[str, bytes | None]:
+    """What `git init` makes for Ann, folders as None: git is asked once, and each test is given a copy."""
+    with tempfile.TemporaryDirectory() as place:
+        for command in (("init", "-q", "-b", "main"), *(("config", *pair) for pair in ANN)):
+            subprocess.run(["git", "-C", place, *command], check=True)
+        shutil.rmtree(Path(place, ".git/hooks"))  # the samples
+        made = sorted(Path(place).rglob("*"))
+        return {str(path.relative_to(place)): None if path.is_dir() else path.read_bytes() for path in made}
+
+
 class Watched:
     """A repository whose user's side must stay as it is, and whose checkpoints must be sound."""
 
@@ -96,7 +112,7 @@ class Watched:
 
     def sound(self) -> None:
         """Fails when git or `verify` finds fault with an object or with any checkpoint."""
-        if self._broken:
+        if self._broken or not any((self.repository.common_dir / "objects").glob("*/*")):
             return
         command = ["git", f"--git-dir={self.repository.common_dir}", "fsck", "--strict", "--no-dangling"]
         done = subprocess.run(command, capture_output=True, check=False)
@@ -116,10 +132,12 @@ class Repo(Watched):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.mkdir(parents=True)
-        subprocess.run(["git", "init", "-q", "-b", "main", path], check=True)
-        for key, value in (("user.name", "Ann Example"), ("user.email", "ann@example.org")):
-            subprocess.run(["git", "-C", path, "config", key, value], check=True)
+        for name, data in _new_repository().items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            if data is None:
+                (path / name).mkdir()
+            else:
+                (path / name).write_bytes(data)
         super().__init__(path)
 
     def write(self, name: str | bytes, data: str | bytes = "x\n", mode: int | None = None) -> Path:
@@ -148,7 +166,7 @@ class Repo(Watched):
     def commit(self, message: str = "work") -> str:
         """The user commits everything; the commit's id."""
         self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", message)
+        self.git("-c", "maintenance.auto=false", "commit", "-q", "--allow-empty", "-m", message)
         return self.git("rev-parse", "HEAD")
 
     def run(
@@ -165,18 +183,7 @@ class Repo(Watched):
         `env` is put over the test's environment; without `input` stdin is empty. Output is text whose odd bytes are
         surrogates.
         """
-        done = subprocess.run(
-            [sys.executable, "-m", "gitckpt", *arguments],
-            cwd=cwd or self.path,
-            env={**os.environ, **(env or {})},
-            input=input or "",
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            timeout=timeout,
-            check=False,
-        )
+        done = ready.gitckpt(*arguments, cwd=cwd or self.path, env=env, stdin=input or "", timeout=timeout)
         right = (ok,) if isinstance(ok, int) else ok
         if right is not None and done.returncode not in right:
             raise AssertionError(

@@ -133,7 +133,7 @@ def main(command: str, *arguments: str) -> None:
                 print(database.dump(), end="")
             case "query", script:
                 print(database.query(script), end="")
-            case ("apply" | "revert"), script:
+            case (("apply" | "revert"), script):
                 name = script.name.removesuffix(".sql").removesuffix(".up").removesuffix(".down")
                 done = database.change(name, script, applied=command == "apply")
                 print(f"{command}: {name}" if done else f"{command}: {name} was so already")

@@ -11,10 +11,11 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 
-from gitckpt.api.reading import Where, Workspace, find_workspace
+from gitckpt.api.reading import Fileless, Where, Workspace, find_workspace
 from gitckpt.api.writing import phase_name, write
 from gitckpt.engine.answers import NoGateWaits
 from gitckpt.engine.begin import begin_run
+from gitckpt.engine.conclude import NAME as ALWAYS
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.place import Place
 from gitckpt.engine.ports import Reporter
@@ -27,10 +28,14 @@ from gitckpt.model.advance import IllegalEvent
 from gitckpt.model.events import Named
 from gitckpt.model.names import PhaseName
 from gitckpt.plumbing.user import identity
+from gitckpt.progress.events import Note
 from gitckpt.spec.load import resolve_params
 
 SIGNED = frozenset({"approve", "reject", "skip", "pause"})
 """What is recorded with the name of whoever asked for it."""
+
+BEGINS = frozenset({"checkpoint", "set", "append", "incr"})
+"""What a script may ask for in a folder that has no workflow file and no checkpoints yet."""
 
 _PAUSE_S = 0.01
 
@@ -69,20 +74,25 @@ def change(where: Where, request: Request, reporter: Reporter, timeout_s: float 
     A named checkpoint from outside waits for the next boundary, however long that takes; all else at most `timeout_s`.
     Raises NothingRuns, RequestRefused, RunEnded, Busy where another workspace is in the way, and what doing it raises.
     """
-    workspace = find_workspace(where)
+    fileless: Fileless = "new" if request.verb in BEGINS else "known"
+    workspace = find_workspace(where, fileless)
     place = workspace.place
     request = _told_who(workspace, request)
     patient = request.verb == "checkpoint" and request.phase is None
     until = math.inf if patient else time.monotonic() + timeout_s
+    told = False
     while True:
         who = holder(place.lock)
         if who is None:
-            said = _done_here(where, place, request, reporter)
+            said = _done_here(where, workspace, request, reporter)
             if said is not None:
                 return said
         elif not who.pid:
             time.sleep(_PAUSE_S)  # it is just beginning, and has not yet written who it is
         else:
+            if patient and not told:
+                reporter(Note("a run is active: the checkpoint is made at its next boundary"))
+                told = True
             try:
                 return ask(place.inbox, request, partial(_works, place, who), until - time.monotonic())
             except NotTaken:
@@ -108,21 +118,27 @@ def _told_who(workspace: Workspace, request: Request) -> Request:
 
 
 def _inside(place: Place) -> PhaseName | None:
-    """The phase whose process this is, if it is one of this workspace."""
+    """The phase whose process this is, if it is one of this workspace; or the commands of `always`."""
     name, mirror = os.environ.get("GITCKPT_PHASE"), os.environ.get("GITCKPT_STATE")
-    ours = mirror is None or mirror == str(place.live / "state.json")
-    return PhaseName(name) if name and ours else None
+    if mirror is not None and mirror != str(place.live / "state.json"):
+        return None
+    if mirror is not None and "GITCKPT_STATUS" in os.environ:
+        return ALWAYS
+    return PhaseName(name) if name else None
 
 
-def _done_here(where: Where, place: Place, request: Request, reporter: Reporter) -> Answer | None:
+def _done_here(where: Where, workspace: Workspace, request: Request, reporter: Reporter) -> Answer | None:
     """Do it with the locks; None when somebody else was faster to take them."""
     if request.verb == "pause":
         raise NothingRuns
     try:
-        with write(where, reporter) as hold:
+        with write(where, reporter, "new" if request.verb in BEGINS else "known") as hold:
+            if workspace.script is not None and hold.tip is None:
+                text = f"No gitckpt.yaml here: the checkpoints of {workspace.root} are workflow {hold.name}"
+                reporter(Note(f"{text}, on the branch gitckpt/{hold.name}"))
             return _do_now(hold, request)
     except Busy as busy:
-        if busy.lock != str(place.lock):
+        if busy.lock != str(workspace.place.lock):
             raise
         return None
 

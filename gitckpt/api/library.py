@@ -25,18 +25,30 @@ class Silent:
 
 
 def run(
-    directory: Path | str = ".", *, params: Mapping[str, str] | None = None, reporter: Reporter | None = None
+    directory: Path | str = ".",
+    *,
+    file: Path | str | None = None,
+    params: Mapping[str, str] | None = None,
+    reporter: Reporter | None = None,
 ) -> Stop:
     """Run or resume the workflow of a folder, and say why it stopped: `stop.verdict`, `stop.phases`, `stop.reason`.
 
+    `file` names another workflow file than gitckpt.yaml, taken from `directory`; its folder is the workspace.
     Raises gitckpt.errors.GitckptError for what a user can mend; a failed phase is a verdict, not an exception.
     """
     request = running.RunRequest(params=params or {})
-    return running.run_workflow(Where(directory=Path(directory)), request, reporter or Silent(), lambda: (None, 0)).stop
+    return running.run_workflow(_where(directory, file), request, reporter or Silent(), lambda: (None, 0)).stop
 
 
 @contextmanager
-def open_store(directory: Path | str = ".") -> Iterator[Store]:
-    """The checkpoints of a folder's workflow: `store.tip()`, `store.history()`, `store.attempts(phase)`."""
-    with reading.open_store(Where(directory=Path(directory))) as (_, store):
+def open_store(directory: Path | str = ".", *, file: Path | str | None = None) -> Iterator[Store]:
+    """The checkpoints of a folder's workflow: `store.tip()`, `store.history()`, `store.attempts(phase)`.
+
+    `file` as for `run`; a Python file is not run.
+    """
+    with reading.open_store(_where(directory, file)) as (_, store):
         yield store
+
+
+def _where(directory: Path | str, file: Path | str | None) -> Where:
+    return Where(directory=Path(directory), file=None if file is None else Path(file))

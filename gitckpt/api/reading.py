@@ -7,17 +7,21 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from gitckpt.engine.place import Place
-from gitckpt.errors import GitckptError, Holder
+from gitckpt.errors import GitckptError, Holder, NotARepository
 from gitckpt.execute.lock import holder
 from gitckpt.model.codec import decode_manifest
 from gitckpt.model.manifest import Json
-from gitckpt.model.names import WorkflowName
+from gitckpt.model.names import WorkflowName, name_problem
+from gitckpt.model.source import declared_name
 from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.repository import Repository, discover
-from gitckpt.spec.find import find
+from gitckpt.spec.find import FILE_NAME, find
+from gitckpt.spec.problem import NoWorkflowFile
 from gitckpt.store.store import NoCheckpoints, Store
 
 
@@ -29,6 +33,8 @@ class Nameless(GitckptError):
 
     @property
     def message(self) -> str:
+        if self.file.endswith(".py"):
+            return f'{self.file} has no line `gitckpt.Flow("NAME"` with a name that can be used'
         return f"{self.file} has no line `workflow: NAME` with a name that can be used"
 
     @property
@@ -46,12 +52,14 @@ class Where:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """A workspace found: its repository, its root, and its workflow file."""
+    """A workspace found: its repository, its root, and its workflow file. `script` is the workflow's name where there
+    is no file, because scripts make its checkpoints; `file` is then where one would be."""
 
     repository: Repository
     root: Path
     prefix: bytes
     file: Path
+    script: WorkflowName | None = None
 
     @property
     def place(self) -> Place:
@@ -59,33 +67,90 @@ class Workspace:
         return Place(self.repository, self.root)
 
 
-def find_workspace(where: Where) -> Workspace:
-    """Find repository, workflow file and workspace. Raises NotARepository, NoWorkflowFile, …"""
-    start = (where.directory / where.file).parent if where.file else where.directory
-    repository = discover(start)
-    file = where.directory / where.file if where.file else find(Path(os.path.realpath(start)), repository.top)
-    file = Path(os.path.realpath(file))
-    root = file.parent
+Fileless: TypeAlias = Literal["no", "known", "new"]
+"""What to do where there is no workflow file: raise, take the workspace of scripts that made checkpoints before, or
+else begin one in the current folder."""
+
+
+def find_workspace(where: Where, fileless: Fileless = "no") -> Workspace:
+    """Find repository, workflow file and workspace. Raises NotARepository, NoWorkflowFile, …
+
+    A process of a phase finds its own workspace also from outside of any repository, and whatever its file is called.
+    """
+    if where.file is not None:
+        path = where.directory / where.file
+        repository, file = discover(path.parent), Path(os.path.realpath(path))
+        return _workspace(repository, file.parent, file)
+    start = Path(os.path.realpath(where.directory))
+    own = _own_root()
+    try:
+        repository = discover(where.directory)
+    except NotARepository:
+        if own is None:
+            raise
+        repository, start = discover(own), own
+    try:
+        file = find(start, repository.top)
+    except NoWorkflowFile:
+        found = _without_file(repository, start, own, fileless)
+        if found is None:
+            raise
+        return found
+    return _workspace(repository, file.parent, Path(os.path.realpath(file)))
+
+
+def _workspace(repository: Repository, root: Path, file: Path, script: WorkflowName | None = None) -> Workspace:
     prefix = os.fsencode(root.relative_to(repository.top)) if root != repository.top else b""
-    return Workspace(repository=repository, root=root, prefix=prefix, file=file)
+    return Workspace(repository=repository, root=root, prefix=prefix, file=file, script=script)
+
+
+def _own_root() -> Path | None:
+    """The top of the workspace whose phase this process is of."""
+    state = os.environ.get("GITCKPT_STATE")
+    inside = state and os.environ.get("GITCKPT_WORKFLOW") and os.path.exists(state)
+    return Path(os.path.realpath(state)).parent.parent if state and inside else None
+
+
+def _without_file(repository: Repository, start: Path, own: Path | None, fileless: Fileless) -> Workspace | None:
+    if own is not None and (start == own or own in start.parents):
+        return _workspace(repository, own, own / FILE_NAME, WorkflowName(os.environ["GITCKPT_WORKFLOW"]))
+    if fileless == "no":
+        return None
+    scripts = import_module("gitckpt.api.scripts")
+    found: tuple[Path, WorkflowName] | None = scripts.known(repository, start)
+    if found is None and fileless == "new":
+        found = start, scripts.new_name(repository, start)
+    return _workspace(repository, found[0], found[0] / FILE_NAME, found[1]) if found else None
+
+
+_NAME_LINE = re.compile(r"""^workflow:[ \t]+(["']?)([A-Za-z0-9][A-Za-z0-9._-]*)\1[ \t]*(?:#.*)?$""", re.MULTILINE)
 
 
 def workflow_name(workspace: Workspace) -> WorkflowName:
-    """The name in the workflow file; reading commands need no more of it, so that they work while it is broken."""
-    try:
-        text = workspace.file.read_text(encoding="utf-8", errors="replace")[: 1 << 16]
-    except OSError:
-        text = ""
-    found = re.search(r"""^workflow:[ \t]+(["']?)([A-Za-z0-9][A-Za-z0-9._-]*)\1[ \t]*(?:#.*)?$""", text, re.MULTILINE)
-    if found is None:
+    """The name of the workflow; reading commands need no more of its file, so that they work while it is broken."""
+    name = workspace.script or name_in(workspace.file)
+    if name is None:
         raise Nameless(str(workspace.file))
-    return WorkflowName(found[2])
+    return name
+
+
+def name_in(file: Path) -> WorkflowName | None:
+    """The name as it stands in a workflow file, or in the call of `gitckpt.Flow` in a Python file, which is not run."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")[: 1 << 16]
+    except OSError:
+        return None
+    if file.suffix == ".py":
+        name = declared_name(text)
+        return WorkflowName(name) if name is not None and name_problem(name) is None else None
+    found = _NAME_LINE.search(text)
+    return WorkflowName(found[2]) if found else None
 
 
 @contextmanager
 def open_store(where: Where) -> Iterator[tuple[Workspace, Store]]:
     """Read access to a workflow's checkpoints."""
-    workspace = find_workspace(where)
+    workspace = find_workspace(where, "known")
     with Reader(workspace.repository) as reader:
         yield workspace, Store(workspace.repository, reader, workflow_name(workspace), workspace.prefix)
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from gitckpt.api.definition import load
 from gitckpt.api.reading import Where, find_workspace
 from gitckpt.api.writing import SystemClock, given_of, phase_name
-from gitckpt.engine.begin import ensure_run, reopen, reopen_from
+from gitckpt.engine.begin import ensure_run, reopen, reopen_from, reopen_item
 from gitckpt.engine.conclude import conclude
+from gitckpt.engine.edited import edited_items
 from gitckpt.engine.flight import Signalled
 from gitckpt.engine.hold import Hold, held, take_measure
 from gitckpt.engine.housekeeping import tidy_packs, tidy_tags
 from gitckpt.engine.inspect import STUCK
+from gitckpt.engine.last_run import remembered
+from gitckpt.engine.listed import NotListed, find_item
 from gitckpt.engine.ports import Reporter
 from gitckpt.engine.run import run
 from gitckpt.engine.settle import EditPolicy, settle
@@ -24,9 +28,10 @@ from gitckpt.model.decide import changed_definitions
 from gitckpt.model.manifest import DONE, is_complete, state_of
 from gitckpt.model.moment import Limits, Moment, Stop, Verdict
 from gitckpt.model.names import PhaseName
+from gitckpt.model.text import safe
 from gitckpt.model.workflow import Workflow
 from gitckpt.progress.events import Note, RunBegan, RunEnded
-from gitckpt.spec.load import load, resolve_params
+from gitckpt.spec.load import resolve_params
 from gitckpt.store.checkpoint import Checkpoint
 
 GUARD_FILES = 200_000
@@ -112,20 +117,24 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
     loaded = load(workspace.file)
     limits = _limits(loaded.workflow, request)
     start_from = phase_name(loaded.workflow, request.start_from) if request.start_from else None
-    params = resolve_params(loaded.workflow, request.params)
-    with held(given_of(workspace, loaded), workspace.place, SystemClock(), reporter) as hold:
+    with held(given_of(workspace, loaded), workspace.place, SystemClock(), reporter) as hold, remembered(hold) as ends:
         inbox.sweep(hold.place.inbox)
         resumed = hold.tip is not None and bool(hold.tip.manifest.run)
+        params = resolve_params(loaded.workflow, request.params, _recorded(hold, request))
         settle(hold, request.edits)
         if hold.tip is None:
             _guard(hold, request.large)
+        if request.item is not None:
+            limits = _limited_to_item(hold, request.item, limits)
         began = ensure_run(hold, again="anew" if request.again else "never", params=params, given=tuple(request.params))
-        _prepare(hold, start_from, limits)
+        _prepare(hold, start_from, limits, request.item or "")
         manifest = hold.at_tip.manifest
         complete = is_complete(manifest)
         last = f"{hold.at_tip.number:04d}" if resumed and not began else None
         reporter(RunBegan(workflow=hold.name, number_of_phases=len(hold.workflow.phases), resumed_at=last))
+        ends(None)
         _say_changed(hold)
+        _say_edited(hold, limits)
         _warn_stuck(hold)
         stop = run(hold, LocalExecutor(), _moment(request, limits), signalled)
         if not (complete and stop.verdict is Verdict.COMPLETE):
@@ -135,7 +144,16 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         if stop.verdict is Verdict.COMPLETE and not complete:
             tidy_tags(hold)
         tidy_packs(hold)
+        ends(int(EXIT_CODES[stop.verdict]))
         return Ran(stop=stop, tip=hold.at_tip, began_complete=complete)
+
+
+def _recorded(hold: Hold, request: RunRequest) -> Mapping[str, str]:
+    """The params of the run that goes on; none where a new one begins."""
+    tip = hold.tip
+    if tip is None or not tip.manifest.run or (request.again and is_complete(tip.manifest)):
+        return {}
+    return tip.manifest.params
 
 
 def _moment(request: RunRequest, limits: Limits) -> Moment:
@@ -151,7 +169,16 @@ def _limits(workflow: Workflow, request: RunRequest) -> Limits:
     )
 
 
-def _prepare(hold: Hold, start_from: PhaseName | None, limits: Limits) -> None:
+def _limited_to_item(hold: Hold, key: str, limits: Limits) -> Limits:
+    """The item of that key, in the one phase that has it. Raises NotListed, NoSuchItem, InSeveralPhases."""
+    tip = hold.tip
+    if tip is None or not tip.manifest.run:
+        raise NotListed(limits.only or "")
+    found = find_item(hold.store, hold.place, tip, os.fsencode(key), limits.only)
+    return replace(limits, only=found.phase, item=found.index)
+
+
+def _prepare(hold: Hold, start_from: PhaseName | None, limits: Limits, key: str) -> None:
     if start_from is not None:
         reopen_from(hold, start_from)
     if limits.only is not None:
@@ -160,7 +187,9 @@ def _prepare(hold: Hold, start_from: PhaseName | None, limits: Limits) -> None:
         unmet = tuple(need for need in phase.needs if state_of(manifest, need).status not in DONE)
         if unmet:
             raise NeedsFirst(limits.only, unmet)
-        if state_of(manifest, limits.only).status in DONE:
+        if limits.item is not None:
+            reopen_item(hold, limits.only, limits.item, f"run --item {safe(os.fsencode(key))}")
+        elif state_of(manifest, limits.only).status in DONE:
             reopen(hold, (limits.only,), f"run --only {limits.only}")
 
 
@@ -171,6 +200,16 @@ def _say_changed(hold: Hold) -> None:
         hold.reporter(
             Note(f"changed since it was done: {names}; it is not run again by itself: gitckpt run --from {changed[0]}")
         )
+
+
+def _say_edited(hold: Hold, limits: Limits) -> None:
+    edited = [each for each in edited_items(hold) if limits.item is None or each.phase != limits.only]
+    if edited:
+        names = ", ".join(safe(each.key) for each in edited[:3]) + (" …" if len(edited) > 3 else "")
+        first = edited[0]
+        several = len({each.phase for each in edited if each.key == first.key}) > 1
+        again = f"gitckpt run --item {safe(first.key)}" + (f" --only {first.phase}" if several else "")
+        hold.reporter(Note(f"changed since it was done: {names}; do it anew: {again}"))
 
 
 def _warn_stuck(hold: Hold) -> None:

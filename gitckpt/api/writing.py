@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
-from gitckpt.api.reading import Where, Workspace, find_workspace
+from gitckpt.api.definition import definition_of
+from gitckpt.api.reading import Fileless, Where, Workspace, find_workspace
 from gitckpt.engine.hold import Given, Hold, held
 from gitckpt.engine.ports import Reporter
 from gitckpt.errors import GitckptError
@@ -20,8 +21,8 @@ from gitckpt.model.names import PhaseName
 from gitckpt.model.workflow import Workflow
 from gitckpt.plumbing.environment import phase_environment
 from gitckpt.plumbing.user import identity, source
-from gitckpt.spec.load import Loaded, load
-from gitckpt.store.definition import encode_definition
+from gitckpt.spec.load import Loaded
+from gitckpt.store.definition import NO_FILE, definition_path, encode_definition
 
 
 @dataclass(eq=False)
@@ -38,6 +39,22 @@ class NoSuchPhase(GitckptError):
     @property
     def hint(self) -> str:
         return "see the phases: gitckpt status"
+
+
+@dataclass(eq=False)
+class ComesFromAFile(GitckptError):
+    """A workflow that has a file, and the file was not named and is not found."""
+
+    workflow: str
+    path: str
+
+    @property
+    def message(self) -> str:
+        return f"workflow {self.workflow} comes from {self.path}, and there is no gitckpt.yaml here"
+
+    @property
+    def hint(self) -> str:
+        return f"name the file: gitckpt --file {self.path} …"
 
 
 class SystemClock:
@@ -57,7 +74,7 @@ def given_of(workspace: Workspace, loaded: Loaded) -> Given:
     """What a writing command starts from."""
     person = identity(workspace.repository)
     at = source(workspace.repository)
-    path = os.fsdecode(os.path.relpath(loaded.path, workspace.root))
+    path = NO_FILE if workspace.script else os.fsdecode(os.path.relpath(loaded.path, workspace.root))
     return Given(
         repository=workspace.repository,
         root=workspace.root,
@@ -71,11 +88,15 @@ def given_of(workspace: Workspace, loaded: Loaded) -> Given:
 
 
 @contextmanager
-def write(where: Where, reporter: Reporter) -> Iterator[Hold]:
-    """Both locks, for a command that writes. Raises Busy and what finding and loading raise."""
-    workspace = find_workspace(where)
-    loaded = load(workspace.file)
+def write(where: Where, reporter: Reporter, fileless: Fileless = "known") -> Iterator[Hold]:
+    """Both locks, for a command that writes. Raises Busy, ComesFromAFile, and what finding and loading raise."""
+    workspace = find_workspace(where, fileless)
+    loaded = definition_of(workspace)
     with held(given_of(workspace, loaded), workspace.place, SystemClock(), reporter) as hold:
+        if workspace.script is not None and hold.tip is not None:
+            path = definition_path(hold.store.definition(hold.tip.oid))
+            if path != NO_FILE:
+                raise ComesFromAFile(workspace.script, path)
         yield hold
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Literal
 
 import click
@@ -24,27 +25,47 @@ from gitckpt.store.store import NoCheckpoints
 @click.argument("phase", required=False)
 @click.pass_context
 def retry(ctx: click.Context, *, phase: str | None) -> int:
-    """Make the failed phases (or PHASE) pending, so that `run` tries them with fresh retries."""
+    """Make the failed phases (or PHASE) pending, so that `run` tries them with fresh retries.
+
+    Of a phase with items only the failed ones are to be done again, also where so many may fail (`tolerate`).
+    """
     with write(where(ctx), quiet_reporter()) as hold:
         chosen = phase_name(hold.workflow, phase) if phase else None
         settle(hold)
         if hold.tip is None:
             raise NoCheckpoints(hold.name)
-        names = begin.retry(hold, chosen)
+        tried = begin.retry(hold, chosen)
         number = hold.at_tip.number
+    names = [f"{each.phase} ({each.items:,} failed items)" if each.items else each.phase for each in tried]
     click.echo(f"{', '.join(names)} will be tried ({number:04d}): gitckpt run" if names else "No phase has failed.")
     return 0
 
 
 @click.command()
 @click.argument("phase")
+@click.option("--item", "keys", metavar="KEY", multiple=True, help="Only the item of that key; can be repeated.")
 @click.option("-m", "--message", default="", help="Why; recorded with your name.")
 @click.pass_context
-def skip(ctx: click.Context, *, phase: str, message: str) -> int:
-    """Mark PHASE as not to be run; what needs it goes on. An active run is told; what runs now cannot be skipped."""
+def skip(ctx: click.Context, *, phase: str, keys: tuple[str, ...], message: str) -> int:
+    """Mark PHASE, or items of it, as not to be done; what needs it goes on.
+
+    An active run is told; what runs now cannot be skipped. Items are skipped between runs.
+    """
+    if keys:
+        return _skip_items(ctx, phase, keys, message)
     request = Request(verb="skip", target=PhaseName(phase), text=message)
     made = change(where(ctx), request, quiet_reporter())
     click.echo(f"{phase} is skipped ({made.number:04d}). Take this back: gitckpt undo")
+    return 0
+
+
+def _skip_items(ctx: click.Context, phase: str, keys: tuple[str, ...], message: str) -> int:
+    with write(where(ctx), quiet_reporter()) as hold:
+        chosen = phase_name(hold.workflow, phase)
+        settle(hold)
+        made = begin.skip_items(hold, chosen, [os.fsencode(key) for key in keys], message)
+    items = "1 item is" if len(set(keys)) == 1 else f"{len(set(keys)):,} items are"
+    click.echo(f"{phase}: {items} skipped ({made.number:04d}). Take this back: gitckpt undo")
     return 0
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gitckpt.api.definition import load
 from gitckpt.api.making import initialise
 from gitckpt.api.reading import find_workspace
 from gitckpt.cli.terminal import print_json, where
@@ -13,7 +14,6 @@ from gitckpt.errors import ExitCode
 from gitckpt.model.codec import dumps
 from gitckpt.model.manifest import Json
 from gitckpt.spec.lint import lint as lint_workflow
-from gitckpt.spec.load import load
 from gitckpt.spec.problem import DefinitionInvalid, Problem
 from gitckpt.spec.schema import workflow_schema
 from gitckpt.spec.templates import template_names

@@ -59,7 +59,7 @@ def diff(ctx: click.Context, *, first: str | None, second: str | None, form: str
     A and B are checkpoints (a phase: over all its checkpoints), attempts (load@2) or rescues (rescue@1).
     """
     place = where(ctx)
-    workspace = find_workspace(place)
+    workspace = find_workspace(place, "known")
     paths = tuple(inside(workspace.root, path, place.directory) for path in ctx.meta[PATHS])
     with scratch(workspace.repository, workspace.root) as aside, Reader(aside) as reader:
         store = Store(workspace.repository, reader, workflow_name(workspace), workspace.prefix)
@@ -99,7 +99,12 @@ def _difference(
 
 
 def _workflow(file: Path, store: Store, base: Checkpoint) -> Workflow:
-    """Today's definition; where the file is broken the base's, so that its own edit can be seen."""
+    """Today's definition; where the file is broken the base's, so that its own edit can be seen.
+
+    The base's too where the file would have to be run, or where there is none.
+    """
+    if file.suffix == ".py" or not file.exists():
+        return decode_workflow(store.definition(base.oid))
     try:
         return load(file).workflow
     except (DefinitionInvalid, WorkflowFileUnreadable):

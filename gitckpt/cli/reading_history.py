@@ -1,12 +1,9 @@
-"""`log`, `show` and `output`: the checkpoints, one of them, and what a phase printed. Runs and changes nothing."""
+"""`log` and `show`: the checkpoints, and one of them. Runs and changes nothing."""
 
 from __future__ import annotations
 
-import base64
 import re
-import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import click
 
@@ -17,6 +14,8 @@ from gitckpt.cli.reading_words import (
     counts,
     event_words,
     iso,
+    items_json,
+    items_words,
     mark,
     path_json,
     plural,
@@ -24,12 +23,18 @@ from gitckpt.cli.reading_words import (
 )
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.changes import of_one
-from gitckpt.engine.inspect import History, Row, run_history, standing, whole_history
-from gitckpt.errors import GitckptError
-from gitckpt.execute.output import tail_lines
-from gitckpt.model.events import AttemptFailed, PhaseCompleted
+from gitckpt.engine.history import (
+    History,
+    Row,
+    completed_items,
+    folded_history,
+    folded_run_history,
+    run_history,
+    whole_history,
+)
+from gitckpt.engine.inspect import standing
 from gitckpt.model.manifest import Json, state_of
-from gitckpt.model.names import Oid, PhaseName
+from gitckpt.model.names import Oid
 from gitckpt.model.text import safe
 from gitckpt.plumbing.content import Change
 from gitckpt.plumbing.diff import unsaid
@@ -38,24 +43,6 @@ from gitckpt.store.store import NoCheckpoints, Store
 
 SHOWN_ROWS = 30
 SHOWN_FILES = 50
-
-
-@dataclass(eq=False)
-class NoOutput(GitckptError):
-    """A phase or attempt whose output is not kept."""
-
-    name: str
-    known: tuple[str, ...]
-
-    @property
-    def message(self) -> str:
-        return f"no output of {safe(self.name)} is kept"
-
-    @property
-    def hint(self) -> str:
-        if not self.known:
-            return "see what has run: gitckpt status"
-        return f"there is output of {', '.join(self.known)}"
 
 
 # --- log ----------------------------------------------------------------------------------------------------------
@@ -69,14 +56,20 @@ class NoOutput(GitckptError):
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 def log(ctx: click.Context, *, limit: int | None, everything: bool, this_run: bool, graph: bool, as_json: bool) -> int:
-    """List the checkpoints, newest first. `·` marks an attempt that did not complete."""
+    """List the checkpoints, newest first. `·` marks an attempt that did not complete.
+
+    Neighbours that did items of one phase are one line, with how many are done after them; --all shows each.
+    """
     if limit is not None and everything:
         raise click.UsageError("-n and --all exclude each other")
-    most = None if everything else SHOWN_ROWS if limit is None else limit
+    most = SHOWN_ROWS if limit is None else limit
     with open_store(where(ctx)) as (workspace, store):
         if store.tip() is None:
             raise NoCheckpoints(store.workflow)
-        found = run_history(store, most) if this_run else whole_history(store, most)
+        if everything or as_json:
+            found = (run_history if this_run else whole_history)(store, None if everything else most)
+        else:
+            found = (folded_run_history if this_run else folded_history)(store, most)
         tags = {oid: name for name, oid in store.tags().items()}
         notes = standing(store, workspace.place, active(workspace)).unfinished
         if as_json:
@@ -107,13 +100,33 @@ def _log_row(row: Row) -> tuple[str, ...]:
         name = row.attempt or str(title.phase or "")
         return ("  ·", name, title.status, when, safe(_failure(row)))
     name = row.attempt or str(title.phase or title.kind)
-    status = " ".join(word for word in (title.status, _told(row)) if word)
-    return (number, safe(name), _cut(safe(status), 40), when, counts(row.files))
+    if row.oldest is not None:
+        number = f"{row.oldest.number:04d}..{number}"
+    return (number, safe(name), _cut(safe(_status(row)), 40), when, _gained(row))
+
+
+def _status(row: Row) -> str:
+    """What stands in the column of its status: items by name and number, other things by their own words."""
+    done = completed_items(row.checkpoint)
+    if done is None or row.title.phase != done.phase:
+        return " ".join(word for word in (row.title.status, _told(row)) if word)
+    items = state_of(row.checkpoint.manifest, done.phase).items
+    if row.title.kind == "phase" or row.oldest is not None:
+        share = f"{items.done:,}/{items.total:,} items" if items else ""
+        return f"{row.title.status} {share}" if row.title.kind == "phase" else share
+    return items_words(done, items)
 
 
 def _told(row: Row) -> str:
     """What stands beside the status: nothing where the columns say it already."""
     return "" if row.attempt or (row.title.kind == "phase" and row.title.status == "done") else row.title.detail
+
+
+def _gained(row: Row) -> str:
+    """Items, where one checkpoint did many, and files."""
+    done = completed_items(row.checkpoint) if row.oldest is None else None
+    parts = [f"+{done.count:,} items"] if done is not None and done.count > 1 else []
+    return ", ".join(part for part in (*parts, counts(row.files)) if part)
 
 
 def _failure(row: Row) -> str:
@@ -141,6 +154,7 @@ def _log_json(store: Store, found: History, tags: dict[Oid, str]) -> dict[str, J
 def _row_json(row: Row, tags: dict[Oid, str], taken_back: frozenset[Oid]) -> dict[str, Json]:
     checkpoint, title = row.checkpoint, row.title
     marks = [mark(change) for change in row.files]
+    done = completed_items(checkpoint)
     return {
         "number": checkpoint.number,
         "commit": checkpoint.oid,
@@ -151,6 +165,7 @@ def _row_json(row: Row, tags: dict[Oid, str], taken_back: frozenset[Oid]) -> dic
         "detail": safe(title.detail),
         "attempt": row.attempt,
         "cause": row.cause or None,
+        "items": items_json(done) if done else None,
         "author": checkpoint.author,
         "at": iso(checkpoint.seconds),
         "run": checkpoint.manifest.run,
@@ -242,73 +257,3 @@ def _show_json(store: Store, chosen: Selected, changes: Iterable[Change], tag: s
         ],
         "files": [{"path": path_json(change.path), "change": mark(change)} for change in changes],
     }
-
-
-# --- output -------------------------------------------------------------------------------------------------------
-
-
-@click.command()
-@click.argument("phase")
-@click.option("--attempt", type=click.IntRange(min=1), help="That attempt instead of the last (as PHASE@N).")
-@click.option("--raw", is_flag=True, help="The bytes as they were printed, on a terminal too.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-@click.pass_context
-def output(ctx: click.Context, *, phase: str, attempt: int | None, raw: bool, as_json: bool) -> int:
-    """Print what PHASE (or one attempt of it: load@2) printed, as it was captured."""
-    name, _, number = phase.rpartition("@")
-    if name and number.isdigit():
-        if attempt is not None and attempt != int(number):
-            raise click.UsageError(f"{phase} and --attempt {attempt} name two attempts")
-        attempt = int(number)
-    else:
-        name = phase
-    with open_store(where(ctx)) as (_, store):
-        data, found = _output(store, PhaseName(name), attempt)
-    if as_json:
-        print_json({"phase": name, "attempt": found, "size": len(data), "output": _text_json(data)})
-    elif raw or not sys.stdout.isatty():
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    else:
-        for line in tail_lines(data, data.count(b"\n") + 1):
-            click.echo(line)
-    return 0
-
-
-def _output(store: Store, phase: PhaseName, attempt: int | None) -> tuple[bytes, int]:
-    """The output and the number of the attempt that printed it. Raises NoOutput, NoCheckpoints."""
-    tip = store.tip()
-    if tip is None:
-        raise NoCheckpoints(store.workflow)
-    last = state_of(tip.manifest, phase).attempts
-    wanted = last if attempt is None else attempt
-    oid = tip.oid if attempt is None else _holder_of(store, phase, wanted)
-    data = store.output(oid, phase) if oid else None
-    if data is None:
-        name = phase if attempt is None else f"{phase}@{attempt}"
-        raise NoOutput(name, tuple(f"{phase}@{each}" for each in sorted(store.attempts(phase))))
-    return data, wanted
-
-
-def _holder_of(store: Store, phase: PhaseName, attempt: int) -> Oid | None:
-    """The commit that has this attempt's output: its own, or the checkpoint that it completed as."""
-    kept = store.attempt(phase, attempt)
-    if kept is not None:
-        return kept
-    for checkpoint in store.history():
-        for event in checkpoint.events:
-            match event:
-                case PhaseCompleted(phase=name, attempt=number) | AttemptFailed(phase=name, attempt=number):
-                    if name == phase and number == attempt:
-                        return checkpoint.oid
-                case _:
-                    continue
-    return None
-
-
-def _text_json(data: bytes) -> Json:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return {"b64": base64.b64encode(data).decode("ascii")}

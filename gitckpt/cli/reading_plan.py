@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gitckpt.api.definition import load
 from gitckpt.api.reading import Where, active, find_workspace, open_store
 from gitckpt.api.writing import NoSuchPhase, near_names, phase_name
 from gitckpt.cli.reading_words import table
@@ -16,8 +17,10 @@ from gitckpt.model.moment import Limits
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import Workflow
-from gitckpt.spec.load import load, resolve_params
+from gitckpt.spec.load import resolve_params
 from gitckpt.spec.problem import ParamsInvalid
+from gitckpt.store.definition import decode_workflow
+from gitckpt.store.store import NoCheckpoints
 
 
 @click.command()
@@ -50,7 +53,7 @@ def plan(ctx: click.Context, *, until: str | None, start_from: str | None, only:
 @click.pass_context
 def why(ctx: click.Context, *, phase: str, as_json: bool) -> int:
     """Say why PHASE will run at the next `run`, or will not."""
-    workflow, now = _look(where(ctx))
+    workflow, now = _look_without_running(where(ctx))
     manifest = starting_point(workflow, now.tip.manifest if now.tip else None)
     name = _known_phase(workflow, manifest, phase)
     reason, chain = explain(workflow, manifest, name), because(workflow, manifest, name)
@@ -63,6 +66,17 @@ def why(ctx: click.Context, *, phase: str, as_json: bool) -> int:
     for each, text in chain:
         click.echo(f"  {each}: {safe(text)}")
     return 0
+
+
+def _look_without_running(place: Where) -> tuple[Workflow, Standing]:
+    """As `_look`; of a Python file, which would be run, the definition of the newest checkpoint instead."""
+    if find_workspace(place).file.suffix != ".py":
+        return _look(place)
+    with open_store(place) as (workspace, store):
+        now = standing(store, workspace.place, active(workspace))
+        if now.tip is None:
+            raise NoCheckpoints(store.workflow)
+        return decode_workflow(store.definition(now.tip.oid)), now
 
 
 def _look(place: Where) -> tuple[Workflow, Standing]:

@@ -16,8 +16,8 @@ from gitckpt.cli.reading_words import (
     uncaptured_lines,
 )
 from gitckpt.cli.terminal import print_json, where
-from gitckpt.engine.inspect import Running, Standing, standing
-from gitckpt.model.manifest import DONE, Json, Manifest, PhaseState, Status
+from gitckpt.engine.inspect import Pace, Running, Standing, open_gates, standing
+from gitckpt.model.manifest import DONE, Items, Json, Manifest, PhaseState, Status, state_of
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 from gitckpt.progress.text import duration
@@ -55,11 +55,37 @@ def _status_lines(workspace: Workspace, store: Store, now: Standing) -> list[str
         for name in now.stuck
     ]
     lines += [f"note: {safe(text)}" for text in now.unfinished]
-    if now.tip is not None and now.tip.manifest.outside:
-        lines.append(f"outside this folder still done: {', '.join(now.tip.manifest.outside)}")
+    if now.tip is not None:
+        lines += _pending_lines(now.tip.manifest)
     if now.next_command is not None:
         lines.append(f"next: {now.next_command}")
     return lines
+
+
+def _pending_lines(manifest: Manifest) -> list[str]:
+    """What waits for somebody, or is still to be undone."""
+    lines = [
+        f"{name} waits: {safe(state_of(manifest, name).detail or '')}{_until(manifest, name)}"
+        for name in open_gates(manifest)
+    ]
+    match manifest.goal.kind:
+        case "reach":
+            lines.append(f"a rollback to {manifest.goal.after:04d} is under way: compensations come first")
+        case "compensate":
+            lines.append("what was done outside is being compensated")
+        case "finish":
+            pass
+    for name, state in manifest.phases.items():
+        if state.items is not None and state.items.failed and state.status in DONE:
+            lines.append(f"{name}: {state.items.failed:,} items failed, so many may: gitckpt items {name} --failed")
+    if manifest.outside:
+        lines.append(f"outside this folder still done: {', '.join(manifest.outside)}")
+    return lines
+
+
+def _until(manifest: Manifest, name: PhaseName) -> str:
+    expires = state_of(manifest, name).expires
+    return f" (until {at_iso(expires)})" if expires else ""
 
 
 def _stands(manifest: Manifest) -> str:
@@ -79,18 +105,43 @@ def _running_line(running: Running) -> str:
     by = f"process {who.pid} on {safe(who.host)} since {at_iso(who.since)}" if who.pid else "another process"
     if running.phase is None:
         return f"busy: {by} ({safe(who.command)})" if who.command else f"busy: {by}"
+    items = f", {safe(running.items)}" if running.items else ""
     attempt = f", attempt {running.attempt}" if running.attempt else ""
     since = f", for {elapsed(running.since)}" if running.since and elapsed(running.since) else ""
-    return f"running: {running.phase}{attempt}{since}; {by}"
+    return f"running: {running.phase}{items}{attempt}{since}; {by}"
 
 
 def _phase_row(name: PhaseName, state: PhaseState, running: Running | None) -> tuple[str, ...]:
+    share = _share(state.items)
     if state.status is Status.RUNNING and running is not None:
-        return (name, "running", f"attempt {running.attempt}" if running.attempt else "", "", at_iso(running.since), "")
+        attempt = f"attempt {running.attempt}" if running.attempt else ""
+        told = ", ".join(word for word in (share, attempt) if word)
+        return (name, "running", told, "", at_iso(running.since), _pace_words(running.pace))
     tries = plural(state.attempts, "attempt") if state.attempts > 1 or state.status is Status.FAILED else ""
+    told = ", ".join(word for word in (share, "" if share else tries) if word)
     took = "" if state.duration_ms is None else duration(state.duration_ms)
     ended = at_iso(state.completed) if state.status in DONE else ""
-    return (name, status_word(state.status), tries, took, ended, safe(state.detail or ""))
+    return (name, status_word(state.status), told, took, ended, safe(state.detail or ""))
+
+
+def _share(items: Items | None) -> str:
+    """`61,000/100,000 items, 3 failed, 1 skipped`."""
+    if items is None:
+        return ""
+    if items.stale:
+        return "items to be listed anew"
+    words = [f"{items.done:,}/{items.total:,} items"]
+    words += [f"{items.failed:,} failed"] if items.failed else []
+    words += [f"{items.skipped:,} skipped"] if items.skipped else []
+    return ", ".join(words)
+
+
+def _pace_words(pace: Pace | None) -> str:
+    if pace is None:
+        return ""
+    hourly = pace.items_per_hour
+    rate = f"{hourly // 3600:,}/s" if hourly >= 3600 else f"{hourly / 60:,.1f}/min"
+    return f"{rate}, about {duration(pace.left_ms)} left"
 
 
 def _status_json(workspace: Workspace, store: Store, now: Standing) -> dict[str, Json]:
@@ -107,6 +158,8 @@ def _status_json(workspace: Workspace, store: Store, now: Standing) -> dict[str,
         "updated_at": iso(now.tip.seconds) if now.tip else None,
         "params": dict(manifest.params) if manifest else {},
         "outside": list(manifest.outside) if manifest else [],
+        "gates": [_gate_json(manifest, name) for name in open_gates(manifest)] if manifest else [],
+        "goal": _goal_json(manifest) if manifest else None,
         "phases": [_phase_json(name, state) for name, state in now.phases.items()],
         "running": _running_json(now.running),
         "unfinished": [safe(text) for text in now.unfinished],
@@ -129,6 +182,7 @@ def _phase_json(name: PhaseName, state: PhaseState) -> dict[str, Json]:
         "exit_code": state.exit_code,
         "detail": state.detail,
         "partial": state.partial,
+        "items": _items_json(state.items),
         "uncaptured": {"paths": list(mark.paths), "count": mark.count, "size": mark.size} if mark else None,
     }
 
@@ -145,4 +199,30 @@ def _running_json(running: Running | None) -> dict[str, Json] | None:
         "phase": running.phase,
         "attempt": running.attempt,
         "phase_since": running.since or None,
+        "items": safe(running.items) or None,
+        "items_per_hour": running.pace.items_per_hour if running.pace else None,
+        "left_ms": running.pace.left_ms if running.pace else None,
     }
+
+
+def _items_json(items: Items | None) -> dict[str, Json] | None:
+    if items is None:
+        return None
+    return {
+        "total": items.total,
+        "done": items.done,
+        "failed": items.failed,
+        "skipped": items.skipped,
+        "batch": items.batch,
+        "stale": items.stale,
+    }
+
+
+def _gate_json(manifest: Manifest, name: PhaseName) -> Json:
+    state = state_of(manifest, name)
+    return {"phase": name, "prompt": safe(state.detail or ""), "expires": state.expires}
+
+
+def _goal_json(manifest: Manifest) -> Json:
+    goal = manifest.goal
+    return {"kind": goal.kind, "checkpoint": goal.after if goal.kind == "reach" else None}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import assert_never
@@ -32,7 +33,8 @@ from gitckpt.model.events import (
     RunStarted,
     Undone,
 )
-from gitckpt.model.manifest import Json, Status, Uncaptured
+from gitckpt.model.items import ItemsCompleted
+from gitckpt.model.manifest import Items, Json, Status, Uncaptured
 from gitckpt.model.text import safe
 from gitckpt.model.title import title
 from gitckpt.plumbing.content import Change
@@ -138,6 +140,25 @@ def include_line(mark_: Uncaptured) -> str:
     places = dict.fromkeys(f"{path.split('/', 1)[0]}/" if "/" in path else path for path in mark_.paths)
     quoted = ", ".join(f'"{safe(place)}"' for place in list(places)[:SHOWN_PATHS])
     return f"workspace: {{include: [{quoted}]}}"
+
+
+def items_words(done: ItemsCompleted, items: Items | None) -> str:
+    """`item s2`, `batch 61/100`, `batches 3..5/100`, `items 100..199/1,000`."""
+    first, last = done.items[0][0], done.items[-1][1]
+    total = items.total if items else last + 1
+    size = items.batch if items else None
+    if done.batch is not None and size:
+        of = -(-total // size)
+        end = last // size + 1
+        return f"batch {end:,}/{of:,}" if end == done.batch else f"batches {done.batch:,}..{end:,}/{of:,}"
+    named = re.fullmatch(r"item (.*) \([0-9,]+ of [0-9,]+\)", done.detail)
+    return f"item {named[1]}" if named and done.count == 1 else f"items {first:,}..{last:,}/{total:,}"
+
+
+def items_json(done: ItemsCompleted) -> dict[str, Json]:
+    """Which items were done, as positions from 0 on in the phase's list."""
+    ranges: list[Json] = [[first, last] for first, last in done.items]
+    return {"ranges": ranges, "count": done.count, "batch": done.batch, "duration_ms": done.duration_ms}
 
 
 def path_json(path: bytes) -> Json:

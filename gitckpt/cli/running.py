@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Literal
 
 import click
 
 from gitckpt.api.reading import Where, open_store
 from gitckpt.api.running import EXIT_CODES, Ran, RunRequest, TooMuch, run_workflow
+from gitckpt.cli import detached, gates
 from gitckpt.cli.live import reporter_for
 from gitckpt.cli.terminal import Signals, where
 from gitckpt.engine.settle import EditPolicy
@@ -31,6 +36,7 @@ LONG_MS = 5 * 60 * 1000
 @click.option("--item", metavar="KEY", help="Do only the item of that key (anew if it is done).")
 @click.option("--budget", metavar="TIME", help="Stop at the next boundary after so long, with 75 (9m, 90s).")
 @click.option("--step", is_flag=True, help="Run one phase, then stop with 75.")
+@click.option("--detach", is_flag=True, help="Run in the background: returns once the run has begun.")
 @click.option("--dry-run", is_flag=True, help="Show what would run, with reasons (= gitckpt plan).")
 @click.option("--set", "assignments", metavar="K=V", multiple=True, help="Set a param; recorded with the run.")
 @click.option("--discard-edits", is_flag=True, help="After a dead run: set your own changes aside too.")
@@ -48,6 +54,7 @@ def run(
     item: str | None,
     budget: str | None,
     step: bool,
+    detach: bool,
     dry_run: bool,
     assignments: tuple[str, ...],
     discard_edits: bool,
@@ -57,17 +64,18 @@ def run(
 ) -> int:
     """Run the workflow, or resume it where it stopped.
 
-    A finished workflow stays finished. Exit code 0 means that it is complete.
+    A finished workflow stays finished. Exit code 0 means that it is complete. At a gate it asks on a terminal; else it
+    ends with 3, and gitckpt approve answers.
     """
     if sum(map(bool, (until, only, start_from and only))) > 1 or (discard_edits and keep_everything):
         raise click.UsageError("--only, --until and --from exclude each other, as do the two about edits")
+    if item is not None and (until or start_from or again or dry_run):
+        raise click.UsageError("--item goes with --only alone: it does nothing but that item")
     if dry_run:
-        plan = ctx.parent.command.get_command(ctx, "plan") if isinstance(ctx.parent.command, click.Group) else None  # type: ignore[union-attr]
-        assert plan is not None  # it is in the list of commands
-        flags = [("--from", start_from), ("--only", only), ("--until", until)]
-        arguments = [word for flag, value in flags if value for word in (flag, value)]
-        with plan.make_context("plan", [*arguments, *(["--json"] if as_json else [])], parent=ctx.parent) as inner:
-            return int(plan.invoke(inner) or 0)
+        return _planned(ctx, [("--from", start_from), ("--only", only), ("--until", until)], as_json=as_json)
+    if detach:
+        return detached.detach(ctx, as_json=as_json)
+    began_ms = time.monotonic_ns() // 1_000_000
     policy: EditPolicy = "discard" if discard_edits else "keep" if keep_everything else "tell-apart"
     request = RunRequest(
         again=again,
@@ -82,14 +90,41 @@ def run(
         large=_ask_large,
     )
     quiet = quiet or ctx.obj["quiet"]
-    reporter = reporter_for(sys.stdout if as_json else sys.stderr, "json" if as_json else "quiet" if quiet else "auto")
-    with Signals().heard() as signals:
-        try:
-            ran = run_workflow(where(ctx), request, reporter, signals)
-        finally:
-            reporter.close()
+    mode: Literal["auto", "quiet", "json"] = "json" if as_json else "quiet" if quiet else "auto"
+    ran = _run(ctx, request, mode)
+    while ran.stop.verdict is Verdict.WAITING and not (as_json or step) and gates.is_interactive():
+        if not gates.ask_at(ctx, ran.stop.phases):
+            break
+        request = _rest_of(request, began_ms)
+        ran = _run(ctx, request, mode)
     _say(where(ctx), ran, quiet=quiet or as_json)
     return int(EXIT_CODES[ran.stop.verdict])
+
+
+def _run(ctx: click.Context, request: RunRequest, mode: Literal["auto", "quiet", "json"]) -> Ran:
+    reporter = reporter_for(sys.stdout if mode == "json" else sys.stderr, mode)
+    with Signals().heard() as signals:
+        try:
+            return run_workflow(where(ctx), request, reporter, signals)
+        finally:
+            reporter.close()
+
+
+def _rest_of(request: RunRequest, began_ms: int) -> RunRequest:
+    """What is left of the request after an answer: nothing is opened again, and the time goes on."""
+    spent = time.monotonic_ns() // 1_000_000 - began_ms
+    budget = None if request.budget_ms is None else max(0, request.budget_ms - spent)
+    # A gate that was asked for alone is done now; `--only` would ask it again.
+    until = request.until or request.only
+    return replace(request, again=False, start_from=None, only=None, until=until, budget_ms=budget)
+
+
+def _planned(ctx: click.Context, flags: Iterable[tuple[str, str | None]], *, as_json: bool) -> int:
+    plan = ctx.parent.command.get_command(ctx, "plan") if isinstance(ctx.parent.command, click.Group) else None  # type: ignore[union-attr]
+    assert plan is not None  # it is in the list of commands
+    arguments = [word for flag, value in flags if value for word in (flag, value)]
+    with plan.make_context("plan", [*arguments, *(["--json"] if as_json else [])], parent=ctx.parent) as inner:
+        return int(plan.invoke(inner) or 0)
 
 
 def _duration(text: str | None) -> int | None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from gitckpt.engine.agenda import Agenda
+from gitckpt.engine.begin import progress_at_tip
 from gitckpt.engine.flight import InFlight
 from gitckpt.engine.hold import Hold
 from gitckpt.execute.process import Result
@@ -94,7 +95,8 @@ def report(hold: Hold, outcome: Outcome, result: Result, checkpoint: Checkpoint 
         case Listed(total=total, done=carried):
             known = sum(last - first + 1 for first, last in carried)
             more = f", {known:,} of them done before" if known else ""
-            hold.reporter(Note(f"{phase}: {total:,} items{more}"))
+            anew = f"; to do all anew: gitckpt rollback --keep-edits before:{phase}" if known else ""
+            hold.reporter(Note(f"{phase}: {total:,} items{more}{anew}"))
             return
         case Asked(prompt=prompt):
             hold.reporter(PhaseEnded(phase=phase, status="waiting", detail=prompt, checkpoint_number=number))
@@ -120,8 +122,24 @@ def report(hold: Hold, outcome: Outcome, result: Result, checkpoint: Checkpoint 
         )
     if part is None or (isinstance(outcome, Succeeded) and outcome.closes):
         status, detail = _words(outcome)
-        took = state_of(checkpoint.manifest, phase).duration_ms if part and checkpoint else result.duration_ms
-        hold.reporter(PhaseEnded(phase=phase, status=status, detail=detail, duration_ms=took, checkpoint_number=number))
+        ended = PhaseEnded(
+            phase=phase, status=status, detail=detail, duration_ms=result.duration_ms, checkpoint_number=number
+        )
+        hold.reporter(_with_items(hold, ended) if isinstance(outcome, Succeeded) else ended)
+
+
+def _with_items(hold: Hold, ended: PhaseEnded) -> PhaseEnded:
+    """The end of a phase; of one with items with how many are done, in which checkpoints, and the sum of their times."""
+    name = PhaseName(ended.phase)
+    state = state_of(hold.at_tip.manifest, name)
+    items = state.items
+    if items is None:
+        return ended
+    words = [f"{items.done:,}/{items.total:,} items"]
+    words += [f"{items.failed:,} failed"] if items.failed else []
+    words += [f"{items.skipped:,} skipped"] if items.skipped else []
+    first = progress_at_tip(hold, name).oldest() or ended.checkpoint_number
+    return replace(ended, detail=", ".join(words), duration_ms=state.duration_ms, first_checkpoint=first)
 
 
 def _words(outcome: Outcome) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from gitckpt.model.compensate import has_effect
 from gitckpt.model.decide import phase_named
 from gitckpt.model.items import Part, indices_of, ranges_of
 from gitckpt.model.listing import Item
-from gitckpt.model.manifest import Items, state_of
+from gitckpt.model.manifest import DONE, Items, state_of
 from gitckpt.model.moment import Group, Moment, Offer
 from gitckpt.model.names import PhaseName
 from gitckpt.model.shard import FAILED
@@ -57,7 +57,11 @@ class Agenda:
         hold = self._hold
         manifest = hold.at_tip.manifest
         undoing = manifest.goal.kind != "finish"
-        names = [name for name in manifest.phases if self.items(name) is not None]
+        names = [
+            name
+            for name, state in manifest.phases.items()
+            if self.items(name) is not None and (undoing or state.status not in DONE)
+        ]
         return replace(
             moment,
             now_ms=hold.clock.monotonic_ms(),
@@ -92,18 +96,18 @@ class Agenda:
             found = self._lists[items.list] = ItemList(list_file(self._hold, items.list))
         return found
 
-    def part(self, name: PhaseName, group: Group) -> Part:
-        """The group's items, as events name them."""
-        chosen = self.chosen(name, group)
-        progress = self.progress(name)
-        items = self.items(name)
+    def part(self, name: PhaseName, indices: Sequence[int]) -> Part:
+        """These items, as events name them."""
+        progress, items = self.progress(name), self.items(name)
         size = items.batch if items else None
-        return Part(
-            ranges=ranges_of(chosen),
-            count=len(chosen),
-            failed_before=sum(progress.state(index) == FAILED for index in chosen),
-            batch=None if size is None else group.first // size + 1,
+        part = Part(
+            ranges=ranges_of(indices),
+            count=len(indices),
+            failed_before=sum(progress.state(index) == FAILED for index in indices),
+            batch=None if size is None else indices[0] // size + 1,
         )
+        item = self.listing(name).item(indices[0]) if len(indices) == 1 and size is None else None
+        return replace(part, label=label(part, items.total if items else 0, item))
 
     def chosen(self, name: PhaseName, group: Group) -> list[int]:
         """The indices of the group's items."""

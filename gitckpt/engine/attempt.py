@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from gitckpt.engine.agenda import Agenda, compensation, label
+from gitckpt.engine.agenda import Agenda, compensation
 from gitckpt.engine.answers import expired, filled
 from gitckpt.engine.flight import InFlight
 from gitckpt.engine.freeze import freeze
@@ -21,7 +21,6 @@ from gitckpt.engine.job import COUNTER, counter_file, validation_file
 from gitckpt.errors import GitckptError
 from gitckpt.execute.process import Result
 from gitckpt.model.gate import Gate
-from gitckpt.model.items import Part, ranges_of
 from gitckpt.model.manifest import Uncaptured
 from gitckpt.model.moment import Asking, Closing, Compensating, Expiring, Group, Listing, Some, Whole
 from gitckpt.model.outcome import (
@@ -35,7 +34,6 @@ from gitckpt.model.outcome import (
     Succeeded,
     Unwanted,
 )
-from gitckpt.model.shard import FAILED
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import Phase, Validation, digest
 from gitckpt.plumbing.pack import Pack
@@ -139,7 +137,7 @@ def _of_items(
     if problem is None and (problem := _not_captured(hold, uncaptured)) is not None:
         failing = 0
     if problem is not None:
-        part = _part(agenda, phase, units[min(failing or 0, len(units) - 1)])
+        part = agenda.part(phase.name, units[min(failing or 0, len(units) - 1)])
         failed = _failed(hold, phase, attempt, result, f"{part.label}: {problem}")
         return replace(failed, part=part)
     passed = [index for unit in units[: result.units] for index in unit]
@@ -149,23 +147,10 @@ def _of_items(
         at=hold.now(),
         duration_ms=result.duration_ms,
         definition=digest(phase, hold.workflow),
-        part=_part(agenda, phase, passed),
+        part=agenda.part(phase.name, passed),
         closes=closes and whole and _missing_outs(hold.given.root, phase.outs) is None,
         uncaptured=uncaptured,
     )
-
-
-def _part(agenda: Agenda, phase: Phase, indices: Sequence[int]) -> Part:
-    progress, items = agenda.progress(phase.name), agenda.items(phase.name)
-    size = items.batch if items else None
-    part = Part(
-        ranges=ranges_of(indices),
-        count=len(indices),
-        failed_before=sum(progress.state(index) == FAILED for index in indices),
-        batch=None if size is None else indices[0] // size + 1,
-    )
-    item = agenda.listing(phase.name).item(indices[0]) if len(indices) == 1 and size is None else None
-    return replace(part, label=label(part, items.total if items else 0, item))
 
 
 def _listed(hold: Hold, pack: Pack, phase: Phase, attempt: Attempt, result: Result) -> Outcome:
@@ -188,7 +173,7 @@ def _compensated(
     at = hold.now()
     if group is None:
         return Compensated(attempt=attempt, at=at, duration_ms=result.duration_ms)
-    part = _part(agenda, phase, agenda.undone(phase.name, group))
+    part = agenda.part(phase.name, agenda.undone(phase.name, group))
     progress = agenda.progress(phase.name)
     newest, _ = progress.newest(before=progress.newest()[0])
     return Compensated(attempt=attempt, at=at, duration_ms=result.duration_ms, part=part, newest=newest)

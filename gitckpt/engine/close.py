@@ -55,12 +55,12 @@ def land_outcome(hold: Hold, agenda: Agenda, flight: InFlight, result: Result, m
         found = take_snapshot(hold, pack)
         outcome = outcome_of(hold, agenda, pack, flight, result, _uncaptured(found))
         word = _only_asked(outcome)
-        if word is not None and differs(hold, pack, found.content):
+        if word is not None and flight.running is not None and differs(hold, pack, found.content):
             detail = f"its {word} changed files, which it may not"
             outcome = Failed(
                 attempt=outcome.attempt, at=outcome.at, duration_ms=result.duration_ms, exit_code=1, detail=detail
             )
-        checkpoint = _land(hold, pack, outcome, found, result.output_from)
+        checkpoint = _land(hold, pack, outcome, found, result.output_from if flight.running else None)
     report(hold, outcome, result, checkpoint)
     return after(hold, agenda, flight, outcome, moment)
 
@@ -78,12 +78,17 @@ def _only_asked(outcome: Outcome) -> str | None:
             return None
 
 
-def _land(hold: Hold, pack: Pack, outcome: Outcome, found: Snapshot, output_from: int) -> Checkpoint | None:
-    """One checkpoint for the outcome; None where there is no news (blocked as before)."""
+def _land(hold: Hold, pack: Pack, outcome: Outcome, found: Snapshot, output_from: int | None) -> Checkpoint | None:
+    """One checkpoint for the outcome; None where there is no news (blocked as before).
+
+    `output_from`: where in the output what failed began; None where nothing ran, so that earlier output stays.
+    """
     events = judge(hold.at_tip.manifest, outcome)
     phase = outcome.attempt.phase
     hidden = secret_values(hold.workflow, hold.given.environment)
     outputs = {phase: capped(hold.place.output, secrets=hidden)}
+    if output_from is None and not isinstance(outcome, Failed):
+        outputs = {}
     match outcome:
         case Succeeded() | Compensated():
             forget(hold.place.folder)  # what it left running is the user's from here on

@@ -22,7 +22,7 @@ from gitckpt.execute.heartbeat import Heartbeat, mark_begin
 from gitckpt.execute.output import last_line
 from gitckpt.execute.process import Result
 from gitckpt.model.manifest import state_of
-from gitckpt.model.moment import Begin, Closing, Whole, Work
+from gitckpt.model.moment import Begin, Closing, Compensating, Group, Some, Whole, Work
 from gitckpt.model.workflow import Phase, phase
 from gitckpt.progress.events import OutputLine, PhaseBegan
 
@@ -46,7 +46,13 @@ def begin(hold: Hold, agenda: Agenda, executor: Executor, step: Begin) -> InFlig
     """Journal the attempt, then start it."""
     chosen = phase(hold.workflow, step.phase)
     state = state_of(hold.at_tip.manifest, chosen.name)
-    under_way = AttemptUnderWay(workflow=hold.name, phase=chosen.name, number=state.attempts + 1, started=hold.now())
+    under_way = AttemptUnderWay(
+        workflow=hold.name,
+        phase=chosen.name,
+        number=state.attempts + 1,
+        started=hold.now(),
+        items=_items_of(agenda, chosen, step.work),
+    )
     hold.staged.clear()
     job = job_of(hold, agenda, chosen, step.work, under_way)
     # A file of its own: a daemon that an earlier phase left may still write into the old one.
@@ -63,6 +69,16 @@ def begin(hold: Hold, agenda: Agenda, executor: Executor, step: Begin) -> InFlig
         hold.reporter(PhaseBegan(phase=chosen.name, attempt=under_way.number, eta_ms=state.previous_duration_ms))
     running = executor.start(job) if job.steps else None
     return InFlight(phase=chosen, work=step.work, under_way=under_way, running=running)
+
+
+def _items_of(agenda: Agenda, chosen: Phase, work: Work) -> str:
+    match work:
+        case Some(group=group):
+            return agenda.part(chosen.name, agenda.chosen(chosen.name, group)).label
+        case Compensating(group=Group() as group):
+            return agenda.part(chosen.name, agenda.undone(chosen.name, group)).label
+        case _:
+            return ""
 
 
 NOTHING_RAN = Result(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from gitckpt.model.names import PhaseName
 from gitckpt.model.workflow import Phase, environment
 
 GRACE_MS = 10_000
+_CALL = (sys.executable, "-P", "-m", "gitckpt.flow.call")
+"""The program that calls a function. `-P`: no file of the user's can stand in for a module that it imports first."""
 COUNTER = "counter "
 """What the name of a step begins with whose output is a number for `data`."""
 
@@ -82,13 +85,21 @@ def _conditions(phase: Phase) -> list[Step]:
 
 
 def _commands(phase: Phase) -> list[Step]:
+    if phase.python is not None:
+        # Its validation in Python is called in the same process, when the function has returned.
+        check = phase.validate.python if phase.validate else None
+        return [Step(name="run", argv=(*_CALL, phase.python, *(("--check", check) if check else ())))]
     steps = [_shell(phase, "run", text) for text in phase.run]
     return [*steps, Step(name="run", argv=phase.argv)] if phase.argv else steps
 
 
 def _validation(phase: Phase) -> list[Step]:
     check = phase.validate
-    return [_shell(phase, "validate", check.run)] if check and check.run else []
+    if check is None:
+        return []
+    apart = check.python if phase.python is None else None
+    steps = [Step(name=VALIDATE, argv=(*_CALL, "--check", apart))] if apart else []
+    return [*steps, _shell(phase, VALIDATE, check.run)] if check.run else steps
 
 
 def _counters(hold: Hold, phase: Phase) -> list[Step]:
@@ -135,7 +146,7 @@ def _of_units(
             env |= {phase.foreach.variable if phase.foreach else "ITEM": value, "GITCKPT_ITEM": value}
         else:
             env["GITCKPT_BATCH_ID"] = str(unit[0] // size + 1)
-            how = phase.batch.input if phase.batch else "args"
+            how = "file" if phase.python else phase.batch.input if phase.batch else "args"
             if how == "args":
                 more = tuple(os.fsdecode(item.value) for item in of_unit)
             else:
@@ -156,7 +167,7 @@ def _with_arguments(step: Step, more: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _feed(hold: Hold, phase: Phase, number: int, items: Sequence[Item]) -> Path:
-    end = b"\0" if phase.batch and phase.batch.separator == "nul" else b"\n"
+    end = b"\0" if phase.python or (phase.batch and phase.batch.separator == "nul") else b"\n"
     path = hold.place.feed / f"batch-{number}"
     path.write_bytes(b"".join(item.value + end for item in items))
     return path
@@ -177,6 +188,7 @@ def _environment(hold: Hold, phase: Phase, attempt: AttemptUnderWay) -> dict[str
         "GITCKPT_IDEMPOTENCY_KEY": idempotency_key(manifest, phase.name),
         # Empty rather than unset when there is nothing to go on from, so that `set -u` scripts can look at it.
         "GITCKPT_RESUMED": "1" if state.partial else "",
+        "GITCKPT_PYTHON": sys.executable,
         "GITCKPT_STATE": str(hold.place.live / "state.json"),
     }
 

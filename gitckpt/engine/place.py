@@ -43,12 +43,13 @@ class CannotRecord(GitckptError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptUnderWay:
-    """An attempt that has begun and has not landed."""
+    """An attempt that has begun and has not landed. `items`: which it is at, for people; empty where it has none."""
 
     workflow: WorkflowName
     phase: PhaseName
     number: int
     started: str
+    items: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ lands with it. Must not know who waits for the answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias, assert_never
 
@@ -185,16 +185,19 @@ def do(hold: Hold, running: PhaseName | None, request: Request) -> Answer:
 def _event_done(
     hold: Hold, running: PhaseName | None, request: Request, event: Named | DataSet | DataAppended | DataIncremented
 ) -> Answer:
-    if running is None or request.phase != running:
-        return _recorded(hold, running, request, event)
-    if isinstance(event, Named):
+    inside = running is not None and request.phase == running
+    # The commands of `always` run inside of no phase that it could land with.
+    phase = running if inside and running in hold.at_tip.manifest.phases else None
+    if inside and isinstance(event, Named):
         with open_pack(hold) as pack:
             found = take_snapshot(hold, pack)
-            events: tuple[Event, ...] = (*hold.staged, event)
+            events: tuple[Event, ...] = (*hold.staged, replace(event, phase=phase))
             made = land(hold, pack, Landing(events=events, content=found.content, found=found.content))
         hold.staged.clear()
         _show_running(hold, running)
         return Answer(number=made.number)
+    if phase is None:
+        return _recorded(hold, running, request, event)
     advance(hold.at_tip.manifest, [*hold.staged, event])
     hold.staged.append(event)
     _show_running(hold, running)
@@ -206,7 +209,7 @@ def _recorded(
 ) -> Answer:
     """A checkpoint of its own, which stays when the attempt under way fails."""
     if isinstance(event, Named):
-        record_edits(hold, closing=(Named(at=event.at, message=event.message),))
+        record_edits(hold, closing=(replace(event, phase=None),))
         return Answer(number=hold.at_tip.number)
     after = advance(hold.at_tip.manifest, [event])
     if hold.staged:

@@ -32,7 +32,7 @@ def capped(path: Path, limit: int = MEBIBYTE, secrets: Sequence[bytes] = (), beg
         file.seek(begin)
         size = max(os.fstat(file.fileno()).st_size - begin, 0)
         if size <= limit:
-            return _hide(file.read(size), secrets)
+            return hide(file.read(size), secrets)
         # A secret that begins before the cut is looked for beyond it, so that no half of one is shown.
         reach = max((len(secret) for secret in secrets), default=1) - 1
         head, tail = limit - limit // 2, limit // 2
@@ -55,7 +55,7 @@ def last_line(path: Path, secrets: Sequence[bytes] = ()) -> str:
             data = file.read(_TAIL)
     except OSError:
         return ""
-    for line in reversed(re.split(rb"[\r\n]+", _hide(data, secrets))):
+    for line in reversed(re.split(rb"[\r\n]+", hide(data, secrets))):
         if line.strip():
             return safe(_plain(line)).strip()
     return ""
@@ -63,8 +63,12 @@ def last_line(path: Path, secrets: Sequence[bytes] = ()) -> str:
 
 def tail_lines(data: bytes, n: int = 20) -> list[str]:
     """The last `n` lines, safe, without the empty ones at the end."""
-    lines = _plain(data.rstrip()).split(b"\n")[-n:]
-    return [safe_lines(line.rstrip(b"\r").rpartition(b"\r")[2]) for line in lines] if data.strip() else []
+    return [shown(line) for line in data.rstrip().split(b"\n")[-n:]] if data.strip() else []
+
+
+def shown(line: bytes) -> str:
+    """One line, safe, as a terminal would leave it: of what redraws itself with carriage returns, the newest state."""
+    return safe_lines(_plain(line).rstrip(b"\r").rpartition(b"\r")[2])
 
 
 def cause(lines: Sequence[str]) -> str:
@@ -84,7 +88,19 @@ def _plain(data: bytes) -> bytes:
     return _COLOUR.sub(b"", data)
 
 
-def _hide(data: bytes, secrets: Sequence[bytes]) -> bytes:
+def unfinished(data: bytes, secrets: Sequence[bytes]) -> int:
+    """How many bytes at the end may be the beginning of a secret whose rest is still to come."""
+    longest = 0
+    for secret in secrets:
+        for size in range(min(len(secret) - 1, len(data)), longest, -1):
+            if data.endswith(secret[:size]):
+                longest = size
+                break
+    return longest
+
+
+def hide(data: bytes, secrets: Sequence[bytes]) -> bytes:
+    """The data with each run of secret bytes as `***`."""
     return _masked(data, secrets, 0, len(data))
 
 

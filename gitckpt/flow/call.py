@@ -1,4 +1,4 @@
-"""The program that calls one function of a user's for a phase: `python -P -m gitckpt.flow.call TARGET [VALIDATION]`.
+"""The program that calls a user's functions for a phase: `python -P -m gitckpt.flow.call [TARGET] [--check TARGET]`.
 
 It is a phase's process like any other: its exit code, output and files are what counts. What a function raises is
 shown as its own, without our frames, and ends with 1.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from asyncio import run as run_coroutine
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from gitckpt.flow import imports
@@ -18,17 +18,20 @@ from gitckpt.flow.context import Context
 
 
 def main(arguments: list[str]) -> None:
-    """Call the function, then its validation where there is one."""
+    """Call the functions in their order; one behind `--check` must not say no."""
     sys.excepthook = imports.show
     here = os.getcwd()
     context = Context.of_this_process()
     imports.prepare(here, str(context.workspace))
-    for position, target in enumerate(arguments[:2]):
-        function = _found(target, context.workspace)
-        said = _call(function, context)
-        checks = position == 1 or target.endswith(".validate")
+    checks = False
+    for word in arguments:
+        if word == "--check":
+            checks = True
+            continue
+        said = _call(_found(word, context.workspace), context)
         if checks and said is not None and not said:
-            sys.exit(f"validate: {_shown(function, target)} said {said!r}")
+            sys.exit(f"validate: {word} said {said!r}")
+        checks = False
 
 
 def _found(target: str, workspace: Path) -> Callable[..., object]:
@@ -45,12 +48,9 @@ def _call(function: Callable[..., object], context: Context) -> object:
     except ValueError:  # some functions of C do not say
         takes = True
     said = function(context) if takes else function()
-    return run_coroutine(said) if inspect.iscoroutine(said) else said
-
-
-def _shown(function: Callable[..., object], target: str) -> str:
-    name = getattr(function, "__name__", "<lambda>")
-    return target if name == "<lambda>" else name
+    if inspect.iscoroutine(said):
+        said = import_module("asyncio").run(said)
+    return said
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ class Data(Mapping[str, "Json"]):
 
     def incr(self, key: str, by: int = 1) -> int:
         """Add to the number `data[key]`, 0 where there is none; what it is now."""
-        if not isinstance(by, int) or isinstance(by, bool):
+        if type(by) is not int:
             raise TypeError(f"data[{key!r}] grows by whole numbers, not by {by!r}")
         now = self._change("incr", key, by)
         assert isinstance(now, int)  # the run refuses to add to anything else
@@ -74,12 +74,9 @@ class Data(Mapping[str, "Json"]):
         return f"Data({self._now()!r})"
 
     def _now(self) -> Mapping[str, Json]:
-        found: Mapping[str, Json] = _state(self._state)["data"]
-        return found
+        return _part(self._state, "data")
 
     def _change(self, verb: Literal["set", "append", "incr"], key: str, value: Json) -> Json:
-        if not isinstance(key, str):
-            raise TypeError(f"a key of data is text, not {key!r}")
         require_storable(value, f"data[{key!r}]")
         return _ask(self._state, verb, key=key, value=value)[1]
 
@@ -94,7 +91,7 @@ class Context:
     attempt: int
     """From 1 on; of this phase, over all runs."""
     idempotency_key: str
-    """Stays the same when this phase, item or batch is tried again: hand it to the service that must not do it twice."""
+    """Stays the same when this phase, item or batch is tried again; for a service that must not do it twice."""
     resumed: bool
     """Whether an earlier attempt left a checkpoint that this one goes on from."""
     workspace: Path
@@ -124,12 +121,11 @@ class Context:
     @cached_property
     def params(self) -> Mapping[str, str]:
         """The params of this run, by name."""
-        found: Mapping[str, str] = _state(self.state)["params"]
-        return found
+        return {name: str(value) for name, value in _part(self.state, "params").items()}
 
     @property
     def item(self) -> str:
-        """The item of a phase with `foreach`; bytes that are not UTF-8 are surrogates. Raises LookupError without one."""
+        """The item, its bytes that are not UTF-8 as surrogates. Raises LookupError as `item_bytes` does."""
         return os.fsdecode(self.item_bytes)
 
     @property
@@ -168,8 +164,8 @@ class Context:
 
         A later attempt of this phase starts from it, with `resumed` true.
         """
-        if not isinstance(message, str) or not message.strip():
-            raise TypeError(f"a checkpoint has a message, not {message!r}")
+        if not message.strip():
+            raise ValueError("a checkpoint has a message")
         number = _ask(self.state, "checkpoint", text=message)[0]
         assert number is not None  # that is how a checkpoint is answered
         return number
@@ -202,14 +198,14 @@ def _variable(name: str) -> str:
     return found
 
 
-def _state(path: Path) -> dict[str, dict[str, Json]]:
-    """The live mirror: each change that the run has confirmed stands in it."""
-    found: dict[str, dict[str, Json]] = json.loads(path.read_bytes())
-    return {"data": found.get("data", {}), "params": found.get("params", {})}
+def _part(state: Path, name: Literal["data", "params"]) -> dict[str, Json]:
+    """Of the live mirror, in which each change stands that the run has confirmed."""
+    found: dict[str, dict[str, Json]] = json.loads(state.read_bytes())
+    return found.get(name, {})
 
 
 def _ask(state: Path, verb: Literal["set", "append", "incr", "checkpoint"], **said: Json) -> tuple[int | None, Json]:
     """Ask the active run. Raises RequestRefused, RunEnded."""
-    ask = import_module("gitckpt.api.changing").ask_from_inside
+    ask = import_module("gitckpt.api.inside").ask_from_inside
     answer = ask(state.parent.parent, verb, said, ASKED_S)
     return answer.number, answer.value

@@ -153,10 +153,8 @@ class Flow:
         self.phases[name] = Declared(name=name, line=line, keys=keys, functions=functions)
 
     def _needs(self, given: str | Function | Sequence[str | Function]) -> Plain:
-        names: list[Plain] = []
-        for each in [given] if isinstance(given, str) or callable(given) else given:
-            names.append(self._name_of(each) if callable(each) else each)
-        return names
+        several = [given] if isinstance(given, str) or callable(given) else given
+        return [self._name_of(each) if callable(each) else each for each in several]
 
     def _name_of(self, function: Function) -> str:
         for phase in self.phases.values():

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from types import TracebackType
+from typing import TextIO
 
 from gitckpt.flow import define, imports
 from gitckpt.model.source import code_digest
@@ -31,8 +32,9 @@ def main(path: str) -> None:
     try:
         imports.load_file(path)
     except SystemExit as end:
-        fail(type(end), RuntimeError("the file ends the program while it is read"), end.__traceback__)
-        sys.exit(1)
+        line = _line_in(path, end, end.__traceback__)
+        _tell(answer, {"error": {"line": line, "text": "the file ends the program while it is read"}})
+        return
     flows = imports.declared_in(path)
     if len(flows) != 1:
         line = flows[1].line if flows else 1
@@ -78,10 +80,9 @@ def _line_in(path: str, error: BaseException, trace: TracebackType | None) -> in
     return line
 
 
-def _tell(answer: object, said: dict[str, define.Plain]) -> None:
-    assert hasattr(answer, "write")
-    with answer:  # type: ignore[attr-defined]
-        json.dump(said, answer)  # type: ignore[arg-type]
+def _tell(answer: TextIO, said: dict[str, define.Plain]) -> None:
+    with answer:
+        json.dump(said, answer)
 
 
 if __name__ == "__main__":

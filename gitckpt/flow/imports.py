@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -33,8 +34,9 @@ def prepare(*folders: str) -> None:
         sys.dont_write_bytecode = True
 
 
+@cache
 def load_file(path: str) -> ModuleType:
-    """The module of a file, under the file's name, so that its classes can be pickled."""
+    """The module of a file, loaded once, under the file's name, so that its classes can be pickled."""
     stem = re.sub(r"\W", "_", Path(path).stem)
     name = f"_{stem}" if stem in sys.modules or stem in sys.stdlib_module_names else stem
     spec = spec_from_file_location(name, path)

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from textwrap import dedent
+
+_FLOW = re.compile(r"""^[^#\n]*\bFlow\(\s*(["'])(.*?)\1""", re.MULTILINE)
+"""The call, in a file that is being mended and is no Python just now."""
 
 
 def code_digest(*sources: str) -> str:
@@ -25,6 +29,20 @@ def function_source(module: str, name: str) -> str | None:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
             return ast.get_source_segment(module, node)
+    return None
+
+
+def declared_name(module: str) -> str | None:
+    """The name of the workflow that a Python file declares, as it stands in its call of `Flow`; the file is not run."""
+    try:
+        calls = [node for node in ast.walk(ast.parse(module)) if isinstance(node, ast.Call)]
+    except (SyntaxError, ValueError, RecursionError):
+        found = _FLOW.search(module)
+        return found[2] if found else None
+    for call in calls:
+        named = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", None)
+        if named == "Flow" and call.args and isinstance(call.args[0], ast.Constant):
+            return str(call.args[0].value)
     return None
 
 

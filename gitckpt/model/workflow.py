@@ -84,6 +84,9 @@ class Validation:
     """What must hold after a phase's commands for the phase to be completed."""
 
     run: Command | None = field(default=None, metadata=_says("A command that must exit 0"))
+    python: Function | None = field(
+        default=None, metadata=_says("A Python function, as package.module:function, that must not fail or say no")
+    )
     stdout: StdoutRule | None = field(default=None, metadata=_says("What the standard output of `run` must hold"))
     file: WorkspacePath | None = field(default=None, metadata=_says("A file that must exist, from the workspace's top"))
     min_size: Bytes | None = field(default=None, metadata=_says("The least size of `file`"))
@@ -128,8 +131,10 @@ class Phase:
     )
     on_failure: OnFailure = field(default_factory=OnFailure, metadata=_says("What follows the last failed try"))
     python: Function | None = field(
-        default=None, metadata=_says("A Python function to call, as package.module:function")
+        default=None, metadata=_says("A Python function to call, as package.module:function or file.py:function")
     )
+    code: str | None = None
+    """The digest of the function's source, where it is found: filled in by the loader, never written in a file."""
     gate: Gate | None = field(default=None, metadata=_says("The run stops here until somebody approves"))
     foreach: Foreach | None = field(default=None, metadata=_says("Do the phase once for each item"))
     batch: Batch | None = field(default=None, metadata=_says("Hand several items to one process"))
@@ -299,6 +304,7 @@ def digest(phase: Phase, workflow: Workflow) -> str:
     # Keys that came later count only where they are used: older digests stay what they were.
     later = {
         "python": phase.python,
+        "code": phase.code,
         "gate": phase.gate and asdict(phase.gate),
         "foreach": phase.foreach and asdict(phase.foreach),
         "batch": phase.batch and phase.batch.input,
@@ -312,7 +318,7 @@ def digest(phase: Phase, workflow: Workflow) -> str:
 def _validation_parts(check: Validation) -> list[object]:
     out = check.stdout
     told: Iterable[object] = () if out is None else (out.contains, out.matches, out.not_contains)
-    return [check.run, list(told), check.file, check.min_size]
+    return [check.run, list(told), check.file, check.min_size, *filter(None, [check.python])]
 
 
 def is_retried(retry: Retry, *, ended: Ended, exit_code: int | None) -> bool:

@@ -38,13 +38,17 @@ class OutputLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseEnded:
-    """A phase came to an end, or one try of it. `status` as the manifest has it; `detail`: the reason, the items."""
+    """A phase came to an end, or one try of it. `status` as the manifest has it; `detail`: the reason, the items.
+
+    `first_checkpoint`: where the newest is the last of several, the number of the first.
+    """
 
     phase: str
     status: str
     detail: str = ""
     duration_ms: int | None = None
     checkpoint_number: int | None = None
+    first_checkpoint: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -199,7 +199,9 @@ def parts_of(event: PhaseEnded) -> list[str]:
     """Detail, duration and checkpoint number, those that are there."""
     parts = [safe(event.detail)] if event.detail else []
     parts += [duration(event.duration_ms)] if event.duration_ms is not None else []
-    parts += [f"{event.checkpoint_number:04d}"] if event.checkpoint_number is not None else []
+    first, last = event.first_checkpoint, event.checkpoint_number
+    since = f"{first:04d}.." if first is not None and first != last else ""
+    parts += [f"{since}{last:04d}"] if last is not None else []
     return parts
 
 

@@ -134,8 +134,8 @@ def _check_validation(phase: Written, findings: Findings) -> None:
         findings.error(place(node, "stdout"), '"stdout" needs "run", the command whose output it is')
     if node.get("min_size") is not None and node.get("file") is None:
         findings.error(place(node, "min_size"), '"min_size" needs "file", whose size it is')
-    if not any(node.get(key) is not None for key in ("run", "file", "stdout", "min_size")):
-        findings.error(node.mark, '"validate" checks nothing; give it "run" or "file"')
+    if not any(node.get(key) is not None for key in ("run", "python", "file", "stdout", "min_size")):
+        findings.error(node.mark, '"validate" checks nothing; give it "run", "python" or "file"')
     stdout, written = check.get("stdout"), node.get("stdout")
     refused = isinstance(written, Entries) and isinstance(stdout, dict) and len(stdout) < len(written.pairs)
     if isinstance(stdout, dict) and not refused and not any(stdout.values()):

@@ -22,7 +22,9 @@ LARGEST_COUNT = 1_000_000
 LARGEST_AMOUNT = 1_000_000_000
 ENV_NAME_PATTERN = r"^(?!GITCKPT_)[A-Za-z_][A-Za-z0-9_]*$"
 DATA_KEY_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.-]{0,99}$"
-FUNCTION_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+_MODULE = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*"
+_IN_FILE = r"(?![/.])(?!(.*/)?\.\.?/)[A-Za-z0-9_./-]+\.py:[A-Za-z0-9_][A-Za-z0-9_.-]*"
+FUNCTION_PATTERN = f"^({_MODULE}|{_IN_FILE})$"
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _DATA_KEY = re.compile(DATA_KEY_PATTERN, re.ASCII)
@@ -261,7 +263,7 @@ def _data_key(node: Node) -> str:
 def _function(node: Node) -> str:
     text = text_of(node)
     if not _FUNCTION.fullmatch(text):
-        raise Refused(f"cannot be {quoted(text)}: a function is written as package.module:function")
+        raise Refused(f"cannot be {quoted(text)}: a function is written as package.module:function or file.py:function")
     return text
 
 

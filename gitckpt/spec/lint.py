@@ -15,7 +15,7 @@ from gitckpt.spec.defaults import with_defaults
 from gitckpt.spec.load import Loaded, shown_path
 from gitckpt.spec.problem import Findings, Problem, quoted
 from gitckpt.spec.read import place
-from gitckpt.spec.yaml_strict import Entries, Node, parse
+from gitckpt.spec.yaml_strict import Entries, Node
 
 # Folders that differ from machine to machine; /usr, /bin, /dev and /etc are nearly everywhere.
 _MACHINE_PATH = re.compile(
@@ -28,10 +28,7 @@ _Check = Callable[[Workflow, Phase, Entries, Findings], None]
 def lint(loaded: Loaded) -> tuple[Problem, ...]:
     """Every warning about a workflow that loads, by position, those of the loader among them."""
     findings = Findings(shown_path(loaded.path), dict.fromkeys(loaded.warnings))
-    root = parse(loaded.source, findings)
-    if not isinstance(root, Entries):
-        return findings.of("warning")
-    merged = with_defaults(root)
+    merged = with_defaults(loaded.root)
     hidden = secrets(loaded.workflow)
     _literal_secrets(hidden, merged, findings, "env")
     nodes = _phase_nodes(merged)

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,8 @@ import msgspec
 from gitckpt.model.workflow import DEFAULTABLE, Phase, Workflow
 from gitckpt.spec.checks import check, version_is_newer, warn
 from gitckpt.spec.defaults import with_defaults
+from gitckpt.spec.described import read_description
+from gitckpt.spec.functions import with_code
 from gitckpt.spec.problem import (
     DefinitionInvalid,
     Findings,
@@ -31,36 +33,62 @@ from gitckpt.spec.problem import (
 )
 from gitckpt.spec.read import Missing, read_record
 from gitckpt.spec.shape import only_keys, record_shape
-from gitckpt.spec.yaml_strict import MAX_BYTES, Entries, parse
+from gitckpt.spec.yaml_strict import MAX_BYTES, Entries, Node, parse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A workflow, the file it came from, that file's bytes, and what in it has no effect."""
+    """A workflow, the file it came from, that file's bytes, what they say as a tree, and what in it has no effect."""
 
     workflow: Workflow
     path: Path
     source: bytes
+    root: Entries
     warnings: tuple[Problem, ...]
 
 
 def load(path: Path) -> Loaded:
     """The workflow of a file. Raises DefinitionInvalid with all problems, or WorkflowFileUnreadable."""
-    shown = shown_path(path)
-    findings = Findings(shown)
-    source = _source(path, shown, findings)
-    workflow = None if source is None else interpret(source, findings)
+    findings = Findings(shown_path(path))
+    source = read_source(path, findings)
+    root = None if source is None else parse(source, findings)
+    workflow = None if root is None else interpret(root, findings)
+    if workflow is not None:
+        workflow = with_code(workflow, path.parent)
+    return _loaded(path, source, root, workflow, findings)
+
+
+def load_described(path: Path, name: str | None, said: bytes) -> Loaded:
+    """The workflow that a Python file declares, as it was described in a process of its own.
+
+    `name` is what stands in the file as its name. Raises DefinitionInvalid with all problems, by the lines of the file.
+    """
+    findings = Findings(shown_path(path))
+    source = read_source(path, findings)
+    description = read_description(said, findings)
+    if description is None:
+        return _loaded(path, source, None, None, findings)
+    workflow = interpret(description.root, findings)
+    if workflow is not None and name != workflow.workflow:
+        text = "its name must stand in the call, for commands that do not run the file"
+        findings.error(description.root.mark, f"{text}: gitckpt.Flow({quoted(workflow.workflow)})")
+    if workflow is not None:
+        phases = tuple(replace(phase, code=description.code.get(phase.name)) for phase in workflow.phases)
+        workflow = replace(workflow, phases=phases)
+    return _loaded(path, source, description.root, workflow, findings)
+
+
+def _loaded(
+    path: Path, source: bytes | None, root: Node | None, workflow: Workflow | None, findings: Findings
+) -> Loaded:
     errors = findings.of("error")
-    if errors or workflow is None or source is None:
+    if errors or workflow is None or source is None or not isinstance(root, Entries):
         raise DefinitionInvalid(errors)
-    return Loaded(workflow=workflow, path=path, source=source, warnings=findings.of("warning"))
+    return Loaded(workflow=workflow, path=path, source=source, root=root, warnings=findings.of("warning"))
 
 
-def interpret(source: bytes, findings: Findings) -> Workflow | None:
-    """The workflow that the bytes of a file say; None, with the problems noted, where they say none."""
-    root = parse(source, findings)
-    if root is None:
-        return None
+def interpret(root: Node, findings: Findings) -> Workflow | None:
+    """The workflow that a tree says; None, with the problems noted, where it says none."""
     if not isinstance(root, Entries):
         findings.error(root.mark, 'a workflow file is a mapping that starts with "version: 1"')
         return None
@@ -80,15 +108,22 @@ def interpret(source: bytes, findings: Findings) -> Workflow | None:
     return msgspec.convert(values, Workflow)
 
 
-def resolve_params(workflow: Workflow, given: Mapping[str, str]) -> dict[str, str]:
-    """The value of every param that has one: as given, else its default. Raises ParamsInvalid."""
+def resolve_params(
+    workflow: Workflow, given: Mapping[str, str], recorded: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The value of every param that has one: as given, else as the run that goes on has `recorded` it, else its
+    default. Raises ParamsInvalid."""
     problems = [
         f"the workflow has no param {quoted(name)}{near(name, workflow.params)}"
         for name in given
         if name not in workflow.params
     ]
+    known = recorded or {}
     values: dict[str, str] = {}
     for name, param in workflow.params.items():
+        if name in known and name not in given:
+            values[name] = known[name]  # it was right when the run began; a pattern of today does not stop it
+            continue
         value = given.get(name, param.default)
         if value is None:
             if param.required:
@@ -102,7 +137,9 @@ def resolve_params(workflow: Workflow, given: Mapping[str, str]) -> dict[str, st
     return values
 
 
-def _source(path: Path, shown: str, findings: Findings) -> bytes | None:
+def read_source(path: Path, findings: Findings) -> bytes | None:
+    """The bytes of a file; None, with the problem noted, where it is too long. Raises WorkflowFileUnreadable."""
+    shown = findings.file
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):

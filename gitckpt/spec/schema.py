@@ -68,7 +68,7 @@ _RULES: dict[type, dict[str, Json]] = {
         "allOf": [_needing("items", "foreach"), _needing("batches", "batch")],
     },
     Validation: {
-        "anyOf": _one_of("run", "file"),
+        "anyOf": _one_of("run", "python", "file"),
         "dependentRequired": {"stdout": ["run"], "min_size": ["file"]},
     },
     Foreach: {

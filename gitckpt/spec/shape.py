@@ -30,6 +30,9 @@ SHORTHANDS: dict[type, str] = {
 }
 """Where one value, or a list where the key takes one, may stand for a mapping: the key that it is the value of."""
 
+FILLED_IN: dict[type, frozenset[str]] = {Phase: frozenset({"code"})}
+"""What the loader finds out by itself, so that no file holds it."""
+
 LATER_KEYS: dict[type, frozenset[str]] = {
     Workflow: frozenset({"isolation", "retention"}),
     Phase: frozenset({"isolation"}),
@@ -150,6 +153,7 @@ def record_shape(kind: type) -> RecordShape:
             about=field.metadata.get("about", ""),
         )
         for field in dataclasses.fields(kind)
+        if field.name not in FILLED_IN.get(kind, ())
     )
     return RecordShape(
         kind=kind,

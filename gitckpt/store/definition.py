@@ -14,6 +14,9 @@ from gitckpt.model.codec import dumps, loads
 from gitckpt.model.manifest import SCHEMA, Json
 from gitckpt.model.workflow import Workflow
 
+NO_FILE = ""
+"""The path of a definition that no file says: scripts make the checkpoints of such a workflow."""
+
 
 def encode_definition(workflow: Workflow, path: str, source: bytes) -> bytes:
     """`path` is relative to the workspace; `source` the file's bytes."""
@@ -24,6 +27,13 @@ def encode_definition(workflow: Workflow, path: str, source: bytes) -> bytes:
         text = {"b64": base64.b64encode(source).decode()}
     plain = cast(Json, msgspec.to_builtins(workflow))
     return dumps({"schema": SCHEMA, "path": path, "source": text, "workflow": plain})
+
+
+def definition_path(data: bytes) -> str:
+    """The path of the file that a stored definition comes from; empty where there was none. Raises Damaged."""
+    plain = loads(data, "definition.json")
+    path = plain.get("path") if isinstance(plain, dict) else None
+    return path if isinstance(path, str) else ""
 
 
 def decode_workflow(data: bytes) -> Workflow:

@@ -53,7 +53,12 @@ class Progress:
         self._shards: dict[int, Shard] = {}
         self._newest: dict[int, int] = {}
         if before is not None:
-            self._shards = {n: s for n, s in before._shards.items() if before._blob(n) == self._blob(n)}  # noqa: SLF001
+            same = {number for number in before._stored() if before._blob(number) == self._blob(number)}  # noqa: SLF001
+            self._shards = {number: s for number, s in before._shards.items() if number in same}  # noqa: SLF001
+            self._newest = {number: n for number, n in before._newest.items() if number in same}  # noqa: SLF001
+
+    def _stored(self) -> list[int]:
+        return [int(name[:5]) for name in self._entries if name != LIST]
 
     def _blob(self, number: int) -> TreeEntry | None:
         return self._entries.get(name_of(number))
@@ -109,9 +114,14 @@ class Progress:
         """The blob of each shard that is stored, by its number."""
         return {int(name[:5]): entry.oid for name, entry in self._entries.items() if name != LIST}
 
+    def oldest(self) -> int:
+        """The number of the oldest completion among the first 4,096 items that were begun, 0 for none."""
+        stored = min((int(name[:5]) for name in self._entries if name != LIST), default=0)
+        return min((number for number in self.shard(stored).numbers if number), default=0)
+
     def newest(self, before: int | None = None) -> tuple[int, Ranges]:
         """The number of the newest completion (below `before`), and the items that were done in it; 0 for none."""
-        stored = [int(name[:5]) for name in self._entries if name != LIST]
+        stored = self._stored()
         best = 0
         for number in stored:
             if number not in self._newest:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.ready import gitckpt
 from tests.repo import Repo
 
 TWO = """\
@@ -189,10 +190,7 @@ def test_a_name_that_would_forge_a_line_is_shown_as_what_it_is(repo: Repo) -> No
 def test_output_prints_what_the_phase_printed_byte_for_byte(repo: Repo) -> None:
     repo.write("gitckpt.yaml", "version: 1\nworkflow: demo\nphases:\n  p:\n    run: printf 'a\\377\\033[31mb'\n")
     repo.run("run")
-    done = subprocess.run(
-        [sys.executable, "-m", "gitckpt", "output", "p"], cwd=repo.path, capture_output=True, check=True
-    )
-    assert done.stdout == b"a\xff\x1b[31mb"
+    assert repo.run("output", "p").stdout == "a\udcff\x1b[31mb"
     assert answer(repo, "output", "p")["output"] == {"b64": "Yf8bWzMxbWI="}
 
 
@@ -359,8 +357,7 @@ def test_diff_of_a_sha256_repository_works_too(tmp_path: Path) -> None:
     (folder / "gitckpt.yaml").write_text(TWO)
 
     def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "gitckpt", *arguments]
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
+        return gitckpt(*arguments, cwd=folder).stdout
 
     run("run")
     (folder / "out" / "a").write_text("mine\n")

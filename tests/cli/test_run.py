@@ -101,10 +101,10 @@ def test_only_the_exit_codes_named_are_retried(repo: Repo) -> None:
 
 
 def test_a_time_out_is_a_failure_that_ends_every_descendant(repo: Repo) -> None:
-    workflow(repo, "one: {run: 'setsid sh -c \"sleep 3; touch $HOME/late\" & sleep 60', timeout: 300ms}")
+    workflow(repo, "one: {run: 'setsid sh -c \"sleep 1; touch $HOME/late\" & sleep 60', timeout: 300ms}")
     said = repo.run("run", ok=1).stderr
     assert "timed out after 0.3 s" in said
-    time.sleep(3.2)
+    time.sleep(1)
     assert not (Path(os.environ["HOME"]) / "late").exists()
 
 

@@ -204,15 +204,16 @@ phases:
 """,
     )
     repo.run("run")
-    assert "Now at 0004 = 0002-PRE_DOWNLOAD. `gitckpt run` will do PRE_PROCESS." in repo.run(
-        "rollback", "PRE_DOWNLOAD"
-    ).stdout
+    assert (
+        "Now at 0004 = 0002-PRE_DOWNLOAD. `gitckpt run` will do PRE_PROCESS."
+        in repo.run("rollback", "PRE_DOWNLOAD").stdout
+    )
     assert (repo.path / "workspace/data").read_text() == "before\n"
     assert not (repo.path / "workspace/more").exists()
     statuses = {name: phase["status"] for name, phase in state(repo)["phases"].items()}
     assert statuses == {"PRE_DOWNLOAD": "completed", "PRE_PROCESS": "pending"}
     assert state(repo)["current_state"] == "PRE_PROCESS"
-    assert 'there is no checkpoint "PRE"' in repo.run("rollback", "PRE", ok=2).stderr
+    assert "no checkpoint is called 'PRE'" in repo.run("rollback", "PRE", ok=2).stderr
 
 
 def test_a_validation_that_says_fail_fails_and_puts_the_workspace_back(repo: Repo) -> None:
@@ -226,7 +227,9 @@ phases:
   PROCESS: {run: mkdir results && echo 0 > results/count}
   VALIDATE:
     run: echo spoilt > kept.txt; echo Validating results...
-    validate: {run: 'cat results/count; grep -q "^[1-9]" results/count && echo PASS || echo FAIL', stdout: {contains: PASS}}
+    validate:
+      run: grep -q "^[1-9]" results/count && echo PASS || echo FAIL
+      stdout: {contains: PASS}
   FINALIZE: {run: mv results final}
 """,
     )

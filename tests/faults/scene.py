@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitckpt.model.codec import decode_manifest, stable
+from tests.ready import gitckpt
 from tests.repo import OURS, Picture, differences, picture
 
 WORKFLOW = """\
@@ -33,6 +34,7 @@ phases:
 
 BRANCH = "refs/heads/gitckpt/demo"
 Files = Mapping[str, tuple[int, bytes]]
+_OUR_ENTRY = re.compile(rb"40000 \.gitckpt\0.{20}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,18 +92,8 @@ class Scene:
 
     def counted(self, *arguments: str, blow: Blow | None) -> subprocess.CompletedProcess[str]:
         """As `gitckpt`; the count goes on from where the last command left it."""
-        return subprocess.run(
-            [sys.executable, "-m", "gitckpt", *arguments],
-            cwd=self.path,
-            env=self.environment(blow),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            start_new_session=True,
-            timeout=60,
-            check=False,
-        )
+        preload = self._shim if blow else None
+        return gitckpt(*arguments, cwd=self.path, env=self.environment(blow), preload=preload)
 
     def environment(self, blow: Blow | None) -> dict[str, str]:
         """What a command sees: the test's own variables, and those that tell the shim about the blow."""
@@ -131,11 +123,19 @@ class Scene:
         return self.git("log", "--first-parent", "--reverse", "--format=%s", BRANCH, "--", ok=(0, 128)).splitlines()
 
     def trees(self) -> list[str]:
-        """What each checkpoint holds of the user's files, oldest first."""
+        """What each checkpoint holds of the user's files, oldest first: the bytes of its tree without our own entry."""
         commits = self.git("rev-list", "--first-parent", "--reverse", BRANCH, "--", ok=(0, 128)).split()
-        return [
-            self.git("ls-tree", commit, "--", *_tops(self.git("ls-tree", "--name-only", commit))) for commit in commits
-        ]
+        asked = "".join(f"{commit}^{{tree}}\n" for commit in commits)
+        said = subprocess.run(
+            ["git", "cat-file", "--batch"], cwd=self.path, input=asked.encode(), capture_output=True, check=True
+        ).stdout
+        found = []
+        while said:
+            head, _, said = said.partition(b"\n")
+            size = int(head.split()[2])
+            found.append(_OUR_ENTRY.sub(b"", said[:size]).decode("latin-1"))
+            said = said[size + 1 :]
+        return found
 
     def end(self) -> End:
         """Where it got."""
@@ -205,10 +205,6 @@ class Scene:
 
 def _state(process: Path) -> str:
     return (process / "stat").read_text().rpartition(")")[2].split()[0]
-
-
-def _tops(said: str) -> list[str]:
-    return [name for name in said.splitlines() if name != ".gitckpt"]
 
 
 def spread(total: int, points: int, part: int, parts: int) -> list[int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import ready
 from tests.repo import differences, picture
 
 WORKFLOW = (
@@ -33,14 +34,7 @@ def repositories(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def gitckpt(path: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """The real command line."""
-    return subprocess.run(
-        [sys.executable, "-m", "gitckpt", *command],
-        cwd=path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return ready.gitckpt(*command, cwd=path)
 
 
 def files(path: Path) -> dict[str, tuple[int, bytes]]:

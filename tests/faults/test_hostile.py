@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import ready
+
 COMMANDS = (
     ("run",),
     ("status",),
@@ -44,15 +46,7 @@ def hostile(shared: Path, tmp_path: Path) -> Path:
 
 def gitckpt(path: Path, *command: str, **extra: str) -> subprocess.CompletedProcess[str]:
     """The real command line."""
-    return subprocess.run(
-        [sys.executable, "-m", "gitckpt", *command],
-        cwd=path,
-        env={**os.environ, **extra},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return ready.gitckpt(*command, cwd=path, env=extra)
 
 
 def planted(path: Path) -> list[str]:

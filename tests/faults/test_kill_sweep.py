@@ -15,7 +15,7 @@ import pytest
 
 from tests.faults.scene import BRANCH, Blow, End, Scene, spread
 
-PARTS = 6
+PARTS = 4
 RUN = ("run",)
 ROLLBACK = ("rollback", "one")
 EDIT = "mine, in no commit yet\n"
@@ -103,6 +103,7 @@ def test_a_rollback_killed_at_some_calls_and_given_again_ends_the_same(scene: Sc
 
 
 @pytest.mark.full
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_run_killed_at_every_call_and_run_again_ends_the_same(scene: Scene, part: int) -> None:
     end, trees, calls = before_run(scene)
@@ -113,6 +114,7 @@ def test_a_run_killed_at_every_call_and_run_again_ends_the_same(scene: Scene, pa
 
 
 @pytest.mark.full
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_rollback_killed_at_every_call_and_given_again_ends_the_same(scene: Scene, part: int) -> None:
     end, calls = before_rollback(scene)
@@ -149,12 +151,13 @@ KINDS = [(code, for_good) for code in (errno.ENOSPC, errno.EIO) for for_good in 
 def test_calls_that_fail_are_said_and_the_next_run_goes_on(scene: Scene, code: int, for_good: bool) -> None:
     end, _, calls = before_run(scene)
     part = KINDS.index((code, for_good))
-    blows = [Blow(at=at, act=str(code), for_good=for_good) for at in spread(calls, 32, part, len(KINDS))]
+    blows = [Blow(at=at, act=str(code), for_good=for_good) for at in spread(calls, 12, part, len(KINDS))]
     felt = [strike_with_error(scene, blow, end) for blow in blows]
     assert any(felt), "no failure was felt"
 
 
 @pytest.mark.full
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize(("code", "for_good"), KINDS)
 def test_every_call_may_fail_and_the_next_run_goes_on(scene: Scene, code: int, for_good: bool) -> None:
     end, _, calls = before_run(scene)

@@ -15,6 +15,7 @@ import pytest
 from gitckpt import errors
 from gitckpt.cli.main import COMMANDS
 from tests.conftest import PROJECT
+from tests.ready import gitckpt
 
 FILE_LINES = 400
 FUNCTION_LINES = 60
@@ -121,13 +122,20 @@ def test_help_and_version_load_nothing_heavy(arguments: tuple[str, ...]) -> None
     assert done.stdout.splitlines()[-1] == "LOADED"
 
 
-def test_every_command_has_help_of_its_own() -> None:
+def test_every_command_has_help_of_its_own(tmp_path: Path) -> None:
     for name in COMMANDS:
-        done = subprocess.run(
-            [sys.executable, "-m", "gitckpt", name, "--help"], capture_output=True, text=True, check=False
-        )
+        done = gitckpt(name, "--help", cwd=tmp_path)
         assert done.returncode == 0, f"{name}: {done.stderr}"
         assert f"Usage: gitckpt {name}" in done.stdout
+
+
+def test_every_command_can_be_the_first_to_be_imported(tmp_path: Path) -> None:
+    """Other tests fork from a process that has imported all of them."""
+    one_of_each_module = {place.partition(":")[0]: name for name, (place, _) in COMMANDS.items()}
+    for name in one_of_each_module.values():
+        command = [sys.executable, "-m", "gitckpt", name, "--help"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{name}: {done.stderr}"
 
 
 def test_every_error_says_something_and_has_an_exit_code_of_the_table() -> None:

@@ -23,7 +23,7 @@ from gitckpt.engine.run import run
 from gitckpt.engine.settle import settle
 from gitckpt.execute import inbox
 from gitckpt.model.advance import advance
-from gitckpt.model.moment import Limits, Stop
+from gitckpt.model.moment import Limits, Moment, Stop
 from gitckpt.model.events import Event
 from gitckpt.model.manifest import state_of
 from gitckpt.model.names import Oid, PhaseName
@@ -108,7 +108,7 @@ class Bench:
         with self.writing() as hold:
             settle(hold)
             ensure_run(hold, again=again, params={}, given=())
-            return run(hold, executor, Limits(step=True), lambda: (None, 0))
+            return run(hold, executor, Moment(limits=Limits(step=True)), lambda: (None, 0))
 
     def try_step(self, executor: Scripted) -> None:
         """`gitckpt run --step`, however it ends."""

@@ -23,7 +23,12 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made.close()
 
 
-def test_a_rollback_that_dies_anywhere_is_finished_or_never_began(bench: Bench) -> None:
+STEPS = pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.full)])
+"""Every how many changes a death comes."""
+
+
+@STEPS
+def test_a_rollback_that_dies_anywhere_is_finished_or_never_began(bench: Bench, step: int) -> None:
     def work(root: Path) -> None:
         (root / "made").write_text("by first\n")
         (root / "folder").mkdir()
@@ -36,7 +41,7 @@ def test_a_rollback_that_dies_anywhere_is_finished_or_never_began(bench: Bench) 
     before = bench.account()
     now, then = bench.ids[0], bench.ids[-1]
     finished = 0
-    for death in range(1, 500, 2):
+    for death in range(1, 500, step):
         died = dies_at(death, lambda: _roll_back(bench, then))
         bench.settled()
         there = bench.account()
@@ -57,7 +62,8 @@ def _roll_back(bench: Bench, target: str) -> None:
         rollback(hold, target)
 
 
-def test_a_phase_that_dies_anywhere_happened_with_all_its_files_or_not_at_all(bench: Bench) -> None:
+@STEPS
+def test_a_phase_that_dies_anywhere_happened_with_all_its_files_or_not_at_all(bench: Bench, step: int) -> None:
     def work(root: Path) -> None:
         (root / "one").write_text("1\n")
         (root / "two").write_text("2\n")
@@ -67,7 +73,7 @@ def test_a_phase_that_dies_anywhere_happened_with_all_its_files_or_not_at_all(be
     bench.step(Scripted(lambda root: None))
     before = bench.account()
     landed = set_aside = 0
-    for death in range(1, 500, 2):
+    for death in range(1, 500, step):
         died = dies_at(death, lambda: bench.try_step(Scripted(work)))
         if bench.under_way():
             bench.stamp()

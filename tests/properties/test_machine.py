@@ -332,7 +332,7 @@ def lay_out(root: Path, files: Files) -> None:
 
 
 def test_whatever_happens_the_workspace_is_a_checkpoint_plus_your_edits() -> None:
-    run_state_machine_as_test(Machine, settings=settings(stateful_step_count=10))
+    run_state_machine_as_test(Machine, settings=settings(max_examples=12, stateful_step_count=10))
 
 
 @pytest.mark.full

@@ -58,7 +58,7 @@ FILES = st.fixed_dictionaries(
     },
 )
 SYNTAX = st.text(alphabet="ab:-[]{}&*!|>'\"%@`#,?\n \t\\<0é\x07\ufeff\u2028", max_size=200)
-SETTINGS = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def written(tree: object) -> str:

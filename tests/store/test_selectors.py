@@ -44,40 +44,37 @@ def number_of(ledger: Ledger, selector: str) -> int:
     return select(ledger.store, selector).checkpoint.number
 
 
-@pytest.mark.parametrize(
-    ("selector", "number"),
-    [
-        ("extract", 2),
-        ("load", 7),
-        ("beef", 9),
-        ("before:load", 5),
-        ("before:extract", 1),
-        ("before:beef", 8),
-        ("before:last", 9),
-        ("1", 1),
-        ("7", 7),
-        ("0007", 7),
-        ("0007-load", 7),
-        ("0004-load", 4),
-        ("0003-edit", 3),
-        ("0008-Before-lunch", 8),
-        ("gitckpt/w/0007-load", 7),
-        ("refs/tags/gitckpt/w/0007-load", 7),
-        ("gitckpt/w/latest", 9),
-        ("start", 1),
-        ("latest", 9),
-        ("latest~0", 9),
-        ("latest~2", 7),
-        ("latest~8", 1),
-    ],
-)
+NUMBERS = {
+    "extract": 2,
+    "load": 7,
+    "beef": 9,
+    "before:load": 5,
+    "before:extract": 1,
+    "before:beef": 8,
+    "before:last": 9,
+    "1": 1,
+    "7": 7,
+    "0007": 7,
+    "0007-load": 7,
+    "0004-load": 4,
+    "0003-edit": 3,
+    "0008-Before-lunch": 8,
+    "gitckpt/w/0007-load": 7,
+    "refs/tags/gitckpt/w/0007-load": 7,
+    "gitckpt/w/latest": 9,
+    "start": 1,
+    "latest": 9,
+    "latest~0": 9,
+    "latest~2": 7,
+    "latest~8": 1,
+}
+
+
 @pytest.mark.parametrize("tags", ["with tags", "without tags"])
-def test_every_form_names_its_checkpoint_from_the_branch_alone(
-    repo: Repo, history: Ledger, selector: str, number: int, tags: str
-) -> None:
+def test_every_form_names_its_checkpoint_from_the_branch_alone(repo: Repo, history: Ledger, tags: str) -> None:
     if tags == "without tags":
         repo.git("tag", "-d", *repo.git("tag").splitlines())
-    assert number_of(history, selector) == number
+    assert {selector: number_of(history, selector) for selector in NUMBERS} == NUMBERS
 
 
 def test_labels_and_commit_ids(history: Ledger) -> None:
@@ -101,51 +98,50 @@ def test_attempts_and_rescues_are_named_with_an_at(history: Ledger) -> None:
     assert select(history.store, first.checkpoint.oid[:12]).checkpoint == first.checkpoint
 
 
-@pytest.mark.parametrize(
-    "selector",
-    [
-        "",
-        "0",
-        "10",
-        "00000000000007",
-        "latest~9",
-        "latest~",
-        "latest~-1",
-        "latest~99999999999",
-        "last",
-        "before:nope",
-        "before:",
-        "0007-extract",
-        "0010-load",
-        "load@3",
-        "load@",
-        "@1",
-        "load@²",
-        "²",
-        "rescue@1",
-        "load@" + "9" * 5000,
-        "9" * 5000,
-        "abc",
-        "0" * 40,
-        "HEAD",
-        "gitckpt/w",
-        "main",
-        "-",
-        "--all",
-        "a b",
-        "../x@1",
-        "*@1",
-        "refs/heads/gitckpt/w",
-        "lo\nad",
-        "\udcff",
-    ],
-    ids=lambda text: ascii(text[:20]),
-)
-def test_what_names_nothing_is_an_error_of_usage(history: Ledger, selector: str) -> None:
-    with pytest.raises(NoSuchCheckpoint) as wrong:
-        select(history.store, selector)
-    assert wrong.value.exit_code is ExitCode.USAGE
-    assert "gitckpt log" in wrong.value.hint
+NOTHING = [
+    "",
+    "0",
+    "10",
+    "00000000000007",
+    "latest~9",
+    "latest~",
+    "latest~-1",
+    "latest~99999999999",
+    "last",
+    "before:nope",
+    "before:",
+    "0007-extract",
+    "0010-load",
+    "load@3",
+    "load@",
+    "@1",
+    "load@²",
+    "²",
+    "rescue@1",
+    "load@" + "9" * 5000,
+    "9" * 5000,
+    "abc",
+    "0" * 40,
+    "HEAD",
+    "gitckpt/w",
+    "main",
+    "-",
+    "--all",
+    "a b",
+    "../x@1",
+    "*@1",
+    "refs/heads/gitckpt/w",
+    "lo\nad",
+    "\udcff",
+]
+
+
+def test_what_names_nothing_is_an_error_of_usage(history: Ledger) -> None:
+    for selector in NOTHING:
+        with pytest.raises(NoSuchCheckpoint) as wrong:
+            pytest.fail(f"{selector!a} named {select(history.store, selector).label}")
+        assert wrong.value.exit_code is ExitCode.USAGE
+        assert "gitckpt log" in wrong.value.hint
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.workspace.desk import Desk
@@ -103,7 +103,6 @@ def manifest(root: bytes) -> dict[bytes, tuple[int, bytes]]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
 @given(first=WORKSPACES, second=WORKSPACES, third=WORKSPACES)
 def test_any_workspace_comes_back(
     first: dict[bytes, tuple[str, bytes, int]],

@@ -1,0 +1,105 @@
+"""`output -f` and `status -f`: what a run prints and how far it is, until it ends. Changes nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import click
+
+from gitckpt.api.following import Piece, is_to_follow, pieces
+from gitckpt.api.reading import Where
+from gitckpt.errors import ExitCode
+from gitckpt.execute.output import shown
+from gitckpt.model.names import PhaseName
+from gitckpt.model.text import safe
+
+_REDRAW_S = 0.25
+_LOOK_S = 0.1
+
+
+def follow_output(where: Where, phase: PhaseName | None) -> int | None:
+    """Print what the phase, or whatever runs, prints until the run ends. None: that phase prints no more.
+
+    Raises NothingToFollow, SecretNotSet.
+    """
+    if not is_to_follow(where, phase):
+        return None
+    show = _ForTerminal() if sys.stdout.isatty() else _for_pipe
+    try:
+        for piece in pieces(where, phase):
+            if piece.first and piece.phase is not None and phase is None:
+                click.echo(f"==> {safe(piece.phase)}, attempt {piece.attempt}", err=True)
+            show(piece)
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
+    return 0
+
+
+def _for_pipe(piece: Piece) -> None:
+    sys.stdout.buffer.write(piece.data)
+    sys.stdout.buffer.flush()
+
+
+class _ForTerminal:
+    """Whole lines, made safe; the last one of an attempt also when it has no end."""
+
+    def __init__(self) -> None:
+        self._begun = b""
+
+    def __call__(self, piece: Piece) -> None:
+        *lines, self._begun = (self._begun + piece.data).split(b"\n")
+        if piece.last and self._begun:
+            lines.append(self._begun)
+            self._begun = b""
+        for line in lines:
+            click.echo(shown(line))
+
+
+Look = Callable[[], tuple[Sequence[str], Sequence[tuple[str, ...]], bool]]
+"""The whole account as lines, its rows by phase, and whether a command works now."""
+
+
+def follow_status(look: Look) -> int:
+    """Show it again and again until nothing works here any more: redrawn on a terminal, else a line a change."""
+    watch = _Redrawn() if sys.stdout.isatty() else _Told()
+    try:
+        while True:
+            lines, rows, works = look()
+            watch(lines, rows)
+            if not works:
+                return 0
+            time.sleep(_REDRAW_S if sys.stdout.isatty() else _LOOK_S)
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
+
+
+class _Redrawn:
+    """The newest account in place of the one before. Lines are cut at the edge, or they would not be where we think."""
+
+    def __init__(self) -> None:
+        self._height = 0
+
+    def __call__(self, lines: Sequence[str], _rows: Sequence[tuple[str, ...]]) -> None:
+        size = click.get_terminal_size() if hasattr(click, "get_terminal_size") else None
+        width = size[0] if size else _terminal_width()
+        text = "\n".join(line[: width - 1] for line in lines)
+        up = f"\x1b[{self._height}F\x1b[J" if self._height else ""
+        click.echo(up + text, color=True)
+        self._height = len(lines)
+
+
+class _Told:
+    """A line for each phase whose row is another than before."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, ...]] = {}
+
+    def __call__(self, lines: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
+        now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+        news = [row for row in rows if self._known.get(row[0]) != row]
+        for row in news:
+            click.echo(f"{now} {' '.join(cell for cell in row if cell)}")
+        self._known |= {row[0]: row for row in news}
