@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stands for a host: a folder. `deploy HOST VERSION` · `version HOST` · `health HOST...`
+# Stands for a host: a folder. `deploy HOST VERSION` · `version HOST` · `health HOST`
 # To try what goes wrong: a file `down` in a host's folder refuses a deployment, a file `sick` fails the health check.
 set -euo pipefail
 
@@ -19,11 +19,9 @@ case $what in
     cat "hosts/$host/version" 2> /dev/null || echo v1.0.0
     ;;
   health)
-    for host in "${@:2}"; do
-      if [ -e "hosts/$host/sick" ]; then
-        echo "$host is not well" >&2
-        exit 1
-      fi
-    done
+    if [ -e "hosts/$host/sick" ]; then
+      echo "$host is not well" >&2
+      exit 1
+    fi
     ;;
 esac

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The hosts of one batch get $VERSION; with --back, what they had before. A batch is done as a whole: where one host
-# cannot be reached, the others of the batch get back what they had, because nobody compensates a batch that failed.
+# The hosts given get $VERSION, and are looked at; with --back, what they had before. All of them or none: where one cannot
+# be reached or is not well, those that were done go back, because nobody compensates what has failed.
 set -euo pipefail
 
 back() {
@@ -18,4 +18,8 @@ for host in "$@"; do
     exit 1
   fi
   done+=("$host")
+  if ! ./host.sh health "$host"; then
+    back "${done[@]}"
+    exit 1
+  fi
 done

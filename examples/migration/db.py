@@ -121,19 +121,20 @@ commit;
         """Each psql has ended."""
 
 
-def main(command: str, *arguments: str) -> None:
+def main(command: str, file: str = "") -> None:
     """Do one command on the database that $DB_URL names."""
     url = os.environ["DB_URL"]
     kind, _, path = url.partition(":")
+    script = Path(file)
     with closing(Sqlite(path) if kind == "sqlite" else Postgres(url)) as database:
-        match command, *(Path(word) for word in arguments):
-            case "check", *_:
+        match command:
+            case "check":
                 database.check()
-            case "dump", *_:
+            case "dump":
                 print(database.dump(), end="")
-            case "query", script:
+            case "query":
                 print(database.query(script), end="")
-            case (("apply" | "revert"), script):
+            case "apply" | "revert":
                 name = script.name.removesuffix(".sql").removesuffix(".up").removesuffix(".down")
                 done = database.change(name, script, applied=command == "apply")
                 print(f"{command}: {name}" if done else f"{command}: {name} was so already")

@@ -10,6 +10,7 @@ import os
 import time
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 
 from gitckpt.api.reading import Fileless, Where, Workspace, find_workspace
 from gitckpt.api.writing import phase_name, write
@@ -136,6 +137,8 @@ def _done_here(where: Where, workspace: Workspace, request: Request, reporter: R
             if workspace.script is not None and hold.tip is None:
                 text = f"No gitckpt.yaml here: the checkpoints of {workspace.root} are workflow {hold.name}"
                 reporter(Note(f"{text}, on the branch gitckpt/{hold.name}"))
+                # Only the first checkpoint of all needs it, and it would double the start of every other change.
+                import_module("gitckpt.api.running").guard(hold, lambda _: False)
             return _do_now(hold, request)
     except Busy as busy:
         if busy.lock != str(workspace.place.lock):

@@ -72,7 +72,7 @@ def run_detached(where: Where, arguments: Sequence[str]) -> Begun | EndedAtOnce:
     process = start_detached(arguments, log)
     while process.poll() is None:
         found = last_run(place)
-        if found is not None and found.pid == process.pid:
+        if found is not None and found.pid == process.pid and found.exit_code is None:
             return Begun(pid=process.pid, log=log)
         time.sleep(_LOOK_S)
     return EndedAtOnce(exit_code=process.returncode, said=log.read_bytes())

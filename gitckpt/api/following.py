@@ -54,12 +54,11 @@ class SecretNotSet(GitckptError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """What an attempt printed meanwhile. `first`: nothing of it came before; `last`: nothing follows."""
+    """What an attempt printed meanwhile; `last`: nothing follows."""
 
     phase: PhaseName | None
     attempt: int | None
     data: bytes
-    first: bool = False
     last: bool = False
 
 
@@ -83,7 +82,7 @@ def pieces(where: Where, phase: PhaseName | None) -> Iterator[Piece]:
         attempt = _attempt_of(workspace.place, live)
         if attempt is None:
             live.skip()
-        first, waiting = True, b""
+        waiting = b""
         while True:
             ended = active(workspace) is None
             over = ended or live.replaced()
@@ -92,21 +91,21 @@ def pieces(where: Where, phase: PhaseName | None) -> Iterator[Piece]:
             # Until the journal says whose it is, it waits: an attempt is journalled just after its file is made.
             if (attempt is not None or over) and (waiting or over):
                 if phase is None or (attempt is not None and attempt.phase == phase):
-                    yield _piece(attempt, waiting, first=first, last=over)
-                first, waiting = False, b""
+                    yield _piece(attempt, waiting, last=over)
+                waiting = b""
             if ended:
                 return
             if over:
                 live.begin_anew()
-                attempt, first = None, True
+                attempt = None
             else:
                 time.sleep(_LOOK_S)
 
 
-def _piece(attempt: AttemptUnderWay | None, data: bytes, *, first: bool, last: bool) -> Piece:
+def _piece(attempt: AttemptUnderWay | None, data: bytes, *, last: bool) -> Piece:
     name = attempt.phase if attempt else None
     number = attempt.number if attempt else None
-    return Piece(phase=name, attempt=number, data=data, first=first, last=last)
+    return Piece(phase=name, attempt=number, data=data, last=last)
 
 
 def _attempt_of(place: Place, live: LiveOutput) -> AttemptUnderWay | None:

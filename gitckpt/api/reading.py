@@ -81,10 +81,9 @@ def find_workspace(where: Where, fileless: Fileless = "no") -> Workspace:
         path = where.directory / where.file
         repository, file = discover(path.parent), Path(os.path.realpath(path))
         return _workspace(repository, file.parent, file)
-    start = Path(os.path.realpath(where.directory))
     own = _own_root()
     try:
-        repository = discover(where.directory)
+        repository, start = discover(where.directory), Path(os.path.realpath(where.directory))
     except NotARepository:
         if own is None:
             raise

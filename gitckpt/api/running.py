@@ -10,7 +10,7 @@ from gitckpt.api.definition import load
 from gitckpt.api.reading import Where, find_workspace
 from gitckpt.api.writing import SystemClock, given_of, phase_name
 from gitckpt.engine.begin import ensure_run, reopen, reopen_from, reopen_item
-from gitckpt.engine.conclude import conclude
+from gitckpt.engine.conclude import conclude, is_concluded, promise
 from gitckpt.engine.edited import edited_items
 from gitckpt.engine.flight import Signalled
 from gitckpt.engine.hold import Hold, held, take_measure
@@ -123,7 +123,7 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         params = resolve_params(loaded.workflow, request.params, _recorded(hold, request))
         settle(hold, request.edits)
         if hold.tip is None:
-            _guard(hold, request.large)
+            guard(hold, request.large)
         if request.item is not None:
             limits = _limited_to_item(hold, request.item, limits)
         began = ensure_run(hold, again="anew" if request.again else "never", params=params, given=tuple(request.params))
@@ -136,8 +136,10 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         _say_changed(hold)
         _say_edited(hold, limits)
         _warn_stuck(hold)
+        if not complete:
+            promise(hold)
         stop = run(hold, LocalExecutor(), _moment(request, limits), signalled)
-        if not (complete and stop.verdict is Verdict.COMPLETE):
+        if not (complete and stop.verdict is Verdict.COMPLETE and is_concluded(hold)):
             conclude(hold, LocalExecutor(), stop, signalled)
         reporter(RunEnded(stop.verdict.value))
         inbox.sweep(hold.place.inbox)
@@ -224,8 +226,8 @@ def _warn_stuck(hold: Hold) -> None:
             )
 
 
-def _guard(hold: Hold, allowed: Callable[[TooMuch], bool]) -> None:
-    """Ask before a first checkpoint of unusual size."""
+def guard(hold: Hold, allowed: Callable[[TooMuch], bool]) -> None:
+    """Ask before a first checkpoint of unusual size. Raises TooMuch where nobody allows it."""
     measured = take_measure(hold)
     limit = hold.workflow.workspace.max_size
     too_big = measured.size > (GUARD_BYTES if limit is None else limit)

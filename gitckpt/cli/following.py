@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 import click
 
@@ -28,10 +31,14 @@ def follow_output(where: Where, phase: PhaseName | None) -> int | None:
     if not is_to_follow(where, phase):
         return None
     show = _ForTerminal() if sys.stdout.isatty() else _for_pipe
+    told = ""
     try:
         for piece in pieces(where, phase):
-            if piece.first and piece.phase is not None and phase is None:
-                click.echo(f"==> {safe(piece.phase)}, attempt {piece.attempt}", err=True)
+            # The items of a phase share an attempt's number until one of them fails.
+            head = f"==> {safe(piece.phase)}, attempt {piece.attempt}" if piece.phase else told
+            if head != told:
+                click.echo(head, err=True)
+                told = head
             show(piece)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
@@ -58,22 +65,26 @@ class _ForTerminal:
             click.echo(shown(line))
 
 
-Look = Callable[[], tuple[Sequence[str], Sequence[tuple[str, ...]], bool]]
+Look: TypeAlias = Callable[[], tuple[Sequence[str], Sequence[tuple[str, ...]], bool]]
 """The whole account as lines, its rows by phase, and whether a command works now."""
 
 
 def follow_status(look: Look) -> int:
     """Show it again and again until nothing works here any more: redrawn on a terminal, else a line a change."""
-    watch = _Redrawn() if sys.stdout.isatty() else _Told()
+    terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    watch: Watch = _Redrawn() if terminal else _Told()
     try:
         while True:
             lines, rows, works = look()
             watch(lines, rows)
             if not works:
                 return 0
-            time.sleep(_REDRAW_S if sys.stdout.isatty() else _LOOK_S)
+            time.sleep(_REDRAW_S if terminal else _LOOK_S)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
+
+
+Watch: TypeAlias = Callable[[Sequence[str], Sequence[tuple[str, ...]]], None]
 
 
 class _Redrawn:
@@ -83,12 +94,11 @@ class _Redrawn:
         self._height = 0
 
     def __call__(self, lines: Sequence[str], _rows: Sequence[tuple[str, ...]]) -> None:
-        size = click.get_terminal_size() if hasattr(click, "get_terminal_size") else None
-        width = size[0] if size else _terminal_width()
-        text = "\n".join(line[: width - 1] for line in lines)
+        width, height = shutil.get_terminal_size()
+        fitting = [line[: width - 1] for line in lines[: height - 1]]
         up = f"\x1b[{self._height}F\x1b[J" if self._height else ""
-        click.echo(up + text, color=True)
-        self._height = len(lines)
+        click.echo(up + "\n".join(fitting), color=True)
+        self._height = len(fitting)
 
 
 class _Told:
@@ -97,9 +107,11 @@ class _Told:
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, ...]] = {}
 
-    def __call__(self, lines: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
+    def __call__(self, _lines: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
         now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-        news = [row for row in rows if self._known.get(row[0]) != row]
-        for row in news:
-            click.echo(f"{now} {' '.join(cell for cell in row if cell)}")
-        self._known |= {row[0]: row for row in news}
+        for row in rows:
+            # What is said last of a phase that runs is a guess of how long, and another every time.
+            steady = row[:-1] if row[1] == "running" else row
+            if self._known.get(row[0]) != steady:
+                self._known[row[0]] = steady
+                click.echo(f"{now} {' '.join(cell for cell in row if cell)}")

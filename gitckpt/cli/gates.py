@@ -94,7 +94,8 @@ def _ask_at(ctx: click.Context, phase: PhaseName) -> bool:
     given = _ask_fields(asked.fields) if verb == "approve" else {}
     reason = click.prompt("reason", default="", show_default=False, err=True)
     request = Request(verb=verb, target=phase, fields=given, text=reason)
-    _say(change(where(ctx), request, quiet_reporter()), "approved" if verb == "approve" else "rejected", as_json=False)
+    made = change(where(ctx), request, quiet_reporter())
+    click.echo(f"{phase} is {'approved' if verb == 'approve' else 'rejected'} ({made.number:04d}).", err=True)
     return True
 
 

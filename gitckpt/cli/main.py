@@ -42,6 +42,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "checkpoint": ("intervening:checkpoint", "Make a named checkpoint, from inside a phase or any script."),
     "state": ("intervening:state", "Read and change the workflow's data."),
     "verify": ("reading_verify:verify", "Check every checkpoint and every byte of the history."),
+    "doctor": ("mending:doctor", "Find what is not as it should be; with --repair, mend it."),
+    "gc": ("retention:gc", "Drop the oldest runs from the history."),
+    "test-resume": ("rehearsing:test_resume", "Prove that this workflow can be resumed: kill it, in a copy."),
     "lint": ("making:lint", "Check the workflow file."),
     "schema": ("making:schema", "Print the workflow file's JSON Schema."),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from gitckpt.cli.terminal import print_json, where
 from gitckpt.errors import ExitCode
 from gitckpt.model.codec import dumps
 from gitckpt.model.manifest import Json
+from gitckpt.spec.find import FILE_NAME
 from gitckpt.spec.lint import lint as lint_workflow
 from gitckpt.spec.problem import DefinitionInvalid, Problem
 from gitckpt.spec.schema import workflow_schema
@@ -42,8 +44,18 @@ def init(ctx: click.Context, *, scripts: tuple[str, ...], name: str | None, as_j
         click.echo(f"Made {path}")
     click.echo("Checkpoints go to branches and tags named gitckpt/… and to refs/gitckpt/…, never to your own branches;")
     click.echo("what pushes all refs (git push --all, --tags, --mirror) pushes them too.")
-    click.echo("Next: gitckpt plan · gitckpt run · gitckpt log")
+    click.echo(f"Next: {_next_commands(made.files)}")
     return 0
+
+
+def _next_commands(files: Sequence[str]) -> str:
+    """What to do with the files that were made: run a workflow file, or one in Python, or scripts that need neither."""
+    in_python = next((path for path in files if path.endswith(".py")), None)
+    if FILE_NAME in files:
+        return "gitckpt plan · gitckpt run · gitckpt log"
+    if in_python is not None:
+        return " · ".join(f"gitckpt --file {in_python} {command}" for command in ("plan", "run", "log"))
+    return " · ".join((*(f"./{path}" for path in files), "gitckpt log"))
 
 
 @click.command()

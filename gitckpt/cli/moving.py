@@ -13,6 +13,7 @@ from gitckpt.api.reading import open_store
 from gitckpt.api.running import EXIT_CODES
 from gitckpt.api.writing import write
 from gitckpt.cli.notes import quiet_reporter
+from gitckpt.cli.reading_words import taken_back_words
 from gitckpt.cli.terminal import Signals, inside, print_json, where
 from gitckpt.engine.compensations import Undecided
 from gitckpt.engine.export import export
@@ -180,7 +181,7 @@ def _say(moved: Moved, *, as_json: bool, kept_edits: bool) -> None:
             }
         )
         return
-    taken = _taken_back(moved)
+    taken = taken_back_words(moved.taken_back)
     if taken:
         click.echo(f"Takes back: {taken}")
     edits = [checkpoint for checkpoint in moved.taken_back if checkpoint.title.kind == "edit"]
@@ -194,21 +195,6 @@ def _say(moved: Moved, *, as_json: bool, kept_edits: bool) -> None:
     click.echo(
         f"Now at {moved.now.number:04d} = {label(moved.target)}. {_next(moved.now)} Take this back: gitckpt undo"
     )
-
-
-def _taken_back(moved: Moved) -> str:
-    phases = {
-        checkpoint.title.phase: None
-        for checkpoint in reversed(moved.taken_back)
-        if checkpoint.title.kind == "phase" and checkpoint.title.phase
-    }
-    words = [str(phase) for phase in phases]
-    for checkpoint in reversed(moved.taken_back):
-        if checkpoint.title.kind == "edit":
-            words.append(f"your edit {checkpoint.number:04d} (keep it: --keep-edits)")
-        elif checkpoint.title.kind in ("named", "partial"):
-            words.append(f"{checkpoint.title.kind} {checkpoint.number:04d}")
-    return ", ".join(words)
 
 
 def _next(checkpoint: Checkpoint) -> str:

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 import click
 
 from gitckpt.api.reading import active, open_store
+from gitckpt.cli.reading_events import event_words
 from gitckpt.cli.reading_words import (
     at_iso,
     at_seconds,
     counts,
-    event_words,
     iso,
     items_json,
     items_words,

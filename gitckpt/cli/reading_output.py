@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 import click
 
-from gitckpt.api.reading import open_store
+from gitckpt.api.reading import Where, open_store
 from gitckpt.cli.reading_words import path_json
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.listed import printed_by
@@ -41,14 +43,34 @@ class NoOutput(GitckptError):
 
 
 @click.command()
-@click.argument("phase")
+@click.argument("phase", required=False)
+@click.option(
+    "-f", "--follow", is_flag=True, help="Print what it prints until the run ends; without PHASE whatever runs."
+)
 @click.option("--item", "key", metavar="KEY", help="What the item of that key printed when it was last tried.")
 @click.option("--attempt", type=click.IntRange(min=1), help="That attempt instead of the last (as PHASE@N).")
 @click.option("--raw", is_flag=True, help="The bytes as they were printed, on a terminal too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
-def output(ctx: click.Context, *, phase: str, key: str | None, attempt: int | None, raw: bool, as_json: bool) -> int:
+def output(
+    ctx: click.Context,
+    *,
+    phase: str | None,
+    follow: bool,
+    key: str | None,
+    attempt: int | None,
+    raw: bool,
+    as_json: bool,
+) -> int:
     """Print what PHASE (or one attempt of it: load@2, or one item of it) printed, as it was captured."""
+    if follow:
+        if key is not None or attempt is not None or raw or as_json:
+            raise click.UsageError("--follow stands alone: it shows what is printed now")
+        followed = _follow(ctx, phase)
+        if followed is not None:
+            return followed
+    if phase is None:
+        raise click.UsageError("name a phase; or follow whatever runs: gitckpt output -f")
     if key is not None:
         return _of_item(ctx, PhaseName(phase), key, attempt, raw=raw, as_json=as_json)
     name, _, number = phase.rpartition("@")
@@ -65,6 +87,13 @@ def output(ctx: click.Context, *, phase: str, key: str | None, attempt: int | No
     else:
         _print(data, raw=raw)
     return 0
+
+
+def _follow(ctx: click.Context, phase: str | None) -> int | None:
+    """Loaded only here: it needs the definition. None where that phase prints no more."""
+    follow: Callable[[Where, PhaseName | None], int | None]
+    follow = import_module("gitckpt.cli.following").follow_output
+    return follow(where(ctx), PhaseName(phase) if phase is not None else None)
 
 
 def _print(data: bytes, *, raw: bool) -> None:

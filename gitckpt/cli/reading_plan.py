@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import click
 
-from gitckpt.api.definition import load
+from gitckpt.api.definition import definition_of, load
 from gitckpt.api.reading import Where, active, find_workspace, open_store
 from gitckpt.api.writing import NoSuchPhase, near_names, phase_name
-from gitckpt.cli.reading_words import table
+from gitckpt.cli.reading_words import table, taken_back_words
 from gitckpt.cli.terminal import print_json, where
-from gitckpt.engine.forecast import Forecast, because, foresee, starting_point
+from gitckpt.engine.compensations import effects_since
+from gitckpt.engine.forecast import Flags, Forecast, about, because, foresee, reason_of, starting_point
+from gitckpt.engine.foresight import Look, WayBack, foresee_rollback
 from gitckpt.engine.inspect import Standing, standing
-from gitckpt.model.decide import explain
 from gitckpt.model.manifest import Json, Manifest, state_of
 from gitckpt.model.moment import Limits
 from gitckpt.model.names import PhaseName
@@ -20,25 +23,45 @@ from gitckpt.model.workflow import Workflow
 from gitckpt.spec.load import resolve_params
 from gitckpt.spec.problem import ParamsInvalid
 from gitckpt.store.definition import decode_workflow
-from gitckpt.store.store import NoCheckpoints
+from gitckpt.store.store import NoCheckpoints, Store
 
 
 @click.command()
+@click.argument("way", nargs=-1, metavar="[rollback CHECKPOINT]")
 @click.option("--until", metavar="P", help="As `run --until`.")
 @click.option("--from", "start_from", metavar="P", help="As `run --from`.")
 @click.option("--only", metavar="P", help="As `run --only`.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
-def plan(ctx: click.Context, *, until: str | None, start_from: str | None, only: str | None, as_json: bool) -> int:
-    """Show what `run` would do with each phase, and why. Nothing is run and nothing is changed."""
+def plan(
+    ctx: click.Context,
+    *,
+    way: tuple[str, ...],
+    until: str | None,
+    start_from: str | None,
+    only: str | None,
+    as_json: bool,
+) -> int:
+    """Show what `run` would do with each phase, and why. Nothing is run and nothing is changed.
+
+    `plan rollback CHECKPOINT` shows what going back there would take back, and which compensations come first.
+    """
     if (until and only) or (start_from and only):
         raise click.UsageError("--only excludes --until and --from")
-    workflow, now = _look(where(ctx))
+    if way:
+        if len(way) != 2 or way[0] != "rollback" or until or start_from or only:
+            raise click.UsageError("a plan is for `run`, or: gitckpt plan rollback CHECKPOINT")
+        return _plan_back(ctx, way[1], as_json=as_json)
+    workflow = load(find_workspace(where(ctx)).file).workflow
     limits = Limits(
         only=phase_name(workflow, only) if only else None, until=phase_name(workflow, until) if until else None
     )
-    manifest = now.tip.manifest if now.tip else None
-    found = foresee(workflow, manifest, limits, phase_name(workflow, start_from) if start_from else None)
+    begin = phase_name(workflow, start_from) if start_from else None
+    with open_store(where(ctx)) as (workspace, store):
+        now = standing(store, workspace.place, active(workspace))
+        wall = datetime.now().astimezone().isoformat(timespec="seconds")
+        flags = Flags(limits=limits, start_from=begin, wall=wall, undoable=_undoable(workflow, store, now))
+    found = foresee(workflow, now.tip.manifest if now.tip else None, flags)
     notes = [*now.unfinished, *_missing_params(workflow, found)]
     if as_json:
         print_json(_plan_json(workflow, found, now, notes))
@@ -47,42 +70,95 @@ def plan(ctx: click.Context, *, until: str | None, start_from: str | None, only:
     return 0
 
 
+def _undoable(workflow: Workflow, store: Store, now: Standing) -> frozenset[PhaseName]:
+    """What a goal that is pending will compensate."""
+    if now.tip is None or now.tip.manifest.goal.kind == "finish":
+        return frozenset()
+    look = Look(workflow=workflow, store=store, at_tip=now.tip)
+    return frozenset(effects_since(look, now.tip.manifest.goal.after).undo)
+
+
 @click.command()
 @click.argument("phase")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 def why(ctx: click.Context, *, phase: str, as_json: bool) -> int:
     """Say why PHASE will run at the next `run`, or will not."""
-    workflow, now = _look_without_running(where(ctx))
+    workflow, now = _look(where(ctx))
     manifest = starting_point(workflow, now.tip.manifest if now.tip else None)
     name = _known_phase(workflow, manifest, phase)
-    reason, chain = explain(workflow, manifest, name), because(workflow, manifest, name)
+    reason, chain = reason_of(workflow, manifest, name), because(workflow, manifest, name)
+    more = about(workflow, manifest, name)
     status = "running" if now.running and now.running.phase == name else state_of(manifest, name).status.value
     if as_json:
         listed: list[Json] = [{"phase": each, "reason": safe(text)} for each, text in chain]
-        print_json({"phase": name, "status": status, "reason": safe(reason), "because": listed})
+        told: list[Json] = [safe(text) for text in more]
+        print_json({"phase": name, "status": status, "reason": safe(reason), "because": listed, "about": told})
         return 0
     click.echo(f"{name} runs now" if status == "running" else f"{name}: {safe(reason)}")
     for each, text in chain:
         click.echo(f"  {each}: {safe(text)}")
+    for text in more:
+        click.echo(f"  {safe(text)}")
     return 0
 
 
-def _look_without_running(place: Where) -> tuple[Workflow, Standing]:
-    """As `_look`; of a Python file, which would be run, the definition of the newest checkpoint instead."""
-    if find_workspace(place).file.suffix != ".py":
-        return _look(place)
-    with open_store(place) as (workspace, store):
+def _plan_back(ctx: click.Context, selector: str, *, as_json: bool) -> int:
+    workflow = definition_of(find_workspace(where(ctx), "known")).workflow
+    with open_store(where(ctx)) as (workspace, store):
         now = standing(store, workspace.place, active(workspace))
         if now.tip is None:
             raise NoCheckpoints(store.workflow)
-        return decode_workflow(store.definition(now.tip.oid)), now
+        found = foresee_rollback(Look(workflow=workflow, store=store, at_tip=now.tip), selector)
+    if as_json:
+        print_json(_back_json(found, now))
+    else:
+        click.echo("\n".join(_back_lines(found, now, selector)))
+    return 0
+
+
+def _back_lines(found: WayBack, now: Standing, selector: str) -> list[str]:
+    lines = [f"To {safe(found.label)}, which changes files and state; nothing is changed by this plan."]
+    taken = taken_back_words(found.taken_back)
+    lines.append(f"Takes back: {safe(taken)}" if taken else "Takes back: nothing that a phase did")
+    if found.pivot is not None:
+        names = ", ".join(found.outside)
+        lines.append(f"Nothing is compensated: {found.pivot} is a pivot. Outside stays as it is: {names or 'nothing'}")
+    elif found.commands:
+        lines.append("Compensates first, in this order:")
+        lines += table([(f"{n}.", name, safe(text)) for n, (name, text) in enumerate(found.commands, 1)], "  ")
+    else:
+        lines.append("Compensates nothing: nothing since then has a `compensate`.")
+    lines.append(f"Then `gitckpt run` would do: {', '.join(found.left_to_do) or 'nothing'}")
+    choice = " --compensate (or --no-compensate)" if found.commands else ""
+    lines.append(f"next: gitckpt rollback {safe(selector)}{choice}")
+    return [*lines, *(f"note: {safe(note)}" for note in now.unfinished)]
+
+
+def _back_json(found: WayBack, now: Standing) -> dict[str, Json]:
+    commands: list[Json] = [{"phase": name, "command": safe(text)} for name, text in found.commands]
+    back: list[Json] = [checkpoint.number for checkpoint in found.taken_back]
+    return {
+        "target": found.target.number,
+        "label": safe(found.label),
+        "taken_back": back,
+        "compensations": commands,
+        "pivot": found.pivot,
+        "outside": list(found.outside),
+        "left_to_do": list(found.left_to_do),
+        "notes": [safe(note) for note in now.unfinished],
+    }
 
 
 def _look(place: Where) -> tuple[Workflow, Standing]:
-    workflow = load(find_workspace(place).file).workflow
+    """Today's definition; of a Python file, which would be run for it, that of the newest checkpoint."""
     with open_store(place) as (workspace, store):
-        return workflow, standing(store, workspace.place, active(workspace))
+        now = standing(store, workspace.place, active(workspace))
+        if workspace.file.suffix != ".py":
+            return definition_of(workspace).workflow, now
+        if now.tip is None:
+            raise NoCheckpoints(store.workflow)
+        return decode_workflow(store.definition(now.tip.oid)), now
 
 
 def _known_phase(workflow: Workflow, manifest: Manifest, name: str) -> PhaseName:
@@ -104,7 +180,12 @@ def _missing_params(workflow: Workflow, found: Forecast) -> list[str]:
 
 
 def _plan_lines(workflow: Workflow, found: Forecast, now: Standing, notes: list[str]) -> list[str]:
-    if found.complete:
+    goal = now.tip.manifest.goal if now.tip else None
+    if goal is not None and goal.kind == "reach":
+        head = f"`gitckpt run` goes on with the rollback to {goal.after:04d}"
+    elif goal is not None and goal.kind == "compensate":
+        head = "`gitckpt run` goes on compensating what was done"
+    elif found.complete:
         head = "complete: `gitckpt run` has nothing to do. A new run: gitckpt run --again"
     elif now.running is not None:
         head = "a command works here now; what it leaves would go on like this"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+from importlib import import_module
+
 import click
 
-from gitckpt.api.reading import Workspace, active, open_store
+from gitckpt.api.reading import Where, Workspace, active, open_store
 from gitckpt.cli.reading_words import (
     at_iso,
     elapsed,
@@ -25,10 +28,16 @@ from gitckpt.store.store import Store
 
 
 @click.command()
+@click.option("-f", "--follow", is_flag=True, help="Until nothing runs: redrawn on a terminal, else a line a change.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
-def status(ctx: click.Context, *, as_json: bool) -> int:
+def status(ctx: click.Context, *, follow: bool, as_json: bool) -> int:
     """Show where the workflow stands: each phase, what runs now, and the next command."""
+    if follow:
+        if as_json:
+            raise click.UsageError("--follow and --json exclude each other")
+        ended: int = import_module("gitckpt.cli.following").follow_status(partial(_look, where(ctx)))
+        return ended
     with open_store(where(ctx)) as (workspace, store):
         now = standing(store, workspace.place, active(workspace))
         if as_json:
@@ -36,6 +45,14 @@ def status(ctx: click.Context, *, as_json: bool) -> int:
         else:
             click.echo("\n".join(_status_lines(workspace, store, now)))
     return 0
+
+
+def _look(place: Where) -> tuple[list[str], list[tuple[str, ...]], bool]:
+    """All lines, the row of each phase, and whether a command works now."""
+    with open_store(place) as (workspace, store):
+        now = standing(store, workspace.place, active(workspace))
+        rows = [_phase_row(name, state, now.running) for name, state in now.phases.items()]
+        return _status_lines(workspace, store, now), rows, now.running is not None
 
 
 def _status_lines(workspace: Workspace, store: Store, now: Standing) -> list[str]:
@@ -91,6 +108,8 @@ def _until(manifest: Manifest, name: PhaseName) -> str:
 def _stands(manifest: Manifest) -> str:
     if not manifest.run:
         return "no run is on"
+    if not manifest.order:
+        return "made by scripts"
     match manifest.current_state:
         case "COMPLETE":
             return "complete"

@@ -10,35 +10,13 @@ import os
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import assert_never
 
-from gitckpt.model.events import (
-    Adopted,
-    AttemptCutOff,
-    AttemptFailed,
-    DataAppended,
-    DataIncremented,
-    DataSet,
-    Edited,
-    Event,
-    ForeignChange,
-    Named,
-    PhaseBlocked,
-    PhaseCompleted,
-    PhaseSkipped,
-    Redefined,
-    Reopened,
-    Reset,
-    RolledBack,
-    RunStarted,
-    Undone,
-)
 from gitckpt.model.items import ItemsCompleted
 from gitckpt.model.manifest import Items, Json, Status, Uncaptured
 from gitckpt.model.text import safe
-from gitckpt.model.title import title
 from gitckpt.plumbing.content import Change
 from gitckpt.progress.text import count, duration, size
+from gitckpt.store.checkpoint import Checkpoint
 
 SHOWN_PATHS = 3
 
@@ -161,6 +139,35 @@ def items_json(done: ItemsCompleted) -> dict[str, Json]:
     return {"ranges": ranges, "count": done.count, "batch": done.batch, "duration_ms": done.duration_ms}
 
 
+def taken_back_words(checkpoints: Sequence[Checkpoint]) -> str:
+    """What going back takes back: `transform, load (61 batches), your edit 0007 (keep it: --keep-edits)`.
+
+    `checkpoints`: newest first.
+    """
+    parts: dict[str, int] = {}
+    more: list[str] = []
+    for checkpoint in reversed(checkpoints):
+        named = checkpoint.title
+        if named.phase and named.kind in ("phase", "item", "batch") and named.status != "listed":
+            word = "batch" if named.kind == "batch" else "item" if named.kind == "item" else ""
+            key = f"{named.phase} {word}".strip()
+            if not word:
+                parts.pop(f"{named.phase} item", None)
+                parts.pop(f"{named.phase} batch", None)
+            parts[key] = parts.get(key, 0) + 1
+        elif named.kind == "edit":
+            more.append(f"your edit {checkpoint.number:04d} (keep it: --keep-edits)")
+        elif named.kind in ("named", "partial"):
+            more.append(f"{named.kind} {checkpoint.number:04d}")
+    return ", ".join([*(_part_words(key, number) for key, number in parts.items()), *more])
+
+
+def _part_words(key: str, number: int) -> str:
+    phase, _, word = key.partition(" ")
+    many = f"{word}es" if word == "batch" and number > 1 else f"{word}s" if number > 1 else word
+    return f"{phase} ({count(number)} {many})" if word else phase
+
+
 def path_json(path: bytes) -> Json:
     """A path for JSON: text, or `{"b64": …}` where its bytes are not UTF-8."""
     try:
@@ -172,79 +179,3 @@ def path_json(path: bytes) -> Json:
 def shown_folder(path: str | os.PathLike[str]) -> str:
     """A folder's path made safe."""
     return safe(os.fsencode(path))
-
-
-def event_words(event: Event) -> str:
-    """One event as a sentence without its time."""
-    return safe(_event_words(event))
-
-
-def _event_words(event: Event) -> str:
-    match event:
-        case RunStarted(manifest=manifest):
-            return f"run {manifest.run} began"
-        case Redefined(changed=changed):
-            return "the workflow file changed" + (
-                f"; completed before under another: {_list(changed)}" if changed else ""
-            )
-        case Edited(author=author, restored=restored):
-            return f"{author} brought files from {restored}" if restored else f"{author} changed files"
-        case ForeignChange(workflow=workflow):
-            return f"workflow {workflow} changed files here"
-        case Named(message=message, phase=phase):
-            return f"named: {message}" + (f" (inside {phase})" if phase else "")
-        case DataSet(key=key, value=value):
-            return f"data: {key} = {value!r}"
-        case DataAppended(key=key, value=value):
-            return f"data: {value!r} was put at the end of {key}"
-        case DataIncremented(key=key, by=by):
-            return f"data: {key} grew by {by}"
-        case Reopened() | RolledBack() | Undone() | Reset() | Adopted():
-            return _intervention_words(event)
-        case PhaseCompleted() | PhaseSkipped() | PhaseBlocked() | AttemptFailed() | AttemptCutOff():
-            return _phase_words(event)
-        case _:
-            named = title([event])
-            words = (str(named.phase or named.kind), named.status, named.detail)
-            return " ".join(word for word in words if word)
-
-
-def _phase_words(
-    event: PhaseCompleted | PhaseSkipped | PhaseBlocked | AttemptFailed | AttemptCutOff,
-) -> str:
-    match event:
-        case PhaseCompleted(phase=phase, attempt=attempt, duration_ms=ms):
-            return f"{phase} completed in {duration(ms)} (attempt {attempt})"
-        case PhaseSkipped(phase=phase, reason=reason, author=author):
-            return f"{phase} was skipped" + (f" by {author}" if author else "") + (f": {reason}" if reason else "")
-        case PhaseBlocked(phase=phase, reason=reason):
-            return f"{phase} is blocked: {reason}"
-        case AttemptFailed(phase=phase, attempt=attempt, duration_ms=ms, detail=detail, partial=partial):
-            kept = "; its files were kept to go on from" if partial else ""
-            return f"{phase} failed after {duration(ms)} (attempt {attempt}): {detail}{kept}"
-        case AttemptCutOff(phase=phase, attempt=attempt, reason=reason, partial=partial):
-            word = "was cut off" if reason == "died" else "was interrupted"
-            kept = "; its files were kept to go on from" if partial else ""
-            return f"{phase} {word} (attempt {attempt}){kept}"
-        case _:
-            assert_never(event)
-
-
-def _intervention_words(event: Reopened | RolledBack | Undone | Reset | Adopted) -> str:
-    match event:
-        case Reopened(phases=phases, author=author, reason=reason):
-            return f"{author} made {_list(phases)} pending again: {reason}"
-        case RolledBack(to=to, author=author):
-            return f"{author} went back to {to:04d}"
-        case Undone(of=of, author=author):
-            return f"{author} took back {of:04d} and what came after it"
-        case Reset(author=author, reason=reason):
-            return f"{author} gave the run up" + (f": {reason}" if reason else "")
-        case Adopted(author=author, remote=remote):
-            return f"{author} took these files as the newest" + (f", on top of {remote}" if remote else "")
-        case _:
-            assert_never(event)
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names)

@@ -12,20 +12,15 @@ import click
 
 from gitckpt.api.reading import Where, open_store
 from gitckpt.api.running import EXIT_CODES, Ran, RunRequest, TooMuch, run_workflow
-from gitckpt.cli import detached, gates
+from gitckpt.cli import detached, failing, gates
 from gitckpt.cli.live import reporter_for
 from gitckpt.cli.terminal import Signals, where
 from gitckpt.engine.settle import EditPolicy
-from gitckpt.execute.output import cause, tail_lines
 from gitckpt.model.duration import parse_duration
 from gitckpt.model.manifest import state_of
 from gitckpt.model.moment import Verdict
-from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
-from gitckpt.progress.text import count, duration, size
-from gitckpt.store.store import Store
-
-LONG_MS = 5 * 60 * 1000
+from gitckpt.progress.text import count, size
 
 
 @click.command()
@@ -158,11 +153,13 @@ def _say(place: Where, ran: Ran, *, quiet: bool) -> None:
     number = f"{ran.tip.number:04d}"
     if not quiet:
         _say_uncaptured(ran)
+        if not ran.began_complete:
+            failing.say_tolerated(ran)
     match ran.stop.verdict:
         case Verdict.FAILED | Verdict.BLOCKED:
             with open_store(place) as (_, store):
                 for name in ran.stop.phases:
-                    _say_failure(store, ran, name)
+                    failing.say_failure(store, ran, name)
         case _ if quiet:
             return
         case Verdict.COMPLETE if ran.began_complete:
@@ -194,44 +191,6 @@ def _say_uncaptured(ran: Ran) -> None:
             what = f"{count(mark.count)} ignored files that {name} changed ({size(mark.size)})"
             _line(f"Not in any checkpoint: {what}: {some}")
             _line(f"  to capture them, add to {name}:  outs: [{', '.join(mark.paths[:3])}]")
-
-
-def _say_failure(store: Store, ran: Ran, name: PhaseName) -> None:
-    state = state_of(ran.tip.manifest, name)
-    number = f"{ran.tip.number:04d}"
-    if ran.stop.verdict is Verdict.BLOCKED:
-        _line(f"{name} is blocked: {safe(ran.stop.reason)}. Nothing of it ran; your files are as at {number}.")
-        _line("  go on      gitckpt run, once that holds")
-        return
-    attempt = f"{name}@{state.attempts}"
-    lines = tail_lines(store.output(ran.tip.oid, name) or b"")
-    told = cause(lines)
-    long = (state.duration_ms or 0) >= LONG_MS
-    if long:
-        _line(f"{name} ran {duration(state.duration_ms or 0)}; to go on from its files: gitckpt restore {attempt}")
-    _line(f"{name} failed: {safe(state.detail or '')}" + (f": {told}" if told else ""))
-    for line in lines:
-        _line(f"  | {line}")
-    files, total = _left(store, name, state.attempts)
-    kept = (
-        f"What the attempt left: {count(files)} {'file' if files == 1 else 'files'} ({size(total)}), kept as {attempt}"
-    )
-    _line(f"Your files are as at {number}. {kept}" if not state.partial else f"Its files stay. {kept}")
-    _line(f"  see it     gitckpt diff {attempt} · gitckpt output {attempt}")
-    _line("  go on      gitckpt run")
-
-
-def _left(store: Store, name: PhaseName, number: int) -> tuple[int, int]:
-    """How many files an attempt left behind, and their size in bytes."""
-    from gitckpt.plumbing.content import compare  # noqa: PLC0415 - only after a failure
-
-    oid = store.attempt(name, number)
-    if oid is None:
-        return 0, 0
-    kept = store.read(oid)
-    changes = compare(store.reader, store.read(kept.parents[0]).content, kept.content)
-    files = [change.new for change in changes if change.new and change.new.kind != "dir"]
-    return len(files), sum(store.reader.size(item.oid) for item in files if item.oid)
 
 
 def _line(text: str) -> None:

@@ -129,7 +129,7 @@ def report(hold: Hold, outcome: Outcome, result: Result, checkpoint: Checkpoint 
 
 
 def _with_items(hold: Hold, ended: PhaseEnded) -> PhaseEnded:
-    """The end of a phase; of one with items with how many are done, in which checkpoints, and the sum of their times."""
+    """The end of a phase; of one with items how many are done, in which checkpoints, and the sum of their times."""
     name = PhaseName(ended.phase)
     state = state_of(hold.at_tip.manifest, name)
     items = state.items

@@ -13,12 +13,13 @@ from itertools import islice
 from pathlib import Path
 
 from gitckpt.engine.hold import Hold
+from gitckpt.engine.ports import AtTip
 from gitckpt.model.compensate import has_effect
 from gitckpt.model.decide import phase_named
 from gitckpt.model.items import Part, indices_of, ranges_of
 from gitckpt.model.listing import Item
 from gitckpt.model.manifest import DONE, Items, state_of
-from gitckpt.model.moment import Group, Moment, Offer
+from gitckpt.model.moment import Group, Moment, Offer, Spent
 from gitckpt.model.names import PhaseName
 from gitckpt.model.shard import FAILED
 from gitckpt.model.workflow import Phase
@@ -51,6 +52,7 @@ class Agenda:
         self._lists: dict[str, ItemList] = {}
         self.begun: set[PhaseName] = set()
         self._stored: tuple[str, frozenset[PhaseName]] | None = None
+        self._moment = Moment()
 
     def now(self, moment: Moment) -> Moment:
         """The moment with the time, and with what is next of each phase's items."""
@@ -62,13 +64,27 @@ class Agenda:
             for name, state in manifest.phases.items()
             if self.items(name) is not None and (undoing or state.status not in DONE)
         ]
-        return replace(
+        self._moment = replace(
             moment,
             now_ms=hold.clock.monotonic_ms(),
             wall=hold.now(),
             offers={name: self._newest(name) if undoing else self._offer(name, moment) for name in names},
             undoable=self._undoable() if undoing else frozenset(),
         )
+        return self._moment
+
+    def time_left_ms(self, phase: Phase) -> int | None:
+        """For how long a group of the phase's items may go on to its next: what is left of the time of its checkpoint,
+        of its budget and of this call; None for ever."""
+        moment, budget = self._moment, phase.budget
+        limits: list[int | None] = [phase.checkpoint_every.time_ms if phase.checkpoint_every else None]
+        if moment.until_ms is not None:
+            limits.append(moment.until_ms - moment.now_ms)
+        if budget is not None and budget.time_ms is not None:
+            spent = moment.spent.get(phase.name)
+            limits.append(budget.time_ms - (moment.now_ms - spent.began_ms if spent else 0))
+        known = [limit for limit in limits if limit is not None]
+        return max(1, min(known)) if known else None
 
     def items(self, name: PhaseName) -> Items | None:
         """The counts of a phase whose list is frozen and in force."""
@@ -156,9 +172,11 @@ class Agenda:
             return self._one(name, moment.limits.item)
         course.given_up = {index for index in course.given_up if index >= course.position}
         wanted = (i for i in self.progress(name).open(course.position, items.total) if i not in course.given_up)
-        group = _group(phase, items, wanted)
+        group = _group(phase, items, wanted, moment.spent.get(name, Spent(began_ms=0)))
         if group is None:
             return Offer(given_up=course.count)
+        # What lies before it is done or given up: without this, ten thousand failures are passed over each time.
+        course.position = group.first
         chosen = self.chosen(name, group)
         progress = self.progress(name)
         failed = sum(progress.state(index) == FAILED for index in chosen)
@@ -199,7 +217,7 @@ class Agenda:
         return self._stored[1]
 
 
-def compensation(hold: Hold, name: PhaseName) -> Phase | None:
+def compensation(hold: AtTip, name: PhaseName) -> Phase | None:
     """The phase whose `compensate` is to be run: today's; where that has none, the one stored with the completion."""
     today = phase_named(hold.workflow, name)
     if today is not None and today.compensate:
@@ -224,16 +242,21 @@ def list_file(hold: Hold, blob: str) -> Path:
     return path
 
 
-def _group(phase: Phase, items: Items, wanted: Iterator[int]) -> Group | None:
-    """The next items that share a process, or a checkpoint."""
+def _group(phase: Phase, items: Items, wanted: Iterator[int], spent: Spent) -> Group | None:
+    """The next items that share a process, or a checkpoint, as far as the phase's budget goes."""
     size = items.batch or 1
-    every = phase.checkpoint_every
+    every, budget = phase.checkpoint_every, phase.budget
     most = 1 if every is None else every.items or MOST_UNITS * size
+    most_units = MOST_UNITS
+    if budget is not None and budget.items is not None:
+        most = min(most, max(1, budget.items - spent.items))
+    if budget is not None and budget.batches is not None:
+        most_units = min(most_units, max(1, budget.batches - spent.batches))
     chosen: list[int] = []
     units = 0
     for index in wanted:
         begins = not chosen or chosen[-1] // size != index // size
-        if begins and (len(chosen) >= most or units >= MOST_UNITS):
+        if begins and (len(chosen) >= most or units >= most_units):
             break
         units += begins
         chosen.append(index)

@@ -58,24 +58,25 @@ def _arrive(hold: Hold) -> Stop:
         return Stop(verdict=Verdict.STOPPED, reason=f"rolled back to {moved.target.number:04d}", phases=())
     failed = tuple(name for name in manifest.order if state_of(manifest, name).status is Status.FAILED)
     events: list[Event] = [GoalSet(at=hold.now(), goal=Goal(), author=hold.person(), reason="")]
-    gates = _asked_again(hold, failed)
-    if gates:
-        reason = "what they approve is done anew"
-        events.append(Reopened(at=hold.now(), phases=gates, author=hold.person(), reason=reason))
+    anew = _done_anew(hold)
+    if anew:
+        reason = "what they need was compensated"
+        events.append(Reopened(at=hold.now(), phases=anew, author=hold.person(), reason=reason))
     record(hold, *events)
     why = (state_of(manifest, failed[0]).detail or "") if failed else ""
     reason = f"{why}; what was done outside is compensated" if why else "what was done outside is compensated"
     return Stop(verdict=Verdict.FAILED, reason=reason, phases=failed)
 
 
-def _asked_again(hold: Hold, failed: tuple[PhaseName, ...]) -> tuple[PhaseName, ...]:
-    """Rejected gates after something that was compensated: the next run does that anew, and asks anew."""
+def _done_anew(hold: Hold) -> tuple[PhaseName, ...]:
+    """Phases that stand on something that was compensated: completed ones, and gates that were rejected. The next run
+    does that something again, so it does them again, too."""
     manifest = hold.at_tip.manifest
     compensated = {name for name, state in manifest.phases.items() if state.status is Status.COMPENSATED}
-    return tuple(
-        name
-        for name in failed
-        if (phase := phase_named(hold.workflow, name)) is not None
-        and phase.gate is not None
-        and ancestors(hold.workflow, name) & compensated
-    )
+    found = []
+    for name in manifest.order:
+        phase, status = phase_named(hold.workflow, name), state_of(manifest, name).status
+        again = status is Status.COMPLETED or (status is Status.FAILED and phase is not None and phase.gate is not None)
+        if again and ancestors(hold.workflow, name) & compensated:
+            found.append(name)
+    return tuple(found)

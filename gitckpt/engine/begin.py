@@ -182,16 +182,18 @@ def progress_at_tip(hold: Hold, name: PhaseName) -> Progress:
 
 
 def reopen_item(hold: Hold, name: PhaseName, index: int, reason: str) -> bool:
-    """Make one item to be done again, where it is done or skipped; returns whether it was. Its files stay."""
+    """Make one item to be done again, where it or its phase is done or skipped; returns whether it was. Its files
+    stay."""
     state = progress_at_tip(hold, name).state(index)
-    if state not in (DONE_ITEM, SKIPPED):
+    is_over = state_of(hold.at_tip.manifest, name).status in DONE
+    if state not in (DONE_ITEM, SKIPPED) and not (state == FAILED and is_over):
         return False
     event = ItemsReopened(
         at=hold.now(),
         phase=name,
         items=((index, index),),
         done=int(state == DONE_ITEM),
-        failed=0,
+        failed=int(state == FAILED),
         skipped=int(state == SKIPPED),
         author=hold.person(),
         reason=reason,

@@ -49,8 +49,8 @@ def land_outcome(hold: Hold, agenda: Agenda, flight: InFlight, result: Result, m
     phase = flight.phase
     if (result.step is not None or result.interrupted) and not phase.keep_partial:
         move_oversize(hold, phase.name, flight.under_way.number)
-    if isinstance(flight.work, Some | Closing) and phase.tolerate and phase.tolerate.to:
-        write_failed_items(hold, agenda, phase, phase.tolerate.to)
+    if isinstance(flight.work, Some | Closing) and result.step is None and not result.interrupted:
+        _tell_failed_items(hold, agenda, flight, result.units)
     with open_pack(hold) as pack:
         found = take_snapshot(hold, pack)
         outcome = outcome_of(hold, agenda, pack, flight, result, _uncaptured(found))
@@ -63,6 +63,15 @@ def land_outcome(hold: Hold, agenda: Agenda, flight: InFlight, result: Result, m
         checkpoint = _land(hold, pack, outcome, found, result.output_from if flight.running else None)
     report(hold, outcome, result, checkpoint)
     return after(hold, agenda, flight, outcome, moment)
+
+
+def _tell_failed_items(hold: Hold, agenda: Agenda, flight: InFlight, passed: int) -> None:
+    """The failed items as a file, as they are with the units that have just `passed`."""
+    phase, work = flight.phase, flight.work
+    if phase.tolerate and phase.tolerate.to:
+        units = agenda.units(phase.name, agenda.chosen(phase.name, work.group)) if isinstance(work, Some) else []
+        done_now = frozenset(index for unit in units[:passed] for index in unit)
+        write_failed_items(hold, agenda, phase, phase.tolerate.to, done_now)
 
 
 def _only_asked(outcome: Outcome) -> str | None:

@@ -5,11 +5,12 @@ Owns the question that a rollback past a completed `compensate` puts. Must not r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gitckpt.engine.agenda import compensation
+from gitckpt.engine.agenda import compensation, list_file
 from gitckpt.engine.hold import Hold
+from gitckpt.engine.ports import AtTip
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.compensate import has_effect, past_pivot, to_undo
 from gitckpt.model.events import Event, PhaseCompensated
@@ -18,6 +19,7 @@ from gitckpt.model.manifest import Status, state_of
 from gitckpt.model.names import PhaseName
 from gitckpt.model.shard import DONE
 from gitckpt.store.checkpoint import Checkpoint, items_folder
+from gitckpt.store.lists import ItemList, carry_over
 from gitckpt.store.shards import Progress, phase_folder
 
 
@@ -51,7 +53,7 @@ class Undecided(GitckptError):
         )
 
 
-def effects_since(hold: Hold, number: int) -> Effects:
+def effects_since(hold: AtTip, number: int) -> Effects:
     """What has been completed after checkpoint `number` and has a compensation, today or when it was completed."""
     manifest = hold.at_tip.manifest
     able = frozenset(
@@ -63,7 +65,7 @@ def effects_since(hold: Hold, number: int) -> Effects:
     return Effects(undo=to_undo(hold.workflow, manifest, able, after=number), pivot=None)
 
 
-def commands_of(hold: Hold, effects: Effects) -> tuple[tuple[str, str], ...]:
+def commands_of(hold: AtTip, effects: Effects) -> tuple[tuple[str, str], ...]:
     """Each phase with the command that compensates it, for each of its items where it has items."""
     told: list[tuple[str, str]] = []
     for name in effects.undo:
@@ -82,17 +84,30 @@ def compensated_since(hold: Hold, target: Checkpoint, between: Sequence[Checkpoi
         for name in whole
         if state_of(target.manifest, name).status is Status.COMPLETED
     ]
-    parts: dict[PhaseName, set[int]] = {}
-    for event in gone:
-        if isinstance(event, ItemsCompensated):
-            parts.setdefault(event.phase, set()).update(indices_of(event.items))
-    return (*events, *(found for name, indices in parts.items() if (found := _items(hold, target, name, indices, at))))
+    parts: dict[PhaseName, dict[str, set[int]]] = {}
+    for checkpoint in between:
+        for event in checkpoint.events:
+            items = state_of(checkpoint.manifest, event.phase).items if isinstance(event, ItemsCompensated) else None
+            if isinstance(event, ItemsCompensated) and items is not None:
+                undone = parts.setdefault(event.phase, {}).setdefault(items.list, set())
+                undone.update(indices_of(event.items))
+    return (*events, *(found for name, by_list in parts.items() if (found := _items(hold, target, name, by_list, at))))
 
 
-def _items(hold: Hold, target: Checkpoint, name: PhaseName, indices: set[int], at: str) -> ItemsCompensated | None:
-    then, now = state_of(target.manifest, name).items, state_of(hold.at_tip.manifest, name).items
-    if then is None or now is None or then.list != now.list:
+def _items(
+    hold: Hold, target: Checkpoint, name: PhaseName, by_list: Mapping[str, set[int]], at: str
+) -> ItemsCompensated | None:
+    """`by_list`: what was compensated, as indices into the lists of then. The target may have another: the same keys."""
+    then = state_of(target.manifest, name).items
+    if then is None:
         return None
+    indices: set[int] = set()
+    for frozen, undone in by_list.items():
+        if frozen == then.list:
+            indices |= undone
+        else:
+            old, new = (ItemList(list_file(hold, blob)) for blob in (frozen, then.list))
+            indices.update(indices_of(carry_over(old, ranges_of(sorted(undone)), new)))
     reader = hold.store.reader
     folder = phase_folder(reader, items_folder(reader, target.oid, hold.store.prefix), name)
     progress = Progress(reader, folder)

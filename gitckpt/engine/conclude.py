@@ -1,7 +1,7 @@
 """The commands of `always`: run when a run has come to an end, or waits for a person.
 
 Owns when they run, and what becomes of files they change: those are a checkpoint of their own. A failing command is
-said, and changes nothing about how the run ended.
+said, and changes nothing about how the run ended. A kill before they came to their end has the next call run them.
 """
 
 from __future__ import annotations
@@ -32,11 +32,22 @@ ENDS = frozenset({Verdict.COMPLETE, Verdict.FAILED, Verdict.BLOCKED, Verdict.WAI
 NAME = PhaseName("always")
 
 
+def promise(hold: Hold) -> None:
+    """A run goes on that is to be concluded, also by a later call where this one is killed."""
+    if hold.workflow.always and hold.name not in hold.record.unconcluded:
+        hold.write_record(replace(hold.record, unconcluded=(*hold.record.unconcluded, hold.name)))
+
+
+def is_concluded(hold: Hold) -> bool:
+    """Whether nothing is left to run at the end of a run that has ended."""
+    return hold.name not in hold.record.unconcluded
+
+
 def conclude(hold: Hold, executor: Executor, stop: Stop, signalled: Signalled) -> None:
     """Run every command of `always`, also when one of them fails, and record what they changed."""
     if stop.verdict not in ENDS or not hold.workflow.always:
         return
-    # The attempt has no phase: a kill in here leaves changes that `settle` records as these commands'.
+    # The attempt has no phase: `settle` puts back what a kill in here leaves, for all of it is run again.
     under_way = AttemptUnderWay(workflow=hold.name, phase=NAME, number=0, started=hold.now())
     worst = 0
     for always in hold.workflow.always:
@@ -98,7 +109,8 @@ def land_conclusion(hold: Hold, status: str, exit_code: int) -> None:
         found = take_snapshot(hold, pack)
         hold.staged.clear()
         if not exit_code and not differs(hold, pack, found.content):
-            hold.write_record(replace(hold.record, attempt=None))
+            left = tuple(each for each in hold.record.unconcluded if each != hold.name)
+            hold.write_record(replace(hold.record, attempt=None, unconcluded=left))
             return
         event = Concluded(at=hold.now(), status=status, exit_code=exit_code)
         landing = Landing(events=(event,), content=found.content, found=found.content, ends_attempt=True)

@@ -1,7 +1,7 @@
 """The failed items of a phase as a file in the workspace, where `tolerate: {to: FILE}` asks for it.
 
-Owns the file's form: one JSON object a line, `item`, `key` where it has one of its own, `attempt`, `exit_code`,
-`detail`. Must not know what made an item fail.
+Owns the file's form: one JSON object a line, `item`, `key` where it has one of its own, `exit_code`, `detail`: nothing
+that another number of tries would change, for the file is part of the checkpoint. Must not know what made an item fail.
 """
 
 from __future__ import annotations
@@ -9,33 +9,61 @@ from __future__ import annotations
 import json
 import os
 from base64 import b64encode
+from collections.abc import Collection
+from dataclasses import dataclass
 
 from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.hold import Hold
+from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.manifest import Json
 from gitckpt.model.shard import FAILED
+from gitckpt.model.text import safe
 from gitckpt.model.workflow import Phase
 
 
-def write_failed_items(hold: Hold, agenda: Agenda, phase: Phase, path: str) -> None:
-    """Replace the file with what has failed as of the tip. Where nothing has, the file is not made."""
+@dataclass(eq=False)
+class CannotTellFailures(GitckptError):
+    """The file for failed items cannot be written."""
+
+    path: str
+    why: str
+
+    exit_code = ExitCode.FAILED
+
+    @property
+    def message(self) -> str:
+        return f"cannot write the failed items to {safe(self.path)}: {self.why}"
+
+    @property
+    def hint(self) -> str:
+        return "let `tolerate: {to: …}` name a file that can be written; then: gitckpt run"
+
+
+def write_failed_items(hold: Hold, agenda: Agenda, phase: Phase, path: str, done_now: Collection[int]) -> None:
+    """Replace the file with what has failed as of the tip, without the items that are `done_now`: the file is part of
+    the checkpoint that says so. Where nothing has failed, the file is not made. Raises CannotTellFailures."""
     items = agenda.items(phase.name)
     if items is None:
         return
     progress, listing = agenda.progress(phase.name), agenda.listing(phase.name)
     target = os.path.join(hold.given.root, path)
-    if not items.failed and not os.path.exists(target):
+    failed = progress.among(frozenset({FAILED}), 0, items.total) if items.failed else ()
+    indices = [index for index in failed if index not in done_now]
+    if not indices and not os.path.exists(target):
         return
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    indices = list(progress.among(frozenset({FAILED}), 0, items.total)) if items.failed else []
-    with open(target, "w", encoding="utf-8") as file:
+    try:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        file = open(target, "w", encoding="utf-8")
+    except OSError as error:
+        raise CannotTellFailures(path, error.strerror or str(error)) from error
+    with file:
         for index, item in zip(indices, listing.items(indices), strict=True):
             failure = progress.failure(index)
             told: dict[str, Json] = {"item": _text(item.value)}
             if item.key != item.value:
                 told["key"] = _text(item.key)
             if failure is not None:
-                told |= {"attempt": failure.attempt, "exit_code": failure.exit_code, "detail": failure.detail}
+                told |= {"exit_code": failure.exit_code, "detail": failure.detail}
             file.write(json.dumps(told, ensure_ascii=False) + "\n")
 
 

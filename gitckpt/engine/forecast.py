@@ -1,7 +1,7 @@
 """What `run` would do, with reasons, by asking `decide` itself: each phase is taken to succeed.
 
-Pure: a workflow and a manifest in, a forecast out. Owns the words `will run`, `done`, `skipped`, `waits`, `not asked
-for`. Must not know where the manifest came from.
+Pure: a workflow and a manifest in, a forecast out. Owns the words `will run`, `will ask`, `will be undone`, `done`,
+`skipped`, `waits`, `not asked for`. Must not know where the manifest came from.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, assert_never
 
+from gitckpt.model.compensate import to_undo
 from gitckpt.model.decide import (
     ancestors,
     changed_definitions,
@@ -19,12 +20,34 @@ from gitckpt.model.decide import (
     unmet_needs,
     wanted_phases,
 )
-from gitckpt.model.manifest import DONE, Manifest, PhaseState, Status, fresh, is_complete, state_of, with_current_state
-from gitckpt.model.moment import Await, Begin, Limits, Moment, Return, Stop
+from gitckpt.model.manifest import (
+    DONE,
+    Manifest,
+    PhaseState,
+    Status,
+    fresh,
+    is_complete,
+    reopened,
+    state_of,
+    with_current_state,
+)
+from gitckpt.model.moment import (
+    Asking,
+    Await,
+    Begin,
+    Expiring,
+    Group,
+    Limits,
+    Moment,
+    Offer,
+    Return,
+    Stop,
+    Work,
+)
 from gitckpt.model.names import PhaseName, RunId
-from gitckpt.model.workflow import Workflow, dependents, order
+from gitckpt.model.workflow import Phase, Workflow, dependents, order
 
-Fate: TypeAlias = Literal["will run", "done", "skipped", "waits", "not asked for"]
+Fate: TypeAlias = Literal["will run", "will ask", "will be undone", "done", "skipped", "waits", "not asked for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,20 +71,31 @@ class Forecast:
     dropped: tuple[PhaseName, ...]
 
 
-def foresee(workflow: Workflow, manifest: Manifest | None, limits: Limits, start_from: PhaseName | None) -> Forecast:
-    """What `run` with these limits would do from here; `manifest` None is a workflow without history.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What the forecast is for: the flags of `run`, the wall clock's time as ISO 8601 with offset, and the phases that
+    had a compensation when they were completed."""
 
-    `start_from` is that of `run --from`. Every phase named must be in the workflow.
+    limits: Limits
+    start_from: PhaseName | None
+    wall: str
+    undoable: frozenset[PhaseName] = frozenset()
+
+
+def foresee(workflow: Workflow, manifest: Manifest | None, flags: Flags) -> Forecast:
+    """What `run` with these flags would do from here; `manifest` None is a workflow without history.
+
+    Every phase named must be in the workflow.
     """
     begins = manifest is None or not manifest.run
     now = starting_point(workflow, manifest)
-    now = _reopened(now, _chosen(workflow, now, limits, start_from))
-    begun = _begun(workflow, now, limits)
-    wanted = wanted_phases(workflow, limits)
+    now = _reopened(now, _chosen(workflow, now, flags.limits, flags.start_from))
+    fates = _undone(workflow, now, flags) if now.goal.kind != "finish" else _begun(workflow, now, flags)
+    wanted = wanted_phases(workflow, flags.limits)
     phases = tuple(
-        Foreseen(phase=name, fate=fate, reason=_reason(workflow, now, begun, name, fate))
+        Foreseen(phase=name, fate=fate, reason=_reason(workflow, now, fates, name, fate))
         for name in now.order
-        for fate in (_fate(now, begun, wanted, name),)
+        for fate in (fates.get(name) or _fate(now, wanted, name),)
     )
     known = {phase.name for phase in workflow.phases}
     before = manifest.phases if manifest else {}
@@ -111,7 +145,7 @@ def _chosen(
 def _reopened(manifest: Manifest, chosen: frozenset[PhaseName]) -> Manifest:
     def anew(state: PhaseState) -> PhaseState:
         untouched = state.status is Status.PENDING and not state.partial and not state.cut_offs
-        return state if untouched else PhaseState(generation=state.generation + 1, attempts=state.attempts)
+        return state if untouched else reopened(state)
 
     states: Mapping[PhaseName, PhaseState] = {
         name: anew(state) if name in chosen else state for name, state in manifest.phases.items()
@@ -119,26 +153,51 @@ def _reopened(manifest: Manifest, chosen: frozenset[PhaseName]) -> Manifest:
     return with_current_state(replace(manifest, phases=states))
 
 
-def _begun(workflow: Workflow, manifest: Manifest, limits: Limits) -> frozenset[PhaseName]:
-    """The phases that `decide` would begin, were each of them to succeed."""
-    begun: set[PhaseName] = set()
+def _undone(workflow: Workflow, manifest: Manifest, flags: Flags) -> dict[PhaseName, Fate]:
+    """The phases that are compensated before anything else."""
+    names = to_undo(workflow, manifest, flags.undoable, after=manifest.goal.after)
+    return dict.fromkeys(names, "will be undone")
+
+
+def _begun(workflow: Workflow, manifest: Manifest, flags: Flags) -> dict[PhaseName, Fate]:
+    """The phases that `decide` would begin, were each of them to succeed; a gate stays open once it asks."""
+    fates: dict[PhaseName, Fate] = {}
     while True:
-        step = decide(workflow, manifest, (), Moment(landed=len(begun), limits=limits))
-        match step:
-            case Begin(phase=name):
-                begun.add(name)
-                done = replace(state_of(manifest, name), status=Status.COMPLETED)
-                manifest = with_current_state(replace(manifest, phases={**manifest.phases, name: done}))
+        offers = {name: _all_that_is_left(state) for name, state in manifest.phases.items() if state.items}
+        moment = Moment(landed=len(fates), limits=flags.limits, wall=flags.wall, offers=offers)
+        match decide(workflow, manifest, (), moment):
+            case Begin(phase=name, work=work):
+                status = _after(workflow, name, work)
+                fates[name] = "will ask" if status is Status.WAITING else "will run"
+                ended = replace(state_of(manifest, name), status=status)
+                manifest = with_current_state(replace(manifest, phases={**manifest.phases, name: ended}))
             case Await() | Return() | Stop():
-                return frozenset(begun)
-            case _:
+                return fates
+            case step:
                 assert_never(step)
 
 
-def _fate(manifest: Manifest, begun: frozenset[PhaseName], wanted: frozenset[PhaseName], name: PhaseName) -> Fate:
+def _after(workflow: Workflow, name: PhaseName, work: Work) -> Status:
+    phase = phase_named(workflow, name)
+    match work:
+        case Asking():
+            return Status.WAITING
+        case Expiring() if phase is not None and phase.gate is not None and phase.gate.on_timeout != "approve":
+            return Status.FAILED
+        case _:
+            return Status.COMPLETED
+
+
+def _all_that_is_left(state: PhaseState) -> Offer:
+    items = state.items
+    left = items.total - items.done - items.skipped if items and not items.stale else 0
+    if items is None or not left:
+        return Offer()
+    return Offer(group=Group(first=0, last=items.total - 1, count=left, units=left, failed=items.failed))
+
+
+def _fate(manifest: Manifest, wanted: frozenset[PhaseName], name: PhaseName) -> Fate:
     status = state_of(manifest, name).status
-    if name in begun:
-        return "will run"
     if status is Status.SKIPPED:
         return "skipped"
     if status in DONE:
@@ -146,10 +205,62 @@ def _fate(manifest: Manifest, begun: frozenset[PhaseName], wanted: frozenset[Pha
     return "waits" if name in wanted else "not asked for"
 
 
-def _reason(workflow: Workflow, manifest: Manifest, begun: frozenset[PhaseName], name: PhaseName, fate: Fate) -> str:
+def _reason(
+    workflow: Workflow, manifest: Manifest, fates: Mapping[PhaseName, Fate], name: PhaseName, fate: Fate
+) -> str:
     phase = phase_named(workflow, name)
-    if fate != "will run" or phase is None:
-        return explain(workflow, manifest, name)
-    first = [need for need in phase.needs if need in begun]
-    reason = f"after {', '.join(first)}" if first else explain(workflow, manifest, name)
+    if fate == "will be undone":
+        return "it is compensated, newest completion first"
+    if phase is None or fate not in ("will run", "will ask"):
+        return reason_of(workflow, manifest, name)
+    first = [need for need in phase.needs if need in fates]
+    reason = f"after {', '.join(first)}" if first else reason_of(workflow, manifest, name)
+    items = _of_items(phase, state_of(manifest, name))
+    reason = f"{reason}; {items}" if items else reason
     return f"{reason}, if `{phase.condition}` holds" if phase.condition else reason
+
+
+def reason_of(workflow: Workflow, manifest: Manifest, name: PhaseName) -> str:
+    """As `decide.explain`, with the way on from a gate that was rejected."""
+    phase, state = phase_named(workflow, name), state_of(manifest, name)
+    if phase is not None and phase.gate is not None and state.status is Status.FAILED:
+        return f"it was {state.detail}; to ask anew: gitckpt retry {name}"
+    return explain(workflow, manifest, name)
+
+
+def _of_items(phase: Phase, state: PhaseState) -> str:
+    if phase.foreach is None:
+        return ""
+    items = state.items
+    if items is None:
+        return "its list of items is made first"
+    if items.stale:
+        return "its list of items is made anew, and what is done carries over by its key"
+    left = items.total - items.done - items.skipped
+    failed = f", {items.failed:,} of them failed" if items.failed else ""
+    return f"{left:,} of {items.total:,} items are left{failed}"
+
+
+def about(workflow: Workflow, manifest: Manifest, name: PhaseName) -> tuple[str, ...]:
+    """More of a phase, a sentence each: its items, its gate, what undoes it."""
+    phase, state = phase_named(workflow, name), state_of(manifest, name)
+    if phase is None:
+        return ()
+    told: list[str] = []
+    items = state.items
+    if phase.foreach is not None and state.status not in DONE:
+        told.append(_of_items(phase, state))
+    elif items is not None and items.failed:
+        told.append(
+            f"{items.failed:,} of {items.total:,} items failed, which is tolerated: gitckpt items {name} --failed"
+        )
+    if state.status is Status.WAITING:
+        told.append(f"answer it: gitckpt approve {name}, or gitckpt reject {name}")
+        told += [f"it answers itself at {state.expires}"] if state.expires else []
+    if phase.compensate:
+        told.append(f"going back past it runs: {' ; '.join(phase.compensate)}")
+    if phase.pivot:
+        told.append("it is a pivot: once it is done, nothing before it is compensated")
+    if name in manifest.outside:
+        told.append("what it did outside this folder was never undone")
+    return tuple(told)

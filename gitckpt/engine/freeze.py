@@ -18,7 +18,7 @@ from gitckpt.model.manifest import state_of
 from gitckpt.model.outcome import Attempt, Listed
 from gitckpt.model.repeat import Foreach
 from gitckpt.model.text import safe
-from gitckpt.model.workflow import Phase, digest
+from gitckpt.model.workflow import Phase, item_digest
 from gitckpt.plumbing.pack import Pack
 from gitckpt.store.checkpoint import items_folder
 from gitckpt.store.lists import ItemList, carry_over, write_list
@@ -57,7 +57,7 @@ def freeze(hold: Hold, pack: Pack, phase: Phase, source: Foreach, attempt: Attem
         os.replace(part, lists / f"{blob}.jsonl")
     finally:
         part.unlink(missing_ok=True)
-    definition = digest(phase, hold.workflow)
+    definition = item_digest(phase, hold.workflow)
     return Listed(
         attempt=attempt,
         at=hold.now(),

@@ -47,7 +47,8 @@ class Running:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """One moment. `manifest` is the newest checkpoint's, None without history; `unfinished` says in sentences what
-    is not as a clean end leaves it; `next_command` is None while somebody works."""
+    is not as a clean end leaves it; `next_command` is None while somebody works,
+    and where scripts make the checkpoints."""
 
     tip: Checkpoint | None
     running: Running | None
@@ -179,12 +180,14 @@ def _stuck(manifest: Manifest, record: Record, running: Running | None) -> tuple
     return tuple(name for name in manifest.order if state_of(manifest, name).cut_offs + (name == died) >= STUCK)
 
 
-def _next_command(store: Store, record: Record, tip: Checkpoint | None) -> str:
+def _next_command(store: Store, record: Record, tip: Checkpoint | None) -> str | None:
     if tip is None:
         return "gitckpt rollback latest" if store.elsewhere() else "gitckpt run"
     base = record.bases.get(store.workflow)
     if base is not None and base != tip.oid and record.landing is None:
         return "gitckpt rollback latest"
+    if not tip.manifest.order:
+        return None  # scripts make its checkpoints; which one is next, only they know
     gates = open_gates(tip.manifest)
     if gates and record.attempt is None and tip.manifest.goal.kind == "finish":
         return f"gitckpt approve {gates[0]}"

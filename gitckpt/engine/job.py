@@ -33,14 +33,13 @@ def job_of(hold: Hold, agenda: Agenda, phase: Phase, work: Work, attempt: Attemp
     """Everything the executor needs for this work. A job without steps has nothing to start."""
     if isinstance(work, Compensating):
         phase = compensation(hold, phase.name) or phase
-    every = phase.checkpoint_every
     return Job(
         steps=tuple(_steps(hold, agenda, phase, work)),
         cwd=hold.given.root / phase.working_directory,
         env=_environment(hold, phase, attempt),
         timeout_ms=None,
         unit_timeout_ms=phase.timeout_ms,
-        stop_after_ms=every.time_ms if every and isinstance(work, Some) else None,
+        stop_after_ms=agenda.time_left_ms(phase) if isinstance(work, Some) else None,
         grace_ms=GRACE_MS,
         output=hold.place.output,
         validate_output=hold.place.validate_output,
@@ -154,15 +153,19 @@ def _of_units(
                 env |= {"GITCKPT_BATCH_FILE": str(path)} if how == "file" else {}
                 stdin = path if how == "stdin" else None
         for step in commands:
-            given = _with_arguments(step, more) if more and step.name in ("run", VALIDATE, "compensate") else step.argv
+            given = _with_arguments(phase, step, more) if more and step.name in _WITH_ITEMS else step.argv
             stdout = validation_file(hold, number) if step.name == VALIDATE else None
             steps.append(Step(name=step.name, argv=given, stdin=stdin, stdout=stdout, env=env, unit=number))
     return steps
 
 
-def _with_arguments(step: Step, more: tuple[str, ...]) -> tuple[str, ...]:
+_WITH_ITEMS = ("run", VALIDATE, "compensate")
+
+
+def _with_arguments(phase: Phase, step: Step, more: tuple[str, ...]) -> tuple[str, ...]:
     """A shell's text gets them as "$@" (what stands first is "$0"), a program as its last arguments."""
-    is_shell = len(step.argv) >= 2 and step.argv[-2] == "-c"
+    # A `-c` is no proof of a shell: `argv: [python3, -c, TEXT]` is a program.
+    is_shell = step.argv[:-1] == shell_argv(phase.shell, "")[:-1] and step.argv != phase.argv
     return (*step.argv, *(("gitckpt",) if is_shell else ()), *more)
 
 

@@ -13,9 +13,9 @@ from gitckpt.engine.go import go
 from gitckpt.engine.hold import Hold, let_go, with_base
 from gitckpt.engine.housekeeping import note_pack
 from gitckpt.engine.mirror import write_mirror
-from gitckpt.engine.place import LandingUnderWay
+from gitckpt.engine.place import LandingUnderWay, Record
 from gitckpt.model.advance import advance
-from gitckpt.model.events import Event
+from gitckpt.model.events import CUT_OFF, Concluded, Event
 from gitckpt.model.manifest import Manifest
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.plumbing.content import Content
@@ -90,7 +90,7 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
     if moves:
         go(hold, landing.found, checkpoint)
     if landing.ends_attempt:
-        hold.record = replace(hold.record, attempt=None)
+        hold.record = _without_attempt(hold.record, checkpoint)
     arrive(hold, checkpoint)
     return checkpoint
 
@@ -113,7 +113,15 @@ def finish_landing(hold: Hold, landing: LandingUnderWay) -> None:
     to = hold.store.read(landing.to)
     go(hold, hold.store.read(landing.before).content, to)
     record = with_base(hold, landing.workflow, to)
-    hold.write_record(replace(record, attempt=None) if landing.ends_attempt else record)
+    hold.write_record(_without_attempt(record, to) if landing.ends_attempt else record)
+
+
+def _without_attempt(record: Record, landed: Checkpoint) -> Record:
+    """The record when what was under way has landed: with the end of `always`, the run is concluded too."""
+    name = landed.manifest.workflow
+    concluded = any(isinstance(event, Concluded) and event.status != CUT_OFF for event in landed.events)
+    left = tuple(each for each in record.unconcluded if not (concluded and each == name))
+    return replace(record, attempt=None, unconcluded=left)
 
 
 def _draft(hold: Hold, tip: Checkpoint | None, landing: Landing) -> Draft:

@@ -48,8 +48,8 @@ class NotListed(GitckptError):
 
     @property
     def message(self) -> str:
-        whose = f"{safe(self.phase)} has" if self.phase else "no phase has"
-        return f"{whose} no frozen list of items (yet): it is made when a phase with `foreach` starts"
+        whose = f"{safe(self.phase)} has no frozen list" if self.phase else "no phase has a frozen list"
+        return f"{whose} of items (yet): it is made when a phase with `foreach` starts"
 
     @property
     def hint(self) -> str:

@@ -1,4 +1,5 @@
-"""What the engine is given: its executor, clock and reporter. Each has a second implementation, in tests."""
+"""What the engine is given: its executor, clock and reporter, each with a second implementation in tests; and what it
+takes for a look at the newest checkpoint, which a command that only reads has too."""
 
 from __future__ import annotations
 
@@ -6,7 +7,10 @@ from datetime import datetime
 from typing import Protocol
 
 from gitckpt.execute.process import Job, Result
+from gitckpt.model.workflow import Workflow
 from gitckpt.progress.events import ProgressEvent
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.store import Store
 
 
 class Clock(Protocol):
@@ -55,3 +59,16 @@ class Reporter(Protocol):
     def tick(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+class AtTip(Protocol):
+    """Today's definition and the newest checkpoint: a hold, or a look without locks."""
+
+    @property
+    def workflow(self) -> Workflow: ...
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def at_tip(self) -> Checkpoint: ...

@@ -24,7 +24,7 @@ from gitckpt.execute.output import capped
 from gitckpt.model.advance import IllegalEvent, advance
 from gitckpt.model.codec import loads
 from gitckpt.model.decide import phase_named
-from gitckpt.model.events import Concluded, Edited, Event, ForeignChange, Redefined
+from gitckpt.model.events import CUT_OFF, Concluded, Edited, Event, ForeignChange, Redefined
 from gitckpt.model.names import Oid
 from gitckpt.model.outcome import Attempt, CutOff, judge
 from gitckpt.model.workflow import digest, order, secrets
@@ -78,33 +78,36 @@ def settle(hold: Hold, policy: EditPolicy = "tell-apart", closing: Sequence[Even
         return
     _require_base(hold)
     if hold.record.attempt is not None and hold.record.attempt.number == 0:
-        _land_cut_off_conclusion(hold)
+        _set_conclusion_aside(hold, policy)
     if hold.record.attempt is not None:
         set_aside(hold, hold.record.attempt, "died", policy)
     record_edits(hold, closing)
 
 
-def _land_cut_off_conclusion(hold: Hold) -> None:
-    """The commands of `always` died: what they changed is theirs, and there is nothing to put back."""
+def _set_conclusion_aside(hold: Hold, policy: EditPolicy) -> None:
+    """The commands of `always` died: what they left is kept and put back, for the next call runs all of them."""
     with open_pack(hold) as pack:
         found = take_snapshot(hold, pack)
-        if not differs(hold, pack, found.content):
+        left = differs(hold, pack, found.content)
+        mine = _mine(hold, compare(hold.store.reader, hold.at_tip.content, found.content), policy) if left else []
+        if mine:
+            _land_edit(hold, mine, (Edited(at=hold.now(), author=hold.person()),))
+        if found.content == hold.at_tip.content or not left:
             hold.write_record(replace(hold.record, attempt=None))
             return
-        events = (Concluded(at=hold.now(), status="cut off", exit_code=1),)
+        number = max(hold.store.rescues(), default=0) + 1
+        events = (Concluded(at=hold.now(), status=CUT_OFF, exit_code=1),)
         with open_pack(hold) as second:
-            definition = _known_definition(hold)
-            land(
-                hold,
-                second,
-                Landing(
-                    events=events,
-                    content=found.content,
-                    found=found.content,
-                    definition=definition,
-                    ends_attempt=True,
-                ),
+            landing = Landing(
+                events=events,
+                content=hold.at_tip.content,
+                found=found.content,
+                beside=Beside(ref=f"{refs.rescues(hold.name)}{number}", content=found.content, events=events),
+                definition=_known_definition(hold),
+                ends_attempt=True,
             )
+            land(hold, second, landing)
+    hold.reporter(Note(f"`always` was cut off; what it left is kept: gitckpt diff rescue@{number}"))
 
 
 def clear_up(hold: Hold) -> None:

@@ -11,9 +11,10 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from gitckpt.flow.imports import ours
 
 if TYPE_CHECKING:
     from gitckpt.model.manifest import Json
@@ -206,6 +207,6 @@ def _part(state: Path, name: Literal["data", "params"]) -> dict[str, Json]:
 
 def _ask(state: Path, verb: Literal["set", "append", "incr", "checkpoint"], **said: Json) -> tuple[int | None, Json]:
     """Ask the active run. Raises RequestRefused, RunEnded."""
-    ask = import_module("gitckpt.api.inside").ask_from_inside
+    ask = ours("gitckpt.api.inside").ask_from_inside
     answer = ask(state.parent.parent, verb, said, ASKED_S)
     return answer.number, answer.value

@@ -26,17 +26,34 @@ class NoSuchFunction(Exception):
     """A target that names no function."""
 
 
+_THEIRS: list[str] = []
+"""The folders that imports begin with because of us."""
+
+
 def prepare(*folders: str) -> None:
     """Let imports begin with these folders, and leave no compiled files beside a user's modules."""
-    sys.path[:0] = [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
+    new = [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
+    sys.path[:0] = new
+    _THEIRS.extend(new)
     if sys.pycache_prefix is None:
         # A `__pycache__` would be a change of the workspace that nobody made on purpose.
         sys.dont_write_bytecode = True
 
 
+def ours(name: str) -> ModuleType:
+    """One of gitckpt's own modules: no `random.py` of the user's may stand in for what it needs."""
+    before = sys.path[:]
+    sys.path[:] = [folder for folder in before if folder not in _THEIRS]
+    try:
+        return import_module(name)
+    finally:
+        sys.path[:] = before
+
+
 @cache
 def load_file(path: str) -> ModuleType:
     """The module of a file, loaded once, under the file's name, so that its classes can be pickled."""
+    prepare(os.path.dirname(path))
     stem = re.sub(r"\W", "_", Path(path).stem)
     name = f"_{stem}" if stem in sys.modules or stem in sys.stdlib_module_names else stem
     spec = spec_from_file_location(name, path)

@@ -67,17 +67,22 @@ class IllegalEvent(ValueError):
 
 
 def advance(manifest: Manifest | None, events: Sequence[Event]) -> Manifest:
-    """Apply the events of one checkpoint. `manifest` is its first parent's, None for checkpoint 1.
+    """Apply the events of one checkpoint. `manifest` is its first parent's, None for the first there is.
 
     Raises IllegalEvent when the list is empty or an event cannot have happened.
     """
     if not events:
         raise IllegalEvent("a checkpoint has at least one event")
-    sequence = manifest.sequence + 1 if manifest else 1
+    sequence = manifest.sequence + 1 if manifest else _first_number(events[0])
     for event in events:
         manifest = _apply(manifest, event, sequence)
     assert manifest is not None  # the loop ran: events is not empty
     return with_current_state(replace(manifest, sequence=sequence, updated_at=events[-1].at))
+
+
+def _first_number(event: Event) -> int:
+    """1; more where the runs before an epoch were dropped: the manifest it carries says how far they had counted."""
+    return event.manifest.sequence + 1 if isinstance(event, RunStarted) else 1
 
 
 def _apply(manifest: Manifest | None, event: Event, number: int) -> Manifest:

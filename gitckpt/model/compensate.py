@@ -12,8 +12,9 @@ from gitckpt.model.workflow import Workflow
 
 def has_effect(state: PhaseState, after: int) -> bool:
     """Whether something of the phase was completed after checkpoint number `after`: itself, or some of its items."""
-    some = state.status is Status.COMPLETED or (state.items is not None and not state.items.stale and state.items.done)
-    return bool(some) and state.landed > after
+    items = state.items if state.items is not None and not state.items.stale else None
+    some = items.done > 0 if items is not None else state.status is Status.COMPLETED
+    return some and state.landed > after
 
 
 def past_pivot(workflow: Workflow, manifest: Manifest, after: int) -> PhaseName | None:

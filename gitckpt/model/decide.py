@@ -232,7 +232,8 @@ def _end(workflow: Workflow, manifest: Manifest, moment: Moment) -> Stop:
         return Stop(verdict=Verdict.WAITING, reason=_detail(manifest, waiting[0]), phases=waiting)
     if failed and moment.limits.item is None:
         return Stop(verdict=Verdict.FAILED, reason="the rest went on without them", phases=failed)
-    if failed:
+    # Where one item was asked for, others that failed before are the rest: what counts is whether that one failed.
+    if any(moment.offers.get(name, Offer()).given_up for name in failed):
         return Stop(verdict=Verdict.FAILED, reason=_detail(manifest, failed[0]), phases=failed)
     needs = {name: unmet_needs(workflow, manifest, name) for name in among}
     held = {name: unmet for name, unmet in needs.items() if unmet and not unmet <= wanted}

@@ -239,9 +239,14 @@ class Paused:
     reason: str
 
 
+CUT_OFF = "cut off"
+"""The status of commands of `always` that did not come to their end."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concluded:
-    """The commands of `always` ran at the end of a run that ended so; they changed files, or one of them failed."""
+    """The commands of `always` ran at the end of a run that ended so; they changed files, or one of them failed. Or
+    they were cut off: then their files were put back, and they run again with the next call."""
 
     at: str
     status: str

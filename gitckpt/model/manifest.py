@@ -187,11 +187,11 @@ def is_untouched(state: PhaseState) -> bool:
 
 def with_current_state(manifest: Manifest) -> Manifest:
     """Set `current_state`: INIT before anything ran, COMPLETE at the end, else the first phase not done."""
-    states = [(name, state_of(manifest, name).status) for name in manifest.order]
-    todo = [name for name, status in states if status not in DONE]
+    states = [state_of(manifest, name) for name in manifest.order]
+    todo = [name for name, state in zip(manifest.order, states, strict=True) if state.status not in DONE]
     if not todo:
         current: str = COMPLETE
-    elif all(status is Status.PENDING for _, status in states):
+    elif all(state.status is Status.PENDING and not (state.items and state.items.done) for state in states):
         current = INIT
     else:
         current = todo[0]

@@ -28,9 +28,10 @@ class Impossible(ValueError):
 def with_items(state: PhaseState, event: ItemsEvent, number: int) -> PhaseState:
     """The state after the event, whose checkpoint has that number. Raises Impossible."""
     if isinstance(event, ItemsListed):
-        return _listed(state, event)
+        return _listed(state, event, number)
     items = state.items
-    if items is None or items.stale:
+    # What is to be listed anew carries over what is done: not what a rollback to it finds compensated since.
+    if items is None or (items.stale and not isinstance(event, ItemsCompensated)):
         raise Impossible(f"{event.phase} has no list of items")
     match event:
         case ItemsCompleted():
@@ -82,7 +83,7 @@ def with_items(state: PhaseState, event: ItemsEvent, number: int) -> PhaseState:
     return replace(state, items=_sane(items), status=_status(state, items, event))
 
 
-def _listed(state: PhaseState, event: ItemsListed) -> PhaseState:
+def _listed(state: PhaseState, event: ItemsListed, number: int) -> PhaseState:
     if state.status in DONE:
         raise Impossible(f"{event.phase} is {state.status} already")
     items = Items(
@@ -92,7 +93,11 @@ def _listed(state: PhaseState, event: ItemsListed) -> PhaseState:
         done=count_of(event.done),
         batch=event.batch,
     )
-    return replace(state, status=Status.PENDING, items=_sane(items), cut_offs=0, detail=None, exit_code=None)
+    # What carries over can be compensated as what is done now can: its shards say that it was done here.
+    landed = number if items.done else 0
+    return replace(
+        state, status=Status.PENDING, items=_sane(items), landed=landed, cut_offs=0, detail=None, exit_code=None
+    )
 
 
 def _require_open(state: PhaseState, event: ItemsEvent) -> None:

@@ -12,7 +12,7 @@ import hashlib
 import heapq
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from gitckpt.model.forms import (
@@ -313,6 +313,14 @@ def digest(phase: Phase, workflow: Workflow) -> str:
     decides |= {key: value for key, value in later.items() if value}
     text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def item_digest(phase: Phase, workflow: Workflow) -> str:
+    """As `digest`, over what decides what is done with one item: not where the items come from, nor what follows the
+    last of them. An item that is added to a list must not make the others run anew."""
+    source = phase.foreach and Foreach(variable=phase.foreach.variable)
+    once = replace(phase, foreach=source, counters={}, condition=None, requires=())
+    return digest(once, workflow)
 
 
 def _validation_parts(check: Validation) -> list[object]:

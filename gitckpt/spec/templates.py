@@ -24,6 +24,7 @@ from gitckpt.spec.problem import near, quoted
 MINIMAL = "minimal"
 
 _FOLDER = resources.files("gitckpt.spec") / "template_files"
+_WORKFLOW_FILES = (FILE_NAME, "flow.py")
 _LEFT_OUT = frozenset({"README.md", "build", "__pycache__", ".gitckpt"})
 _INTERPRETERS = {
     ".py": "python3",
@@ -70,8 +71,9 @@ class NotAScript(GitckptError):
 
 
 def template_names() -> tuple[str, ...]:
-    """What `init --template` takes: `minimal`, then the examples by name."""
-    return (MINIMAL, *sorted(entry.name for entry in _FOLDER.iterdir() if entry.is_dir()))
+    """What `init --template` takes: `minimal`, then the examples with a workflow by name."""
+    names = (entry.name for entry in _FOLDER.iterdir() if any((entry / file).is_file() for file in _WORKFLOW_FILES))
+    return (MINIMAL, *sorted(names))
 
 
 def template(name: str) -> dict[str, tuple[str, int]]:

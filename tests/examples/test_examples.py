@@ -55,7 +55,8 @@ def test_state_machine_goes_from_init_to_complete_in_one_call(example: Example) 
     states = ["INIT", "DOWNLOAD", "EXTRACT", "PROCESS", "VALIDATE", "FINALIZE", "COMPLETE"]
     assert subjects(repo, "state-machine") == ["start started", *(f"{name} done" for name in states)]
     counts = {path.stem: path.read_text() for path in (repo.path / "final").glob("*.count")}
-    assert counts == {"fox": "20\n", "notes": "22\n", "river": "21\n"}
+    texts = {path.stem: path.read_text() for path in (repo.path / "mirror").glob("*.txt")}
+    assert counts == {name: f"{len(text.split())}\n" for name, text in texts.items()}
     assert not (repo.path / "workspace").exists()
 
 
@@ -73,15 +74,24 @@ def test_progress_counts_items_and_does_only_the_one_that_came_later(example: Ex
     repo.write("contents.txt", read(repo, "contents.txt") + "chapter-13\n")
     repo.run("run", "--from", "DOWNLOAD")
     assert read(repo, "words-by-part.txt").splitlines() == [*parts, "chapter-13:130"]
-    again = [line for line in subjects(repo, "progress", tip) if " done item" in line]
-    assert again == [
-        "DOWNLOAD done item chapter-13 (13 of 13)",
+    assert [line for line in subjects(repo, "progress", tip) if line.startswith(("DOWNLOAD", "PROCESS"))] == [
+        "DOWNLOAD reopened run --from DOWNLOAD",
+        "DOWNLOAD listed 13 items",
+        "DOWNLOAD done",
+        "PROCESS listed 13 items",
         "PROCESS done item parts/chapter-13.txt (13 of 13)",
-    ]
+        "PROCESS done",
+    ], "one item each"
 
 
 def test_batch_does_five_batches_a_call_and_each_is_taken_once(example: Example) -> None:
     repo = example("batch")
+    process = read(repo, "process.sh")
+    repo.write("process.sh", process.replace('in "$@"', 'in "${@:2}"'), 0o755)
+    assert "validate" in repo.run("run", ok=1).stderr, "an item was left out"
+    assert not (repo.path / "results.txt").exists()
+    (repo.path / "service/calls.log").unlink()
+    repo.write("process.sh", process, 0o755)
     done = []
     for code in (75, 75, 0):
         repo.run("run", ok=code)
@@ -143,11 +153,16 @@ def test_etl_loads_every_order_once_in_portions_and_then_only_those_of_a_new_sho
     repo.write("data/east.csv", "order_id,day,item,quantity,price\nE001,2024-03-01,Tea,1,4.20\nE002,soon,Tea,1,4.20\n")
     repo.run("run", "--from", "extract")
     assert orders(repo) == (86, 297905)
-    assert [line for line in subjects(repo, "etl", tip) if " done item" in line] == [
-        "extract done item east (4 of 4)",
+    assert subjects(repo, "etl", tip)[2:10] == [
+        "extract listed 4 items",
+        "extract done",
+        "transform listed 4 items",
         "transform done item build/raw/east.csv (1 of 4)",
-        "load done item 0 of 86 (batch 1)",
-    ]
+        "transform done",
+        "load listed 86 items",
+        "load done items 0..0 of 86 (batch 1)",
+        "load done",
+    ], "one item each"
 
 
 def versions(repo: Repo) -> dict[str, str]:

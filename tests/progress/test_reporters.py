@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 import gitckpt
 from gitckpt.progress import reporter as reporter_module
 from gitckpt.progress.events import (
+    ItemsEnded,
     Note,
     OutputLine,
     PhaseBegan,
@@ -112,7 +114,41 @@ def test_json_is_one_object_a_line_with_a_schema_and_a_time() -> None:
         "detail": "exit 1",
         "duration_ms": 12_000,
         "checkpoint_number": 7,
+        "first_checkpoint": None,
     }
+
+
+def test_a_phase_with_items_ends_with_their_share_and_its_checkpoints_from_first_to_last() -> None:
+    out, quiet = io.StringIO(), io.StringIO()
+    ended = PhaseEnded(
+        phase="extract",
+        status="done",
+        detail="3/3 items",
+        duration_ms=12_000,
+        checkpoint_number=3,
+        first_checkpoint=1,
+    )
+    failed = ItemsEnded(
+        phase="load",
+        status="failed",
+        detail="item b (2 of 4): exit 1",
+        count=1,
+        done=1,
+        failed=1,
+        skipped=0,
+        total=4,
+        duration_ms=400,
+        checkpoint_number=4,
+    )
+    for event in (ended, replace(ended, first_checkpoint=3), failed):
+        LineReporter(out)(event)
+        QuietReporter(quiet)(event)
+    assert without_times(out.getvalue()) == [
+        "extract done 3/3 items 12 s 0001..0003",
+        "extract done 3/3 items 12 s 0003",
+        "load FAILED item b (2 of 4): exit 1 1/4 0.4 s 0004",
+    ]
+    assert quiet.getvalue() == "load FAILED item b (2 of 4): exit 1 1/4 0.4 s 0004\n"
 
 
 def test_waiting_tells_how_long_and_not_until_when() -> None:

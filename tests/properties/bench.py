@@ -117,7 +117,8 @@ class Bench:
     def ask_for_a_checkpoint(self) -> None:
         """`gitckpt checkpoint -m` inside a phase, whose answer nobody waits for."""
         place = find_workspace(Where(directory=self.root)).place
-        inbox.post(place.inbox, msgspec.json.encode(Request(verb="checkpoint", text="half way")))
+        request = Request(verb="checkpoint", text="half way", phase=self.under_way())
+        inbox.post(place.inbox, msgspec.json.encode(request))
 
     def under_way(self) -> PhaseName | None:
         """The phase whose attempt has begun and not landed, as the journal says."""

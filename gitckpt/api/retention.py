@@ -1,0 +1,55 @@
+"""`gc`: what is dropped from a history, or would be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gitckpt.api.reading import Where, open_store
+from gitckpt.api.writing import write
+from gitckpt.engine.ports import Reporter
+from gitckpt.engine.retention import Dropping, drop_runs, forget, forgettable, outlook
+from gitckpt.engine.settle import settle
+from gitckpt.store.store import NoCheckpoints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """The diverged histories that were let go of, and those that something else put aside, which stay."""
+
+    gone: tuple[int, ...]
+    kept: tuple[int, ...]
+
+
+def would_drop(where: Where, keep_runs: int) -> Dropping | None:
+    """What `drop` would do. Takes no lock. Raises NoCheckpoints."""
+    with open_store(where) as (_, store):
+        if store.tip_oid() is None:
+            raise NoCheckpoints(store.workflow)
+        return outlook(store, keep_runs)
+
+
+def drop(where: Where, keep_runs: int, reason: str, reporter: Reporter) -> Dropping | None:
+    """Drop all but the newest `keep_runs` runs; None where there is nothing to drop.
+
+    Raises Busy while a run is active, NeedsDecision in a copy, NoCheckpoints.
+    """
+    with write(where, reporter) as hold:
+        settle(hold)
+        if hold.tip is None:
+            raise NoCheckpoints(hold.name)
+        return drop_runs(hold, keep_runs, reason)
+
+
+def would_forget(where: Where) -> Forgotten:
+    """What `let_go` would do. Takes no lock."""
+    with open_store(where) as (_, store):
+        gone = forgettable(store)
+        return Forgotten(gone=gone, kept=tuple(sorted(set(store.diverged()) - set(gone))))
+
+
+def let_go(where: Where, reporter: Reporter) -> Forgotten:
+    """Let go of the histories that `drop` put aside. Raises Busy, NeedsDecision."""
+    with write(where, reporter) as hold:
+        settle(hold)
+        gone, kept = forget(hold)
+        return Forgotten(gone=gone, kept=kept)

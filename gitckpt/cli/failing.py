@@ -1,0 +1,130 @@
+"""What `run` says of a phase that failed: what, why, where its files are, and the next command.
+
+Owns these words. Must not know how the run was started or watched.
+"""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from gitckpt.api.running import Ran
+from gitckpt.engine.listed import failure_checkpoint
+from gitckpt.execute.output import cause, tail_lines
+from gitckpt.model.items import ItemsFailed
+from gitckpt.model.manifest import DONE, Items, state_of
+from gitckpt.model.moment import Verdict
+from gitckpt.model.names import Oid, PhaseName
+from gitckpt.model.text import safe
+from gitckpt.plumbing.content import compare
+from gitckpt.progress.text import count, duration, size
+from gitckpt.store.store import Store
+
+LONG_MS = 5 * 60 * 1000
+MOST_TRIES = 100
+
+
+def say_failure(store: Store, ran: Ran, name: PhaseName) -> None:
+    """What a phase failed with: what it printed last, what it left, how to go on."""
+    state = state_of(ran.tip.manifest, name)
+    number = f"{ran.tip.number:04d}"
+    if ran.stop.verdict is Verdict.BLOCKED:
+        _line(f"{name} is blocked: {safe(ran.stop.reason)}. Nothing of it ran; your files are as at {number}.")
+        _line("  go on      gitckpt run, once that holds")
+        return
+    at = failure_checkpoint(store, name, state.attempts)
+    events = store.read(at).events if at else ()
+    failed = next((event for event in events if isinstance(event, ItemsFailed)), None)
+    if failed is not None and at is not None and state.items is not None:
+        _say_items(store, ran, failed, at, state.items)
+        return
+    if at is None and store.attempt(name, state.attempts) is None:
+        # A gate that was rejected: nothing was tried.
+        _line(f"{name} failed: {safe(state.detail or '')}. Your files are as at {number}.")
+        _line(f"  ask again  gitckpt retry {name}, then gitckpt run")
+        return
+    attempt = f"{name}@{state.attempts}"
+    lines = tail_lines(store.output(at or ran.tip.oid, name) or b"")
+    told = cause(lines)
+    if (state.duration_ms or 0) >= LONG_MS:
+        _line(f"{name} ran {duration(state.duration_ms or 0)}; to go on from its files: gitckpt restore {attempt}")
+    _line(f"{name} failed: {safe(state.detail or '')}" + (f": {told}" if told else ""))
+    for line in lines:
+        _line(f"  | {line}")
+    kept = _kept(store, name, state.attempts)
+    _line(f"Your files are as at {number}. {kept}" if not state.partial else f"Its files stay. {kept}")
+    _line(f"  see it     gitckpt diff {attempt} · gitckpt output {attempt}")
+    _line("  go on      gitckpt run")
+
+
+def _say_items(store: Store, ran: Ran, failed: ItemsFailed, at: Oid, items: Items) -> None:
+    name = failed.phase
+    attempt = f"{name}@{failed.attempt}"
+    told = re.match(r"(items? .*?(?:\)|of [0-9,]+)): (.*)", failed.detail, re.DOTALL)
+    which, why = (told[1], told[2]) if told else ("", failed.detail)
+    tries = _tries(store, failed, at)
+    after = f" after {count(tries)} tries" if tries > 1 else ""
+    _line(f"{name}  FAILED  {', '.join(safe(word) for word in (which, why) if word)}{after}")
+    lines = tail_lines(store.output(at, name) or b"")
+    most_telling = cause(lines)
+    for line in [most_telling, *lines] if len(lines) > 1 else lines:
+        _line(f"  | {line}")
+    if failed.duration_ms >= LONG_MS:
+        _line(f"That took {duration(failed.duration_ms)}; to go on from its files: gitckpt restore {attempt}")
+    kept = _kept(store, name, failed.attempt)
+    where = "Its files stay" if failed.partial else f"Your files are as at {ran.tip.number:04d}"
+    _line(f"{where} ({_share(items)}). {kept}")
+    _line(f"  see it     gitckpt diff {attempt} · gitckpt output {attempt} · gitckpt items {name} --failed")
+    _line(f"  go on      gitckpt run · without it: gitckpt skip {name} --item KEY")
+
+
+def _share(items: Items) -> str:
+    words = [f"{count(items.done)} of {count(items.total)} items done"]
+    if items.batch is not None:
+        batches = items.done // items.batch
+        words.append(f"{count(batches)} {'batch' if batches == 1 else 'batches'}")
+    words += [f"{count(items.failed)} failed"] if items.failed else []
+    words += [f"{count(items.skipped)} skipped"] if items.skipped else []
+    return ", ".join(words)
+
+
+def _tries(store: Store, failed: ItemsFailed, at: Oid) -> int:
+    """How often the same items failed in a row."""
+    tries = 0
+    checkpoint = store.read(at)
+    while tries < MOST_TRIES:
+        told = (event for event in checkpoint.events if isinstance(event, ItemsFailed))
+        if not any((event.phase, event.items) == (failed.phase, failed.items) for event in told):
+            break
+        tries += 1
+        if not checkpoint.parents or store.reader.commit(checkpoint.parents[0]) is None:
+            break
+        checkpoint = store.read(checkpoint.parents[0])
+    return tries
+
+
+def say_tolerated(ran: Ran) -> None:
+    """Items that failed in phases that are done all the same."""
+    for name in ran.tip.manifest.order:
+        state = state_of(ran.tip.manifest, name)
+        if state.items is not None and state.items.failed and state.status in DONE:
+            told = f"{count(state.items.failed)} of {count(state.items.total)} items failed, which is tolerated"
+            _line(f"{name}: {told}: gitckpt items {name} --failed · again: gitckpt retry {name}")
+
+
+def _kept(store: Store, name: PhaseName, number: int) -> str:
+    """How many files an attempt left behind, their size, and what it is called."""
+    oid = store.attempt(name, number)
+    files, total = 0, 0
+    if oid is not None:
+        kept = store.read(oid)
+        changes = compare(store.reader, store.read(kept.parents[0]).content, kept.content)
+        items = [change.new for change in changes if change.new and change.new.kind != "dir"]
+        files, total = len(items), sum(store.reader.size(item.oid) for item in items if item.oid)
+    what = f"{count(files)} {'file' if files == 1 else 'files'} ({size(total)})"
+    return f"What the attempt left: {what}, kept as {name}@{number}"
+
+
+def _line(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,66 @@
+"""What a rollback would take back and what it would compensate first, without doing any of it. Takes no lock.
+
+Owns that account. Must not know how it is shown. What `run` would do is `forecast`'s, which is pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gitckpt.engine.compensations import commands_of, effects_since
+from gitckpt.engine.ports import AtTip
+from gitckpt.model.manifest import DONE, state_of
+from gitckpt.model.names import PhaseName
+from gitckpt.model.workflow import Workflow
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.selectors import select
+from gitckpt.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """The newest checkpoint as somebody sees it who holds nothing."""
+
+    workflow: Workflow
+    store: Store
+    at_tip: Checkpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayBack:
+    """A rollback to `target`. `taken_back`: newest first. `commands`: each phase that would be compensated, with its
+    command, in order. `pivot`: the phase that forbids it, in which case `outside` stays as it is."""
+
+    target: Checkpoint
+    label: str
+    taken_back: tuple[Checkpoint, ...]
+    commands: tuple[tuple[str, str], ...]
+    pivot: PhaseName | None
+    outside: tuple[PhaseName, ...]
+    left_to_do: tuple[PhaseName, ...]
+
+
+def foresee_rollback(look: AtTip, selector: str) -> WayBack:
+    """What `rollback SELECTOR` would do. Raises NoSuchCheckpoint, NoCheckpoints."""
+    chosen = select(look.store, selector)
+    target = chosen.checkpoint
+    effects = effects_since(look, target.number)
+    manifest = target.manifest
+    return WayBack(
+        target=target,
+        label=chosen.label,
+        taken_back=_since(look, target),
+        commands=() if effects.pivot else commands_of(look, effects),
+        pivot=effects.pivot,
+        outside=effects.undo if effects.pivot else (),
+        left_to_do=tuple(name for name in manifest.order if state_of(manifest, name).status not in DONE),
+    )
+
+
+def _since(look: AtTip, target: Checkpoint) -> tuple[Checkpoint, ...]:
+    found: list[Checkpoint] = []
+    for checkpoint in look.store.history(look.at_tip.oid):
+        if checkpoint.oid == target.oid:
+            return tuple(found)
+        found.append(checkpoint)
+    return ()
