@@ -12,12 +12,15 @@ from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.listed import STATES, Known, Listed, NotListed, indices_in, open_items
 from gitckpt.model.manifest import Json
 from gitckpt.model.names import PhaseName
-from gitckpt.model.shard import COMPENSATED, DONE, FAILED, SKIPPED, TODO
+from gitckpt.model.shard import COMPENSATED, DONE, FAILED, PENDING, SKIPPED
 from gitckpt.model.text import safe
 from gitckpt.store.store import NoCheckpoints
 
 SHOWN = 50
-_FLAGS = {"failed": (FAILED,), "done": (DONE,), "todo": (TODO, COMPENSATED), "skipped": (SKIPPED,)}
+SHOWN_JSON = 10_000
+"""A million items as one JSON object would be 2 GB in memory; `more` says how many are left out."""
+
+_FLAGS = {"failed": (FAILED,), "done": (DONE,), "todo": (PENDING, COMPENSATED), "skipped": (SKIPPED,)}
 
 
 @click.command()
@@ -26,7 +29,9 @@ _FLAGS = {"failed": (FAILED,), "done": (DONE,), "todo": (TODO, COMPENSATED), "sk
 @click.option("--done", "which", flag_value="done", help="Only those that are done.")
 @click.option("--todo", "which", flag_value="todo", help="Only those that are not done and have not failed.")
 @click.option("--skipped", "which", flag_value="skipped", help="Only those that somebody skipped.")
-@click.option("--limit", type=click.IntRange(min=0), default=None, help=f"At most so many ({SHOWN}; --json: all).")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=None, help=f"At most so many ({SHOWN}; {SHOWN_JSON:,} with --json)."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 def items(ctx: click.Context, *, phase: str, which: str | None, limit: int | None, as_json: bool) -> int:
@@ -39,7 +44,7 @@ def items(ctx: click.Context, *, phase: str, which: str | None, limit: int | Non
         if phase not in tip.manifest.phases:
             raise NotListed(phase)
         with open_items(store, workspace.place, tip, PhaseName(phase)) as listed:
-            most = limit if limit is not None else listed.items.total if as_json else SHOWN
+            most = limit if limit is not None else SHOWN_JSON if as_json else SHOWN
             indices, more = indices_in(listed, states, most)
             rows = tuple(listed.known(indices))
             if as_json:

@@ -21,9 +21,7 @@ from gitckpt.progress.text import size
 @click.option("-m", "--message", default="", help="Why; recorded in the branch's reflog.")
 @click.option("--json", "as_json", is_flag=True, help="Say it as JSON on stdout.")
 @click.pass_context
-def gc(
-    ctx: click.Context, *, keep_runs: int | None, forget: bool, dry_run: bool, message: str, as_json: bool
-) -> int:
+def gc(ctx: click.Context, *, keep_runs: int | None, forget: bool, dry_run: bool, message: str, as_json: bool) -> int:
     """Drop the oldest runs from the history, whole runs only; the last 20 stay, or --keep-runs N.
 
     What stays is made again with new commit ids: numbers, files, states and messages are as they were. A run that a kept
@@ -87,7 +85,9 @@ def _say_forgotten(done: Forgotten, branch: str, *, as_json: bool, dry_run: bool
         click.echo(f"  git reflog expire --expire=now --expire-unreachable=now {branch} && git gc --prune=now")
     if done.kept:
         listed = ", ".join(f"diverged@{number}" for number in done.kept)
-        click.echo(f"Kept, because gc did not put it aside: {listed} (look at it: gitckpt show diverged@{done.kept[0]})")
+        click.echo(
+            f"Kept, because gc did not put it aside: {listed} (look at it: gitckpt show diverged@{done.kept[0]})"
+        )
 
 
 def _branch(ctx: click.Context) -> str:

@@ -70,17 +70,19 @@ def _spent(hold: Hold, agenda: Agenda, phase: Phase, part: Part, moment: Moment,
 def _failed(hold: Hold, agenda: Agenda, phase: Phase, outcome: Failed, moment: Moment) -> Moment:
     tried = moment.tried.get(phase.name, Tried(count=0, ready_ms=None))
     again = is_retried(phase.retry, ended="timeout" if outcome.timed_out else "failure", exit_code=outcome.exit_code)
-    if again and tried.count < phase.retry.max:
+    # Of a group of items each has its own tries: that another one failed before it is no try of it.
+    count = tried.count if outcome.part is None else agenda.failures(phase.name, outcome.part)
+    if again and count < phase.retry.max:
         chance = int(hold.clock.jitter() * 1000)
-        delay = retry_delay_ms(phase.retry, retries_made=tried.count, chance_permille=chance)
+        delay = retry_delay_ms(phase.retry, retries_made=count, chance_permille=chance)
         ready = hold.clock.monotonic_ms() + delay
-        return replace(moment, tried={**moment.tried, phase.name: Tried(count=tried.count + 1, ready_ms=ready)})
+        return replace(moment, tried={**moment.tried, phase.name: Tried(count=count + 1, ready_ms=ready)})
     if outcome.part is not None:
         agenda.gave_up(phase.name, outcome.part)
         moment = _spent(hold, agenda, phase, outcome.part, moment, outcome.duration_ms)
         if continues_after_items(phase):
             return _untried(moment, phase.name)
-    return replace(moment, tried={**moment.tried, phase.name: Tried(count=tried.count + 1, ready_ms=None)})
+    return replace(moment, tried={**moment.tried, phase.name: Tried(count=count + 1, ready_ms=None)})
 
 
 def report(hold: Hold, outcome: Outcome, result: Result, checkpoint: Checkpoint | None) -> None:

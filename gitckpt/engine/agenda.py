@@ -41,6 +41,7 @@ class Course:
     position: int = 0
     given_up: set[int] = field(default_factory=set)
     count: int = 0
+    failures: dict[int, int] = field(default_factory=dict)
 
 
 class Agenda:
@@ -150,13 +151,22 @@ class Agenda:
 
     def finished(self, name: PhaseName, part: Part) -> None:
         """These are done: go on after them."""
-        self._courses[name].position = part.ranges[-1][1] + 1
+        course = self._courses[name]
+        course.position = part.ranges[-1][1] + 1
+        course.failures.clear()
 
     def gave_up(self, name: PhaseName, part: Part) -> None:
         """These failed, and this call does not try them again. Others of their group are still to be done."""
         course = self._courses[name]
         course.given_up.update(indices_of(part.ranges))
         course.count += part.count
+
+    def failures(self, name: PhaseName, part: Part) -> int:
+        """How often these items failed before in this call; from now on once more."""
+        counted = self._courses[name].failures
+        first = part.ranges[0][0]
+        counted[first] = counted.get(first, 0) + 1
+        return counted[first] - 1
 
     def forget(self, names: Iterable[PhaseName]) -> None:
         """These phases begin anew."""

@@ -19,7 +19,7 @@ from gitckpt.model.items import ItemsListed
 from gitckpt.model.listing import Item
 from gitckpt.model.manifest import Items, state_of
 from gitckpt.model.names import Oid, PhaseName
-from gitckpt.model.shard import COMPENSATED, DONE, FAILED, SKIPPED, TODO, ItemFailure
+from gitckpt.model.shard import COMPENSATED, DONE, FAILED, PENDING, SKIPPED, ItemFailure
 from gitckpt.model.text import safe
 from gitckpt.store.checkpoint import Checkpoint, items_folder
 from gitckpt.store.lists import ItemList
@@ -27,7 +27,7 @@ from gitckpt.store.shards import Progress, phase_folder
 from gitckpt.store.store import Store
 
 STATES: Mapping[int, str] = {
-    TODO: "to do",
+    PENDING: "to do",
     DONE: "done",
     FAILED: "failed",
     SKIPPED: "skipped",

@@ -26,7 +26,7 @@ from gitckpt.model.manifest import SCHEMA, Json
 SIZE = 4_096
 """Items in one shard: one file for all was 1 MB a checkpoint at a million items, this is a few KB."""
 
-TODO, DONE, FAILED, SKIPPED, COMPENSATED = range(5)
+PENDING, DONE, FAILED, SKIPPED, COMPENSATED = range(5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def apply(shard: Shard, event: ItemsEvent, number: int) -> None:
         case ItemsSkipped(items=ranges):
             _put(shard, ranges, SKIPPED, 0)
         case ItemsReopened(items=ranges):
-            _put(shard, ranges, TODO, 0)
+            _put(shard, ranges, PENDING, 0)
         case ItemsCompensated(items=ranges):
             _put(shard, ranges, COMPENSATED, 0)
 
@@ -128,7 +128,7 @@ def _runs(states: bytearray) -> Iterator[tuple[int, int, int]]:
         state = states[start]
         rest = states[start:]
         end = start + len(rest) - len(rest.lstrip(bytes([state])))
-        if state != TODO:
+        if state != PENDING:
             yield start, end - 1, state
         start = end
 

@@ -192,23 +192,30 @@ def sweep(repository: Repository, owner: str) -> None:
 
     Call it only while nobody else writes under this owner's name. Raises PackFailed.
     """
+    for path in leftovers(repository, owner):
+        stem = path.removesuffix(".keep")
+        if stem != path and not os.path.exists(stem + ".idx"):
+            _remove(stem + ".pack")
+        _remove(path)
+
+
+def leftovers(repository: Repository, owner: str) -> list[str]:
+    """The unfinished files and the `.keep` files under this owner's name: of a pack that is being written, or of one
+    that nobody finished. Raises PackFailed.
+    """
     folder = _pack_folder(repository)
     part = re.compile(rf"gitckpt-{re.escape(owner)}-[0-9a-f]{{{2 * _TOKEN_BYTES}}}(?:\.index|\.keep)?\.part")
     try:
-        names = os.listdir(folder)
-        for name in names:
-            path = os.path.join(folder, name)
-            if part.fullmatch(name):
-                _remove(path)
-            elif name.endswith(".keep") and _holds(path, keep_text(owner)):
-                stem = path.removesuffix(".keep")
-                if not os.path.exists(stem + ".idx"):
-                    _remove(stem + ".pack")
-                _remove(path)
+        paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
     except FileNotFoundError:
-        return
+        return []
     except OSError as error:
         raise PackFailed(folder, error.strerror or str(error)) from None
+    return [
+        path
+        for path in paths
+        if part.fullmatch(os.path.basename(path)) or (path.endswith(".keep") and _holds(path, keep_text(owner)))
+    ]
 
 
 def _pack_folder(repository: Repository) -> str:

@@ -178,12 +178,17 @@ def remove_own_locks(repository: Repository, *prefixes: str) -> None:
     still be at work: it gets half a second, many times what a transaction takes, to end by itself.
     """
     until = time.monotonic() + _ORPHAN_S
-    while locks := [name for prefix in prefixes for name in _locked(repository, prefix)]:
+    while locks := locked_refs(repository, *prefixes):
         if time.monotonic() >= until:
             for name in locks:
                 remove_own_lock(repository, name)
             return
         time.sleep(_ORPHAN_S / 10)
+
+
+def locked_refs(repository: Repository, *prefixes: str) -> list[str]:
+    """The refs of `prefixes` (as `remove_own_locks` takes them) that have a lock, whoever holds it."""
+    return [name for prefix in prefixes for name in _locked(repository, prefix)]
 
 
 def _locked(repository: Repository, prefix: str) -> list[str]:

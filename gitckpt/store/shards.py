@@ -22,12 +22,12 @@ from gitckpt.model.items import (
     ranges_of,
 )
 from gitckpt.model.names import PhaseName
-from gitckpt.model.shard import DONE, FAILED, SIZE, TODO, ItemFailure, Shard, apply, decode, encode
+from gitckpt.model.shard import DONE, FAILED, PENDING, SIZE, ItemFailure, Shard, apply, decode, encode
 from gitckpt.plumbing.reader import Reader, TreeEntry
 
 LIST = b"list.jsonl"
 FILE, TREE = 0o100644, 0o40000
-OPEN = frozenset({TODO, FAILED, 4})
+OPEN = frozenset({PENDING, FAILED, 4})
 """The states of items that are still to be done: also those whose last try failed, and those compensated."""
 
 REMEMBERED = 8

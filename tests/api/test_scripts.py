@@ -17,11 +17,12 @@ from tests.conftest import PROJECT
 from tests.repo import Repo
 
 ADOPT = PROJECT / "examples" / "adopt"
-STATES = ["COLLECT", "COUNT", "REPORT", "CLEAN"]
 REPORT = "north: 200\nsouth: 200\nwest: 200\n"
 
-# Bash sources this before a script: the script itself stays as it is, and dies before its command number KILL_AT.
-KILLER = "trap '(( ++commands == KILL_AT )) && kill -9 $$' DEBUG\n"
+# Bash sources this before a script: the script itself stays as it is, and dies before a command.
+KILLER = """\
+trap '(( ++commands == ${KILL_AT:-0} )) || [[ $BASH_COMMAND == "${KILL_BEFORE:-none}"* ]] && kill -9 $$' DEBUG
+"""
 
 
 class Script:
@@ -37,8 +38,8 @@ class Script:
         self.killer.write_text(KILLER)
         self.path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
 
-    def call(self, *, kill_at: int = 0) -> subprocess.CompletedProcess[str]:
-        kill = {"BASH_ENV": str(self.killer), "KILL_AT": str(kill_at)} if kill_at else {}
+    def call(self, *, kill_at: int = 0, kill_before: str = "none") -> subprocess.CompletedProcess[str]:
+        kill = {"BASH_ENV": str(self.killer), "KILL_AT": str(kill_at), "KILL_BEFORE": kill_before}
         env = {**os.environ, "PATH": self.path, **kill}
         return subprocess.run(
             ["./after.sh"], cwd=self.repo.path, env=env, capture_output=True, text=True, check=False, timeout=60
@@ -54,6 +55,12 @@ def step(repo: Repo) -> str:
     return repo.run("state", "get", "step", ok=(0, 1, 2)).stdout.strip()
 
 
+def named(repo: Repo, workflow: str = "repo") -> list[str]:
+    """The messages of the named checkpoints, oldest first."""
+    said = repo.git("log", "--first-parent", "--reverse", "--format=%s", f"gitckpt/{workflow}").splitlines()
+    return [line.rpartition(" named ")[2] for line in said if " named " in line]
+
+
 def test_three_lines_are_added_and_nothing_is_changed() -> None:
     lines = ndiff((ADOPT / "before.sh").read_text().splitlines(), (ADOPT / "after.sh").read_text().splitlines())
     changed = [line for line in lines if not line.startswith(" ")]
@@ -61,41 +68,49 @@ def test_three_lines_are_added_and_nothing_is_changed() -> None:
     assert all(line in (ADOPT / "README.md").read_text() for line in (f"+{each[2:]}" for each in changed))
 
 
-@pytest.mark.parametrize("spread", [3, pytest.param(1, marks=pytest.mark.full)])
-def test_killed_anywhere_the_adopted_script_goes_on_and_can_be_rolled_back(script: Script, spread: int) -> None:
-    repo, kills, kill_at = script.repo, 0, 2
-    while "complete" not in (done := script.call(kill_at=kill_at)).stdout:
-        if done.returncode == -signal.SIGKILL:
-            kills += 1
-            kill_at += spread
-            continue
-        # It came through before it was to be killed: the next state is killed from its beginning on.
-        assert done.returncode == 0, done.stderr
-        assert step(repo) == (repo.path / ".report_state").read_text().strip()
-        kill_at = 2
-        if spread == 3 and step(repo) not in ("COLLECT", "COUNT"):
-            kill_at = 9
-    assert kills >= 8
+def test_killed_anywhere_the_adopted_script_goes_on_and_can_be_rolled_back(script: Script) -> None:
+    repo = script.repo
+    # Before the state file says it, before the state is recorded, and before what was recorded has its name.
+    for before, state in (("echo COUNT", ""), ("gitckpt state set", "COUNT"), ("gitckpt checkpoint", "CLEAN")):
+        assert script.call(kill_before=before).returncode == -signal.SIGKILL
+        assert step(repo) == state
+        assert script.call().returncode == 0
+    assert step(repo) == "COMPLETE"
     assert (repo.path / "report.txt").read_text() == REPORT
-    named = [row["title"] for row in repo.log_json()["checkpoints"] if row["kind"] == "named"][::-1]
-    assert list(dict.fromkeys(title.split()[-1] for title in named)) == STATES
-    tip = repo.git("log", "--format=%H", "--grep=named COUNT", "gitckpt/repo").splitlines()[0]
-    repo.run("rollback", tip)
+    assert named(repo) == ["COLLECT", "COUNT", "CLEAN"]
+    repo.run("rollback", repo.git("log", "--format=%H", "-1", "--grep=named COUNT", "gitckpt/repo"))
     assert step(repo) == "REPORT"
     assert not (repo.path / "report.txt").exists()
     assert script.call().returncode == 0
     assert (repo.path / "report.txt").read_text() == REPORT
 
 
-def test_the_same_script_runs_as_a_phase_and_is_then_exact(script: Script) -> None:
+@pytest.mark.full
+@pytest.mark.parametrize("kill_at", range(1, 24))
+def test_killed_before_any_of_its_commands_the_adopted_script_ends_the_same(script: Script, kill_at: int) -> None:
+    repo = script.repo
+    while "complete" not in script.call().stdout:
+        script.call(kill_at=kill_at)
+        assert step(repo) in ("", "COLLECT", "COUNT", "REPORT", "CLEAN", "COMPLETE")
+    assert (repo.path / "report.txt").read_text() == REPORT
+    assert not (repo.path / "work").exists()
+
+
+@pytest.mark.full
+def test_the_same_script_runs_as_a_phase_and_goes_on_from_its_own_checkpoints(script: Script) -> None:
     repo = script.repo
     loop = 'until [ "$(gitckpt state get step)" = COMPLETE ]; do ./after.sh; done'
     assert loop in (ADOPT / "README.md").read_text()
     repo.write("gitckpt.yaml", f"version: 1\nworkflow: report\nphases:\n  report:\n    run: {loop}\n")
+    killed = {"PATH": script.path, "BASH_ENV": str(script.killer), "KILL_BEFORE": "echo CLEAN"}
+    repo.run("run", env=killed, ok=1, timeout=120)
+    assert not (repo.path / "report.txt").exists()
+    assert (repo.path / ".report_state").read_text() == "REPORT\n"
     repo.run("run", env={"PATH": script.path})
     state = json.loads(repo.git("show", "gitckpt/report:.gitckpt/state.json"))
     assert state["data"] == {"step": "COMPLETE"}
     assert (repo.path / "report.txt").read_text() == REPORT
+    assert named(repo, "report") == ["COLLECT", "COUNT", "REPORT", "CLEAN"]
 
 
 def test_scripts_of_several_folders_have_workflows_of_their_own(repo: Repo) -> None:

@@ -1,4 +1,4 @@
-"""What would happen, told without doing it: `plan`, `plan rollback`, `why` and `status` with gates and compensations."""
+"""What would happen, told without doing it: `plan`, `plan rollback`, `why`, `status`, with gates and compensations."""
 
 from __future__ import annotations
 

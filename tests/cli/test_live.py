@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -87,6 +87,20 @@ def test_what_is_set_from_outside_is_recorded_at_once_and_survives_the_attempt(r
         assert let_go(repo, process) == 1
     assert data(repo) == {"outside": 2}, "what the failed attempt wrote went with it"
     assert subjects(repo)[1:] == ["manual state outside", "a failed a@1 exit 3"]
+
+
+def test_a_run_that_dies_after_a_request_leaves_its_attempt_to_be_set_aside(repo: Repo) -> None:
+    workflow(repo, f"a: {{run: 'test -e ok || {{ echo left > left; {HELD}; }}'}}")
+    with under_way(repo) as process:
+        assert ask(repo, Request(verb="set", key="k", value=1)).number == 2
+        process.kill()
+    time.sleep(0.4)  # the watchdog's stamp: what is changed later is the user's
+    repo.write("ok")
+    repo.run("run")
+    assert subjects(repo)[1:] == ["manual state k", "edit by Ann Example", "a cut off a@1", "a done"]
+    assert repo.git("diff", "--name-only", "gitckpt/demo~3", "gitckpt/demo~2", "--", ":!.gitckpt") == "ok"
+    assert repo.git("show", "refs/gitckpt/demo/attempts/a/1:left") == "left"
+    assert data(repo) == {"k": 1}
 
 
 def test_a_change_that_the_phase_under_way_would_contradict_is_refused(repo: Repo) -> None:
@@ -235,52 +249,56 @@ def test_a_run_that_was_killed_has_no_exit_code_to_wait_for(repo: Repo) -> None:
     assert "did not come to its end" in repo.run("wait", ok=75).stderr
 
 
-def test_output_is_followed_across_phases_with_secrets_masked_until_the_run_ends(repo: Repo) -> None:
-    workflow(
-        repo,
-        f"a: {{run: 'echo one; {HELD}; echo two'}}\nb: {{run: 'printf the; echo \" $WORD\"'}}",
-        top="secrets: [WORD]\n",
-    )
-    environment = {**os.environ, "WORD": "hunter22"}
-    command = [sys.executable, "-m", "gitckpt"]
-    process = subprocess.Popen([*command, "run", "-q"], cwd=repo.path, env=environment, stdin=subprocess.DEVNULL)
-    try:
-        wait_for(repo.path / "began")
-        assert "WORD is not set here" in repo.run("output", "-f", ok=2).stderr
-        pipe = subprocess.PIPE
-        everything = subprocess.Popen(
-            [*command, "output", "-f"], cwd=repo.path, env=environment, stdout=pipe, stderr=pipe
-        )
-        only_b = subprocess.Popen([*command, "output", "b", "-f"], cwd=repo.path, env=environment, stdout=pipe)
+@contextmanager
+def watching(repo: Repo, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that follows, with its output to be read."""
+    command = [sys.executable, "-m", "gitckpt", *arguments]
+    environment = {**os.environ, **(env or {})}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=repo.path, env=environment, stdout=pipe, stderr=pipe) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def said_by(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """The rest of what it says, until it ends with 0."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    rest = process.stdout.read(), process.stderr.read()
+    assert process.wait(20) == 0
+    return rest
+
+
+def test_output_is_followed_across_phases_with_secrets_masked_until_the_run_ends(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phases = f"a: {{run: 'echo one; {HELD}; echo two'}}\nb: {{run: 'printf the; echo \" $WORD\"'}}"
+    workflow(repo, phases, top="secrets: [WORD]\n")
+    monkeypatch.setenv("WORD", "hunter22")
+    with (
+        under_way(repo) as process,
+        watching(repo, "output", "-f") as everything,
+        watching(repo, "output", "b", "-f") as b,
+    ):
+        assert "WORD is not set here" in repo.run("output", "-f", ok=2, env={"WORD": ""}).stderr
         assert everything.stdout is not None
         assert everything.stdout.readline() == b"one\n"
-        time.sleep(0.3)
-        (repo.path / "go").touch()
-        assert everything.stdout.read() == b"two\nthe ***\n"
-        assert everything.stderr is not None
-        assert everything.stderr.read() == b"==> a, attempt 1\n==> b, attempt 1\n"
-        assert everything.wait(20) == 0
-        assert only_b.communicate(timeout=20)[0] == b"the ***\n"
-        assert process.wait(20) == 0
-    finally:
-        process.kill()
-        process.wait()
+        assert let_go(repo, process) == 0
+        assert said_by(everything) == (b"two\nthe ***\n", b"==> a, attempt 1\n==> b, attempt 1\n")
+        assert said_by(b)[0] == b"the ***\n"
     assert "no run is active" in repo.run("output", "-f", ok=2).stderr
     assert repo.run("output", "b", "-f").stdout == "the ***\n"
 
 
 def test_status_that_follows_says_each_change_on_a_pipe_and_ends_with_the_run(repo: Repo) -> None:
     workflow(repo, f"a: {{run: '{HELD}'}}\nb: {{run: sleep 0.3}}")
-    with under_way(repo) as process:
-        watching = subprocess.Popen(
-            [sys.executable, "-m", "gitckpt", "status", "-f"], cwd=repo.path, stdout=subprocess.PIPE, text=True
-        )
-        assert watching.stdout is not None
-        first = watching.stdout.readline()
-        assert re.match(r"\d{4}-\d\d-\d\dT\S+ a running attempt 1 ", first)
+    with under_way(repo) as process, watching(repo, "status", "-f") as status:
+        assert status.stdout is not None
+        assert re.match(rb"\d{4}-\d\d-\d\dT\S+ a running attempt 1 ", status.stdout.readline())
         assert let_go(repo, process) == 0
-        rest = watching.stdout.readlines()
-        assert watching.wait(20) == 0
-    told = [line.split()[1:3] for line in rest]
-    assert told[0] == ["b", "pending"]
-    assert [row for row in told if row[1] == "done"] == [["a", "done"], ["b", "done"]]
+        rest, _ = said_by(status)
+    told = [line.split()[1:3] for line in rest.splitlines()]
+    assert told[0] == [b"b", b"pending"]
+    assert [row for row in told if row[1] == b"done"] == [[b"a", b"done"], [b"b", b"done"]]

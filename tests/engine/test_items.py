@@ -249,6 +249,15 @@ def test_a_group_whose_item_failed_for_good_goes_on_without_it(bed: Bed) -> None
     assert bed.outside() == ["a", "b", "c", "a", "b", "c", "a", "b", "d", "e"]
 
 
+def test_each_item_of_a_group_has_its_own_tries(bed: Bed) -> None:
+    bed.phase(
+        "foreach: [a, b, c]\ncheckpoint_every: {items: 3}\nretry: {max: 1, delay: 1ms}\n"
+        'run: echo "$ITEM" >> done.txt; mkdir "../tried-$ITEM" && exit 75 || true'
+    )
+    bed.completes()
+    assert bed.lines("done.txt") == ["a", "b", "c"]
+
+
 def test_a_group_ends_when_its_time_is_up_with_what_is_done_by_then(bed: Bed) -> None:
     text = 'foreach: [a, b, c, d]\ncheckpoint_every: {time: 1ms}\nrun: echo "$ITEM" >> done.txt; sleep 0.05'
     bed.phase(text)

@@ -75,6 +75,46 @@ def test_sweeping_tells_those_who_wait_that_their_run_is_over(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_request_that_nobody_looked_at_can_be_asked_again_one_that_was_begun_cannot(tmp_path: Path) -> None:
+    untouched, begun = inbox.post(tmp_path, b"one"), inbox.post(tmp_path, b"two")
+    assert inbox.take(tmp_path, begun)
+    assert [ticket for ticket, _ in inbox.pending(tmp_path)] == [untouched]
+    with pytest.raises(inbox.NotTaken):
+        inbox.wait(tmp_path, untouched, lambda: False, 60)
+    with pytest.raises(RunEnded) as caught:
+        inbox.wait(tmp_path, begun, lambda: False, 60)
+    assert not isinstance(caught.value, inbox.NotTaken)
+    assert not inbox.take(tmp_path, untouched), "it was taken back"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_being_done_is_waited_for_however_long_it_takes(tmp_path: Path) -> None:
+    ticket = inbox.post(tmp_path, b"large")
+    inbox.take(tmp_path, ticket)
+    threading.Timer(0.15, inbox.answer, (tmp_path, ticket, b"done")).start()
+    assert inbox.wait(tmp_path, ticket, lambda: True, 0.01) == b"done"
+
+
+def test_an_answer_outlives_the_end_of_its_run_until_it_is_fetched(tmp_path: Path) -> None:
+    ticket = inbox.post(tmp_path, b"pause")
+    inbox.answer(tmp_path, ticket, b"recorded")
+    inbox.sweep(tmp_path)
+    assert inbox.wait(tmp_path, ticket, lambda: False, 1) == b"recorded"
+    (tmp_path / "00000000000000000001-00000001-aa.answer").touch()
+    inbox.sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == [], "nobody comes for it any more"
+
+
+def test_who_stops_waiting_takes_the_request_back(tmp_path: Path) -> None:
+    def interrupted() -> bool:
+        raise KeyboardInterrupt
+
+    ticket = inbox.post(tmp_path, b"skip")
+    with pytest.raises(KeyboardInterrupt):
+        inbox.wait(tmp_path, ticket, interrupted, 60)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_inbox_that_does_not_exist_is_empty(tmp_path: Path) -> None:
     assert inbox.pending(tmp_path / "no") == []
     inbox.sweep(tmp_path / "no")

@@ -23,7 +23,7 @@ from gitckpt.model.items import (
     ranges_of,
 )
 from gitckpt.model.names import PhaseName
-from gitckpt.model.shard import COMPENSATED, DONE, FAILED, SIZE, SKIPPED, TODO, Shard, apply, decode, encode
+from gitckpt.model.shard import COMPENSATED, DONE, FAILED, PENDING, SIZE, SKIPPED, Shard, apply, decode, encode
 
 P = PhaseName("p")
 AT = "2025-01-02T03:04:05+01:00"
@@ -60,7 +60,7 @@ def test_each_event_puts_its_items_into_a_state_and_leaves_the_others() -> None:
     apply(shard, gone, 8)
     anew = ItemsReopened(at=AT, phase=P, items=((3, 3),), done=1, failed=0, skipped=0, author="A", reason="")
     apply(shard, anew, 9)
-    assert states(shard, 0, 1, 2, 3, 4, 5, 6) == [COMPENSATED, DONE, FAILED, TODO, FAILED, SKIPPED, TODO]
+    assert states(shard, 0, 1, 2, 3, 4, 5, 6) == [COMPENSATED, DONE, FAILED, PENDING, FAILED, SKIPPED, PENDING]
     assert shard.numbers[:4] == array("L", [0, 5, 0, 0])
     assert sorted(shard.failures) == [2, 4]
     assert shard.failures[4].attempt == 3
@@ -77,7 +77,7 @@ def test_an_item_that_is_done_after_all_has_failed_no_more() -> None:
 def test_only_the_part_of_a_range_that_lies_in_the_shard_counts() -> None:
     shard = Shard(first=SIZE)
     apply(shard, done((0, SIZE), (2 * SIZE - 1, 5 * SIZE)), 3)
-    assert states(shard, 0, 1, SIZE - 2, SIZE - 1) == [DONE, TODO, TODO, DONE]
+    assert states(shard, 0, 1, SIZE - 2, SIZE - 1) == [DONE, PENDING, PENDING, DONE]
 
 
 def test_a_carried_over_item_is_done_in_the_checkpoint_that_froze_the_list() -> None:

@@ -17,15 +17,17 @@ from gitckpt.api.library import Silent
 from gitckpt.api.reading import Where, find_workspace
 from gitckpt.api.writing import write
 from gitckpt.engine.begin import ensure_run
+from gitckpt.engine.conclude import conclude, is_concluded, promise
 from gitckpt.engine.hold import Hold
+from gitckpt.engine.ports import Executor
 from gitckpt.engine.requests import Request
 from gitckpt.engine.run import run
 from gitckpt.engine.settle import settle
 from gitckpt.execute import inbox
 from gitckpt.model.advance import advance
-from gitckpt.model.moment import Limits, Moment, Stop
+from gitckpt.model.moment import Limits, Moment, Stop, Verdict
 from gitckpt.model.events import Event
-from gitckpt.model.manifest import state_of
+from gitckpt.model.manifest import is_complete, state_of
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.model.workflow import order
 from gitckpt.plumbing.content import Content, list_content
@@ -83,10 +85,10 @@ def without_folders(files: Files) -> Files:
 class Bench:
     """One repository, its workflow, and the account of its history so far."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, text: str | None = None) -> None:
         self.repo = Repo(folder)
         self.root = self.repo.path
-        self.repo.write(FILE, definition("first", "second", "third"))
+        self.repo.write(FILE, text or definition("first", "second", "third"))
         self.repo.commit()
         self.ids: list[Oid] = []
         self.contents: dict[Oid, Files] = {}
@@ -110,6 +112,23 @@ class Bench:
             ensure_run(hold, again=again, params={}, given=())
             return run(hold, executor, Moment(limits=Limits(step=True)), lambda: (None, 0))
 
+    def call(self, executor: Executor) -> Stop:
+        """`gitckpt run`: everything of it but its words and its flags."""
+        with self.writing() as hold:
+            settle(hold)
+            ensure_run(hold, again="never", params={}, given=())
+            complete = is_complete(hold.at_tip.manifest)
+            if not complete:
+                promise(hold)
+            stop = run(hold, executor, Moment(), lambda: (None, 0))
+            if not (complete and stop.verdict is Verdict.COMPLETE and is_concluded(hold)):
+                conclude(hold, executor, stop, lambda: (None, 0))
+            return stop
+
+    def try_call(self, executor: Executor) -> None:
+        """`gitckpt run`, however it ends."""
+        self.call(executor)
+
     def try_step(self, executor: Scripted) -> None:
         """`gitckpt run --step`, however it ends."""
         self.step(executor)
@@ -124,6 +143,10 @@ class Bench:
         """The phase whose attempt has begun and not landed, as the journal says."""
         attempt = find_workspace(Where(directory=self.root)).place.read().attempt
         return attempt.phase if attempt else None
+
+    def dead(self) -> bool:
+        """Whether a run lies dead in an attempt, or in the commands of `always`."""
+        return self.under_way() is not None
 
     def settled(self) -> None:
         """What every command does before its own work."""

@@ -50,8 +50,8 @@ def result(code: int) -> Result:
 class Pretended:
     """An attempt that was over when it began."""
 
-    def __init__(self, code: int) -> None:
-        self._result = result(code)
+    def __init__(self, code: int, ended: Result | None = None) -> None:
+        self._result = ended or result(code)
         self._hear, tell = os.pipe()
         os.close(tell)
 

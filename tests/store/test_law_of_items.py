@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gitckpt.model.events import RolledBack
 from gitckpt.model.items import ItemsCompleted, ItemsFailed, ItemsListed, ItemsReopened
 from gitckpt.model.manifest import rewound
@@ -29,7 +31,7 @@ def listed(repo: Repo, ledger: Ledger) -> None:
     text = "".join(f'"{n}"\n' for n in range(TOTAL))
     repo.write("list", text)
     blob = repo.git("hash-object", "-w", "list")
-    ledger.add(started(manifest("load")), files={b"f": b"1"})
+    ledger.add(started(replace(manifest("load"), sequence=0)), files={b"f": b"1"})
     ledger.add(ItemsListed(at=AT, phase=LOAD, list=blob, total=TOTAL, definition="sha256:0"))
     ledger.add(done(4_000, 4_200))
     ledger.add(

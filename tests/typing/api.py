@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import assert_type
 
 import gitckpt
-from gitckpt import Checkpoint, Phase, Workflow, errors, events, load, open_store, run
+from gitckpt import Checkpoint, Context, Flow, Param, Phase, Workflow, errors, events, load, open_store, run
 from gitckpt.engine.ports import Reporter
-from gitckpt.model.moment import Stop, Verdict
 from gitckpt.model.manifest import Json, Status
+from gitckpt.model.moment import Stop, Verdict
 from gitckpt.model.names import Oid, PhaseName, WorkflowName
 from gitckpt.progress.events import PhaseEnded, ProgressEvent
 
@@ -41,11 +41,11 @@ def run_it() -> None:
     assert_type(stop, Stop)
     assert_type(stop.verdict, Verdict)
     assert_type(stop.phases, tuple[PhaseName, ...])
-    assert_type(run(Path()).reason, str)
+    assert_type(run(Path(), file="flow.py").reason, str)
 
 
 def read_checkpoints() -> None:
-    with open_store(Path()) as store:
+    with open_store(Path(), file="flow.py") as store:
         assert_type(store.tip(), Checkpoint | None)
         assert_type(store.history(), Iterator[Checkpoint])
         assert_type(store.attempts(PhaseName("load")), dict[int, Oid])
@@ -66,6 +66,59 @@ def tell_errors() -> int:
         assert_type(error.hint, str)
         return error.exit_code
     return 0
+
+
+def declare() -> None:
+    flow = Flow("nightly", params={"SINCE": Param(default="2020"), "TO": {"required": True}}, env={"N": 1})
+    Flow(name="nightly")  # type: ignore[call-arg]
+    Flow("nightly", paramz={})  # type: ignore[call-arg]
+
+    @flow.phase
+    def bare(ctx: Context) -> None: ...
+
+    @flow.phase(outs=[Path("raw.csv")], retry={"max": 2, "when": "timeout"}, if_="test -s x", needs=[bare, "other"])
+    def extract(ctx: Context) -> int:
+        return 0
+
+    def undo(ctx: Context) -> None: ...
+
+    @flow.phase(name="load-all", foreach={"glob": "*.csv", "as": "FILE"}, batch=2, validate=passes, compensate=undo)
+    async def load(ctx: Context) -> None: ...
+
+    kept: Callable[[Context], int] = extract
+    assert_type(kept(Context.of_this_process()), int)
+    flow.phase(rety={"max": 2})  # type: ignore[call-overload]
+    flow.phase(retry={"mx": 2})  # type: ignore[call-overload]
+    flow.phase(3)  # type: ignore[call-overload]
+    flow.command("tail", run=["a", "b"], tolerate={"percent": 0.5}, on_failure={"goto": "load-all", "max": 2})
+    flow.gate("approve", prompt="?", fields={"plan": {"choices": ["free", "pro"]}}, on_timeout="keep")
+    flow.gate("approve", prompt="?", retry={"max": 1})  # type: ignore[call-arg]
+    assert_type(flow.run(params={"SINCE": "2024"}, reporter=Told()), Stop)
+    flow.main()
+
+
+def passes(ctx: Context) -> bool:
+    return ctx.resumed
+
+
+def use(ctx: Context) -> None:
+    assert_type(ctx.params, Mapping[str, str])
+    assert_type(ctx.item, str)
+    assert_type(ctx.item_bytes, bytes)
+    assert_type(ctx.items, list[str])
+    assert_type(ctx.index, int | None)
+    assert_type(ctx.attempt, int)
+    assert_type(ctx.workspace, Path)
+    assert_type(ctx.checkpoint("half"), int)
+    assert_type(ctx.data["rows"], Json)
+    assert_type(ctx.data.get("rows"), Json)
+    assert_type(ctx.data.incr("rows", 2), int)
+    assert_type(list(ctx.data), list[str])
+    ctx.data["rows"] = [1, {"a": None}]
+    ctx.data.append("files", "a.csv")
+    ctx.data.set("rows", {1})  # type: ignore[arg-type]
+    ctx.log(3)
+    ctx.phase = "other"  # type: ignore[misc]
 
 
 def a_name_of_one_kind_is_not_one_of_another(store_phase: PhaseName, workflow: WorkflowName) -> None:

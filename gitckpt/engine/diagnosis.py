@@ -1,0 +1,51 @@
+"""`doctor` without --repair: everything that can be seen to be wrong, and nothing touched.
+
+Owns which questions are asked, and in which order the answers are told.
+"""
+
+from __future__ import annotations
+
+from gitckpt.engine import history_findings as history
+from gitckpt.engine import place_findings as places
+from gitckpt.engine.finding import Diagnosis, Finding, Patient
+from gitckpt.errors import GitckptError
+from gitckpt.plumbing.repository import require_git
+from gitckpt.workspace.mounts import file_system_kind
+
+_WORST_FIRST = ("decision", "problem", "note")
+
+
+def diagnose(patient: Patient) -> Diagnosis:
+    """Look at history, objects, refs, workspace, machine and configuration. Raises what git itself refuses."""
+    found = [*places.about_machine(patient), *places.about_file(patient), *history.about_branch(patient)]
+    of_tip, unsound = history.about_tip(patient)
+    found += of_tip
+    of_history, report = history.about_history(patient, unsound)
+    found += of_history
+    found += [*history.about_objects(patient), *history.about_tags(patient)]
+    if patient.who is None:
+        found += _while_nobody_works(patient, sound=unsound is None)
+    else:
+        who = patient.who
+        text = f"process {who.pid} on {who.host} works here; what a running command holds is not looked at"
+        step = "gitckpt wait, then gitckpt doctor again"
+        found.append(Finding(level="note", what=text, where=str(patient.root), next=step))
+    found += places.about_pushes(patient)
+    return Diagnosis(
+        findings=tuple(sorted(found, key=lambda each: _WORST_FIRST.index(each.level))),
+        git=".".join(map(str, require_git())),
+        file_system=file_system_kind(patient.root),
+        checkpoints=report.checkpoints if report else 0,
+        objects=report.objects if report else 0,
+    )
+
+
+def _while_nobody_works(patient: Patient, *, sound: bool) -> list[Finding]:
+    found = [*places.about_leavings(patient)]
+    try:
+        tip = patient.store.tip() if sound else None
+    except GitckptError:
+        return found  # what is wrong with it is said already
+    if sound:
+        found += places.about_record(patient, tip)
+    return found

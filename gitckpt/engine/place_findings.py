@@ -1,0 +1,187 @@
+"""What is wrong around a history: with the workspace, gitckpt's folder, and where both lie. Reads; changes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from gitckpt.engine.capturing import capture_rules
+from gitckpt.engine.changes import Desk, edits
+from gitckpt.engine.finding import Finding, Patient
+from gitckpt.engine.place import Record
+from gitckpt.engine.settle import ways_on
+from gitckpt.errors import GitckptError, GitTooOld
+from gitckpt.execute.lock import holder
+from gitckpt.model.codec import Damaged
+from gitckpt.plumbing.diff import scratch
+from gitckpt.plumbing.packfiles import leftovers
+from gitckpt.plumbing.pushes import pushed_along
+from gitckpt.plumbing.reader import Reader
+from gitckpt.plumbing.refs import locked_refs
+from gitckpt.plumbing.repository import require_git
+from gitckpt.store import refs
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.store import Store
+from gitckpt.workspace.mounts import network_kind
+
+SETTLED_BY = "gitckpt run goes on from there; gitckpt doctor --repair only clears it up"
+
+
+def about_machine(patient: Patient) -> Iterator[Finding]:
+    """Git's version and the file systems."""
+    try:
+        require_git()
+    except GitTooOld as old:
+        yield Finding(level="problem", what=old.message, where="git", next=old.hint)
+    for folder in dict.fromkeys((patient.root, patient.store.repository.common_dir)):
+        kind = network_kind(folder)
+        if kind is not None:
+            yield Finding(
+                level="note",
+                what=f"it lies on a network file system ({kind}): locks and change times may not hold there",
+                where=str(folder),
+                next="run one gitckpt at a time, from one machine; or move the work to a local disk",
+            )
+
+
+def about_file(patient: Patient) -> Iterator[Finding]:
+    """Whether there is a workflow to run."""
+    if patient.workflow is None:
+        first = patient.invalid.splitlines()[0] if patient.invalid else ""
+        yield Finding(level="problem", what=first, where="the workflow file", next="gitckpt lint")
+
+
+def about_pushes(patient: Patient) -> Iterator[Finding]:
+    """Whether a plain push takes our refs along."""
+    for what, setting in pushed_along(patient.store.repository):
+        yield Finding(
+            level="note",
+            what=f"`git push` takes {what} of gitckpt along, with all the data in them",
+            where=setting,
+            next="wanted as a copy elsewhere: nothing to do; else push by name: git push REMOTE BRANCH",
+        )
+
+
+def about_leavings(patient: Patient) -> Iterator[Finding]:
+    """What an unclean end left; nobody works here now."""
+    store, place = patient.store, patient.place
+    branch_holder = holder(place.branch_lock(store.workflow))
+    if branch_holder is None:
+        for name in locked_refs(store.repository, *own_refs(store)):
+            yield Finding(
+                level="problem",
+                what="a lock on one of gitckpt's refs that a killed command left",
+                where=f"{name}.lock",
+                next="gitckpt doctor --repair",
+                mends=True,
+            )
+    for path in leftovers(store.repository, place.owner):
+        yield Finding(
+            level="problem",
+            what="an unfinished file of a pack that a killed command left",
+            where=os.path.basename(path),
+            next="gitckpt doctor --repair, or any gitckpt command that writes",
+            mends=True,
+        )
+    yield from _moved_without_attempt(store, place.home / "attempts" / store.workflow)
+
+
+def _moved_without_attempt(store: Store, folder: Path) -> Iterator[Finding]:
+    """Files of attempts too big to store, whose attempt is gone with the run it belonged to."""
+    numbered = {f"{phase}-{number}" for phase, number in store.all_attempts()} if folder.is_dir() else set()
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name not in numbered:
+            yield Finding(
+                level="note",
+                what="files of a failed attempt that is in no history any more",
+                where=str(path),
+                next="look at them; when they are of no use, remove that folder",
+            )
+
+
+def own_refs(store: Store) -> tuple[str, str, str]:
+    """Where this workflow's refs are: the branch, and the folders of the others."""
+    return store.branch, refs.tags(store.workflow), refs.others(store.workflow)
+
+
+def about_record(patient: Patient, tip: Checkpoint | None) -> Iterator[Finding]:
+    """What was under way, and whether this workspace is where the branch is; nobody works here now."""
+    store, place = patient.store, patient.place
+    where = str(place.folder / "workspace.json")
+    try:
+        record = place.read()
+    except Damaged as damaged:
+        yield Finding(
+            level="problem",
+            what=damaged.message,
+            where=where,
+            next="gitckpt doctor --repair keeps the file aside; then gitckpt rollback latest or gitckpt adopt",
+            mends=True,
+        )
+        return
+    yield from _under_way(store, record, where)
+    if tip is None:
+        remotes = sorted(store.elsewhere())
+        if remotes or store.tags():
+            what = f"its history is {'on ' + ', '.join(remotes) if remotes else 'here as tags only'}"
+            yield Finding(level="decision", what=what, where=store.branch, next="; ".join(ways_on(remotes)))
+    elif record.landing is None and record.bases.get(store.workflow) != tip.oid:
+        yield from _away(patient, record, tip)
+
+
+def _under_way(store: Store, record: Record, where: str) -> Iterator[Finding]:
+    attempt, landing = record.attempt, record.landing
+    if attempt is not None:
+        mine = attempt.workflow == store.workflow
+        yield Finding(
+            level="problem",
+            what=f"{attempt.phase}@{attempt.number} of {attempt.workflow} was cut off, and nobody has cleared up after it",
+            where=where,
+            next=SETTLED_BY if mine else f"let {attempt.workflow} go on first: gitckpt run, with its file",
+            mends=mine,
+        )
+    if landing is not None:
+        yield Finding(
+            level="problem",
+            what=f"a command of {landing.workflow} was killed while it moved to {landing.to[:12]}",
+            where=where,
+            next=SETTLED_BY,
+            mends=True,
+        )
+    if record.refs_moving:
+        yield Finding(
+            level="problem",
+            what="a command was killed while it moved refs",
+            where=where,
+            next="gitckpt doctor --repair, or any gitckpt command that writes",
+            mends=True,
+        )
+
+
+def _away(patient: Patient, record: Record, tip: Checkpoint) -> Iterator[Finding]:
+    """The base is not the tip. Where the files are equal all the same, there is nothing to ask."""
+    if record.attempt is None and not _differs(patient, tip):
+        return
+    base = record.bases.get(patient.store.workflow)
+    known = base is not None and base in patient.store.ids()
+    then = f"{patient.store.manifest(base).sequence:04d}" if known and base else ""
+    what = f"this workspace is at {then}, the branch at {tip.number:04d}" if then else (
+        f"this workspace was never at a checkpoint of the branch, and its files differ from {tip.number:04d}"
+    )  # fmt: skip
+    yield Finding(level="decision", what=what, where=str(patient.root), next="; ".join(ways_on()))
+
+
+def _differs(patient: Patient, tip: Checkpoint) -> bool:
+    store = patient.store
+    if patient.workflow is None:
+        return True
+    with scratch(store.repository, patient.root) as aside, Reader(aside) as reader:
+        beside = Store(store.repository, reader, store.workflow, store.prefix)
+        desk = Desk(
+            repository=store.repository, root=patient.root, prefix=store.prefix, scratch=aside, place=patient.place
+        )
+        try:
+            return bool(edits(beside, desk, tip, capture_rules(patient.workflow, os.environ)).changes)
+        except GitckptError:
+            return True
