@@ -49,13 +49,9 @@ def init(ctx: click.Context, *, scripts: tuple[str, ...], name: str | None, as_j
 
 
 def _next_commands(files: Sequence[str]) -> str:
-    """What to do with the files that were made: run a workflow file, or one in Python, or scripts that need neither."""
-    in_python = next((path for path in files if path.endswith(".py")), None)
-    if FILE_NAME in files:
-        return "gitckpt plan · gitckpt run · gitckpt log"
-    if in_python is not None:
-        return " · ".join(f"gitckpt --file {in_python} {command}" for command in ("plan", "run", "log"))
-    return " · ".join((*(f"./{path}" for path in files), "gitckpt log"))
+    """What to do with the files that were made: a workflow in Python is named in each command."""
+    option = "" if FILE_NAME in files else f" --file {files[0]}"
+    return " · ".join(f"gitckpt{option} {command}" for command in ("plan", "run", "log"))
 
 
 @click.command()

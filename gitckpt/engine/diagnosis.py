@@ -16,7 +16,8 @@ _WORST_FIRST = ("decision", "problem", "note")
 
 
 def diagnose(patient: Patient) -> Diagnosis:
-    """Look at history, objects, refs, workspace, machine and configuration. Raises what git itself refuses."""
+    """Look at history, objects, refs, workspace, machine and configuration. Raises GitTooOld and what git itself
+    refuses."""
     found = [*places.about_machine(patient), *places.about_file(patient), *history.about_branch(patient)]
     of_tip, unsound = history.about_tip(patient)
     found += of_tip
@@ -46,6 +47,6 @@ def _while_nobody_works(patient: Patient, *, sound: bool) -> list[Finding]:
         tip = patient.store.tip() if sound else None
     except GitckptError:
         return found  # what is wrong with it is said already
-    if sound:
+    if sound and history.broken_branch(patient.store) is None:
         found += places.about_record(patient, tip)
     return found

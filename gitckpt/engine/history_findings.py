@@ -88,7 +88,7 @@ def about_tip(patient: Patient) -> tuple[list[Finding], Unsound | None]:
     found = Finding(
         level="problem",
         what=f"the newest checkpoint is damaged: {unsound.why}",
-        where=f"{tip[:12]} ({store.branch})",
+        where=f"{tip[:12]}, the tip of {store.branch}",
         next=steps + _number(store, unsound.sound) if unsound.sound else FROM_CLONE,
         mends=unsound.sound is not None,
     )
@@ -111,7 +111,8 @@ def about_history(patient: Patient, unsound: Unsound | None) -> tuple[list[Findi
     found = []
     for each in report.findings:
         holder = each.where.rpartition(" ")[2]
-        if unsound and (holder in said or (holder.isdigit() and int(holder) > _sound_number(store, unsound))):
+        beyond = unsound and holder.isdigit() and int(holder) > _sound_number(store, unsound)
+        if unsound and (holder in said or beyond or each.what == unsound.why):
             continue
         back = f"; go back before it: gitckpt rollback {report.sound_up_to}" if report.sound_up_to else ""
         if holder in aside:

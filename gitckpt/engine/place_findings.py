@@ -11,7 +11,7 @@ from gitckpt.engine.changes import Desk, edits
 from gitckpt.engine.finding import Finding, Patient
 from gitckpt.engine.place import Record
 from gitckpt.engine.settle import ways_on
-from gitckpt.errors import GitckptError, GitTooOld
+from gitckpt.errors import GitckptError
 from gitckpt.execute.lock import holder
 from gitckpt.model.codec import Damaged
 from gitckpt.plumbing.diff import scratch
@@ -19,7 +19,6 @@ from gitckpt.plumbing.packfiles import leftovers
 from gitckpt.plumbing.pushes import pushed_along
 from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.refs import locked_refs
-from gitckpt.plumbing.repository import require_git
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.store import Store
@@ -29,11 +28,7 @@ SETTLED_BY = "gitckpt run goes on from there; gitckpt doctor --repair only clear
 
 
 def about_machine(patient: Patient) -> Iterator[Finding]:
-    """Git's version and the file systems."""
-    try:
-        require_git()
-    except GitTooOld as old:
-        yield Finding(level="problem", what=old.message, where="git", next=old.hint)
+    """The file systems."""
     for folder in dict.fromkeys((patient.root, patient.store.repository.common_dir)):
         kind = network_kind(folder)
         if kind is not None:

@@ -15,7 +15,7 @@ from gitckpt.engine.hold import Hold, moving_refs, open_pack
 from gitckpt.engine.housekeeping import TAGGED_RUNS, note_pack
 from gitckpt.engine.land import arrive
 from gitckpt.engine.place import LandingUnderWay, Place
-from gitckpt.errors import Busy
+from gitckpt.errors import Busy, GitckptError
 from gitckpt.execute.lock import Lock
 from gitckpt.model.codec import Damaged, loads
 from gitckpt.model.names import Oid
@@ -106,19 +106,26 @@ def forgettable(store: Store) -> tuple[int, ...]:
     for number, tip in sorted(store.diverged().items(), reverse=True):
         if any(_lives_on(store, tip, ids) for ids in heirs):
             found.append(number)
-            heirs.append(store.ids(tip))
+            heirs.append(_whole(store, tip))
     return tuple(sorted(found))
+
+
+def _whole(store: Store, tip: Oid) -> list[Oid]:
+    try:
+        return store.ids(tip)
+    except GitckptError:
+        return []
 
 
 def _lives_on(store: Store, tip: Oid, ids: list[Oid]) -> bool:
     if not ids or tip in ids:
         return bool(ids)
-    old = store.read(tip)
-    back = store.manifest(ids[0]).sequence - old.number
-    if not 0 <= back < len(ids):
-        return False
-    new = store.read(ids[back])
-    return _mark(old) == _mark(new)
+    try:
+        old = store.read(tip)
+        back = store.manifest(ids[0]).sequence - old.number
+        return 0 <= back < len(ids) and _mark(old) == _mark(store.read(ids[back]))
+    except GitckptError:
+        return False  # what cannot be read may be the only trace of something
 
 
 def _mark(checkpoint: Checkpoint) -> object:

@@ -54,11 +54,17 @@ def _described(flow: define.Flow) -> dict[str, define.Plain]:
                 "name": phase.name,
                 "line": phase.line,
                 "keys": phase.keys,
-                "code": code_digest(*map(_source, phase.functions.values())) if phase.functions else None,
+                "code": _code(phase),
             }
             for phase in flow.phases.values()
         ],
     }
+
+
+def _code(phase: define.Declared) -> str | None:
+    """Of what the phase does. How it is undone is another matter, as in a workflow file."""
+    found = [phase.functions[part] for part in ("", "validate") if part in phase.functions]
+    return code_digest(*map(_source, found)) if found else None
 
 
 def _source(function: Callable[..., object]) -> str:

@@ -41,6 +41,7 @@ from gitckpt.model.events import (
 from gitckpt.model.items import (
     ItemsCompensated,
     ItemsCompleted,
+    ItemsEvent,
     ItemsFailed,
     ItemsListed,
     ItemsReopened,
@@ -104,6 +105,34 @@ def _title(event: Event) -> Title | None:  # noqa: C901 - one flat table of the 
             return Title(kind="named", phase=phase, status="named", detail=message)
         case Reopened(phases=phases, reason=reason):
             return Title(kind="manual", phase=phases[0], status="reopened", detail=reason)
+        case (
+            WentBack()
+            | GoalSet()
+            | PhaseCompensated()
+            | CompensationFailed()
+            | GateOpened()
+            | GateAnswered()
+            | Paused()
+            | Concluded()
+        ):
+            return _of_ways(event)
+        case ItemsListed() | ItemsCompleted() | ItemsFailed() | ItemsSkipped() | ItemsReopened() | ItemsCompensated():
+            return _of_items(event)
+        case ForeignChange(workflow=workflow):
+            return Title(kind="foreign", status=f"by {workflow}")
+        case Edited(author=author, restored=restored):
+            return Title(kind="edit", status=f"by {author}", detail=f"restored from {restored}" if restored else "")
+        case Redefined():
+            return Title(kind="edit", status="definition changed")
+        case DataSet(key=key) | DataAppended(key=key) | DataIncremented(key=key):
+            return Title(kind="manual", status="state", detail=key)
+
+
+def _of_ways(
+    event: WentBack | GoalSet | PhaseCompensated | CompensationFailed | GateOpened | GateAnswered | Paused | Concluded,
+) -> Title:
+    """Gates, going back, and the goals of a run."""
+    match event:
         case WentBack(phase=phase, to=to):
             return Title(kind="manual", phase=phase, status="went back", detail=f"to {to}")
         case GoalSet(goal=goal, reason=reason):
@@ -123,12 +152,16 @@ def _title(event: Event) -> Title | None:  # noqa: C901 - one flat table of the 
             return Title(kind="manual", status="paused", detail=reason)
         case Concluded(status=status):
             return Title(kind="manual", status="always", detail=f"after {status}")
+
+
+def _of_items(event: ItemsEvent) -> Title:
+    match event:
         case ItemsListed(phase=phase, total=total):
             return Title(kind="item", phase=phase, status="listed", detail=f"{total:,} items")
         case ItemsCompleted(phase=phase, batch=batch, detail=detail):
             return Title(kind="item" if batch is None else "batch", phase=phase, status="done", detail=detail)
         case ItemsFailed(phase=phase, attempt=attempt, detail=detail, partial=partial):
-            kind = "partial" if partial else "failed"
+            kind: Kind = "partial" if partial else "failed"
             return Title(kind=kind, phase=phase, status="failed", detail=f"{phase}@{attempt} {detail}")
         case ItemsSkipped(phase=phase, reason=reason):
             return Title(kind="manual", phase=phase, status="items skipped", detail=reason)
@@ -136,11 +169,3 @@ def _title(event: Event) -> Title | None:  # noqa: C901 - one flat table of the 
             return Title(kind="manual", phase=phase, status="items reopened", detail=reason)
         case ItemsCompensated(phase=phase, detail=detail):
             return Title(kind="compensation", phase=phase, status="compensated", detail=detail)
-        case ForeignChange(workflow=workflow):
-            return Title(kind="foreign", status=f"by {workflow}")
-        case Edited(author=author, restored=restored):
-            return Title(kind="edit", status=f"by {author}", detail=f"restored from {restored}" if restored else "")
-        case Redefined():
-            return Title(kind="edit", status="definition changed")
-        case DataSet(key=key) | DataAppended(key=key) | DataIncremented(key=key):
-            return Title(kind="manual", status="state", detail=key)

@@ -7,7 +7,6 @@ configuration, which could name programs to run, is never read. Must not know ch
 from __future__ import annotations
 
 import os
-import tempfile
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from gitckpt.plumbing.objects import DIRECTORY, EXECUTABLE, FILE, LINK, refusabl
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.process import git
 from gitckpt.plumbing.repository import Repository
+from gitckpt.plumbing.scratch import scratch_folder
 
 _TIMEOUT_S = 600.0
 
@@ -37,10 +37,10 @@ class Unsaid:
 def scratch(repository: Repository, root: Path) -> Iterator[Repository]:
     """A git directory of its own that reads the repository's objects and takes new ones; removed at the end.
 
-    `root` is the folder whose `.gitattributes` say which files are text. Raises OSError where there is no room.
+    `root` is the folder whose `.gitattributes` say which files are text. Raises NoScratch, and OSError where there is
+    no room.
     """
-    with tempfile.TemporaryDirectory(prefix="gitckpt-diff-") as name:
-        folder = Path(os.path.realpath(name))
+    with scratch_folder("gitckpt-diff-") as folder:
         for part in ("objects/info", "objects/pack", "refs"):
             (folder / part).mkdir(parents=True)
         (folder / "HEAD").write_text("ref: refs/heads/none\n")

@@ -8,7 +8,6 @@ import os
 import select
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Self
 
 from gitckpt.errors import GitFailed, GitMissing, GitTimedOut
 from gitckpt.plumbing.environment import HARDENED
+from gitckpt.plumbing.scratch import spool
 
 # Ctrl-C and a closing terminal reach the whole process group, git too, in the middle of whatever it does for
 # us.
@@ -90,7 +90,7 @@ class Dialogue:
         self._arguments = arguments
         self._timeout = timeout
         # A pipe for stderr that nobody empties would stop the process after 64 KiB of warnings.
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
+        self._stderr = spool()
         try:
             self._process = subprocess.Popen(
                 ["git", *HARDENED, *arguments],

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from gitckpt.plumbing import launch
 from gitckpt.plumbing.process import environment_for
 from gitckpt.plumbing.repository import Repository
+from gitckpt.plumbing.scratch import scratch_folder
 
 
 def merge_text(repository: Repository, *, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
-    """The text with both changes; None where they touch each other, or where a side is no text."""
+    """The text with both changes; None where they touch each other, or where a side is no text. Raises NoScratch."""
     if any(b"\0" in side for side in (base, ours, theirs)):
         return None
-    with tempfile.TemporaryDirectory(prefix="gitckpt-merge-") as folder:
+    with scratch_folder("gitckpt-merge-") as folder:
         names = []
         for name, data in (("ours", ours), ("base", base), ("theirs", theirs)):
-            path = Path(folder) / name
+            path = folder / name
             path.write_bytes(data)
             names.append(str(path))
         ended = launch.run(

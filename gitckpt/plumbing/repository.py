@@ -61,6 +61,8 @@ def discover(start: Path) -> Repository:
     git_dir, common_dir = _two_paths(paths)
     if bare == b"true":
         raise BareRepository(str(git_dir))
+    if start.is_relative_to(git_dir):
+        raise NotARepository(str(start))  # the older gits say so themselves: see `safe.bareRepository`
     return Repository(
         top=_top(start, git_dir),
         git_dir=git_dir,

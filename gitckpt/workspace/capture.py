@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import stat
-import tempfile
 from dataclasses import dataclass
 from typing import IO
 
@@ -18,6 +17,7 @@ from gitckpt.errors import ChangedWhileRead, Unreadable
 from gitckpt.plumbing.objects import hasher
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.reader import Reader
+from gitckpt.plumbing.scratch import scratch_file
 from gitckpt.workspace import kinds
 from gitckpt.workspace.disk import Disk
 from gitckpt.workspace.rules import Matcher, holds_key
@@ -148,7 +148,7 @@ class Capture:
     def _private_copy(self, number: int, found: os.stat_result, known: bytes) -> Captured:
         """A big file that does not hold still: what is read is copied aside, and the copy is stored."""
         os.lseek(number, 0, os.SEEK_SET)
-        with tempfile.TemporaryFile() as copy:
+        with scratch_file() as copy:
             while data := os.read(number, _CHUNK):
                 copy.write(data)
             size = copy.tell()

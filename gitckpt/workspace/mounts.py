@@ -8,9 +8,7 @@ import os
 import re
 from pathlib import Path
 
-_NETWORK = re.compile(
-    r"nfs4?|cifs|smbfs|smb3|9p|afs|ceph|lustre|gpfs|beegfs|glusterfs|ncpfs|davfs2?|fuse(\..*)?"
-)
+_NETWORK = re.compile(r"nfs4?|cifs|smbfs|smb3|9p|afs|ceph|lustre|gpfs|beegfs|glusterfs|ncpfs|davfs2?|fuse(\..*)?")
 _LOCAL_FUSE = frozenset({"fuse.lxcfs", "fuse.gvfsd-fuse", "fuse.portal", "fuse.fuse-overlayfs", "fuse.bindfs"})
 
 

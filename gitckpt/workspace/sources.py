@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import IO
 
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.listing import Item, decode_item, encode_item
 from gitckpt.model.repeat import Foreach
 from gitckpt.model.text import safe
+from gitckpt.plumbing.scratch import scratch_file
 from gitckpt.workspace.pattern import matching
 from gitckpt.workspace.records import BadRecord, Record, csv_rows, json_values
 
@@ -242,7 +242,7 @@ def _in_order(items: Iterator[Item], rank: Callable[[Item], bytes]) -> Iterator[
         parts: list[Iterator[Item]] = []
         part = sorted(islice(items, _SORTED_AT_ONCE), key=rank)
         while more := list(islice(items, _SORTED_AT_ONCE)):
-            file = files.enter_context(TemporaryFile())
+            file = files.enter_context(scratch_file())
             file.writelines(map(encode_item, part))
             file.seek(0)
             parts.append(map(decode_item, file))

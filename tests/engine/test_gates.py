@@ -19,6 +19,7 @@ from gitckpt.engine.answers import Reply
 from gitckpt.engine.begin import retry
 from gitckpt.engine.hold import Hold, held
 from gitckpt.engine.requests import Answer, Request
+from gitckpt.engine.rewind import undo
 from gitckpt.engine.settle import settle
 from gitckpt.model.events import GateAnswered
 from gitckpt.model.manifest import Manifest, Source, state_of
@@ -137,6 +138,16 @@ def test_a_rejected_gate_fails_the_run_until_retry_asks_again(repo: Repo) -> Non
     approve(repo)
     with pytest.raises(answers.AnsweredAlready, match="ok is answered already: approved"):
         approve(repo, "ok")
+
+
+def test_an_answer_can_be_taken_back_and_given_anew(repo: Repo) -> None:
+    begin(repo, "{prompt: Who?, fields: {plan: {default: free}}}")
+    approve(repo)
+    with write(Where(directory=repo.path), Silent()) as hold:
+        undo(hold)
+        assert state_of(hold.at_tip.manifest, OK).status == "waiting"
+    approve(repo, fields={"plan": "pro"})
+    assert state_of(manifest(repo), OK).answers == {"plan": "pro"}
 
 
 def test_a_gate_before_its_turn_says_what_it_waits_for(repo: Repo) -> None:

@@ -71,6 +71,7 @@ CHANGES: dict[str, object] = {
     "condition": "c",
     "outs": ("o",),
     "python": "a.b:c",
+    "code": "sha256:0",
     "gate": Gate(prompt="p"),
     "foreach": Foreach(values=("x",)),
     "batch": Batch(size=2),

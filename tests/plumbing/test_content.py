@@ -304,7 +304,7 @@ def test_a_strangers_tree_with_a_name_that_no_folder_holds_is_refused(
 
 def test_a_text_nested_too_deeply_is_refused_as_damaged(repository: Repository) -> None:
     with Pack(repository, "one") as pack:
-        text = b'{"other": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+        text = b'{"other": ' + b"[" * 2_000_000 + b"]" * 2_000_000 + b"}"
         content = Content(files=pack.tree([]), extra=pack.tree([(ENTRIES, FILE, pack.blob(text))]))
         pack.finish()
     with Reader(repository) as reader, pytest.raises(ObjectUnreadable):

@@ -103,6 +103,8 @@ def declared(kind: type) -> set[str]:
 
 
 def test_every_key_set_comes_back_from_the_stored_definition(tmp_path: Path) -> None:
+    (tmp_path / "flow").mkdir()
+    (tmp_path / "flow/steps.py").write_text("def call(): ...\n")
     whole = written(EVERYTHING, tmp_path)
     kinds = (Workflow, Phase, Retry, Foreach, Batch, Budget, CheckpointEvery, Tolerate, Gate, Field, OnFailure, Always)
     assert set().union(*map(declared, kinds)) <= changed(whole)

@@ -233,7 +233,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
         [
             '4:34: error: "stdout" needs "run", the command whose output it is',
             '4:59: error: "min_size" needs "file", whose size it is',
-            '5:25: error: "validate" checks nothing; give it "run" or "file"',
+            '5:25: error: "validate" checks nothing; give it "run", "python" or "file"',
         ],
     ),
     "params that contradict themselves": (

@@ -144,8 +144,10 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "what is no function": (
         HEAD + "phases:\n  a: {python: flow.extract}\n  b: {python: 'flow:f()'}\n  c: {python: }\n",
         [
-            '4:15: error: "python" cannot be "flow.extract": a function is written as package.module:function',
-            '5:15: error: "python" cannot be "flow:f()": a function is written as package.module:function',
+            '4:15: error: "python" cannot be "flow.extract": a function is written as '
+            "package.module:function or file.py:function",
+            '5:15: error: "python" cannot be "flow:f()": a function is written as '
+            "package.module:function or file.py:function",
             '6:15: error: "python" is empty',
         ],
     ),

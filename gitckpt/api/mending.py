@@ -1,0 +1,85 @@
+"""`doctor`: what is wrong with a workflow's history and its surroundings, and mending it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from gitckpt.api.definition import definition_of
+from gitckpt.api.reading import Where, active, open_store
+from gitckpt.api.writing import write
+from gitckpt.engine.diagnosis import diagnose
+from gitckpt.engine.finding import Diagnosis, Patient
+from gitckpt.engine.mending import clear_away, locked, settle_and_tag
+from gitckpt.engine.ports import Reporter
+from gitckpt.engine.settle import NeedsDecision
+from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.model.codec import Damaged, NewerSchema
+from gitckpt.model.workflow import Workflow
+from gitckpt.store.checkpoint import NotACheckpoint
+from gitckpt.store.definition import decode_workflow
+from gitckpt.store.store import BranchCheckedOut, OtherPlace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended:
+    """What a repair did, in sentences, and how things are after it."""
+
+    done: tuple[str, ...]
+    after: Diagnosis
+
+
+def examine(where: Where) -> Diagnosis:
+    """Everything that can be seen to be wrong. Takes no lock, changes nothing."""
+    with _patient(where) as patient:
+        return diagnose(patient)
+
+
+def mend(where: Where, reporter: Reporter) -> Mended:
+    """Mend what needs no decision. Raises Busy while a command works here."""
+    done: list[str] = []
+    try:
+        with _patient(where) as patient, locked(patient):
+            done += clear_away(patient)
+        with _patient(where) as patient:
+            writable = patient.workflow is not None and not patient.invalid
+        if writable:
+            with write(where, reporter) as hold:
+                done += settle_and_tag(hold)
+    except (NeedsDecision, BranchCheckedOut, NotACheckpoint, Damaged, NewerSchema, OtherPlace):
+        # What is left to decide, or cannot be mended, is found again.
+        pass
+    return Mended(done=tuple(done), after=examine(where))
+
+
+def exit_code(diagnosis: Diagnosis) -> ExitCode:
+    """0: sound; 1: something is wrong; 5: something needs a decision."""
+    levels = {finding.level for finding in diagnosis.findings}
+    if "decision" in levels:
+        return ExitCode.CONFLICT
+    return ExitCode.FAILED if "problem" in levels else ExitCode.DONE
+
+
+@contextmanager
+def _patient(where: Where) -> Iterator[Patient]:
+    with open_store(where) as (workspace, store):
+        workflow: Workflow | None = None
+        invalid = ""
+        try:
+            if workspace.file.suffix == ".py":
+                # Looking runs nothing: the definition of the newest checkpoint stands in.
+                tip = store.tip_oid()
+                workflow = decode_workflow(store.definition(tip)) if tip else None
+            else:
+                workflow = definition_of(workspace).workflow
+        except GitckptError as error:
+            invalid = error.message
+        yield Patient(
+            store=store,
+            place=workspace.place,
+            root=workspace.root,
+            workflow=workflow,
+            invalid=invalid,
+            who=active(workspace),
+        )
