@@ -91,8 +91,8 @@ class RehearsalRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsed:
-    """What came out. `undisturbed_ms`: how long it takes; `kills` in all plays; `failed`: a play with kills did not come
-    to its end, for this reason, in phase `blame`."""
+    """What came out. `undisturbed_ms`: how long it takes; `kills` in all plays; `failed`: a play with kills did not
+    come to its end, for this reason, in phase `blame`."""
 
     undisturbed_ms: int
     kills: tuple[Kill, ...]
@@ -112,7 +112,10 @@ def effects(where: Where) -> dict[PhaseName, str]:
 
 
 def rehearse(where: Where, request: RehearsalRequest, say: Say) -> Rehearsed:
-    """Play the workflow undisturbed, then with kills, and compare. Raises Unanswerable, FailsUndisturbed, Unreadable."""
+    """Play the workflow undisturbed, then with kills, and compare.
+
+    Raises Unanswerable, FailsUndisturbed, Unreadable.
+    """
     workspace = find_workspace(where)
     workflow = definition_of(workspace).workflow
     fields = _fields(workflow, request)
@@ -166,7 +169,7 @@ class _Stage:
         kills: list[Kill] = []
         fruitless = 0
         while len(kills) < request.kills and fruitless < 3:
-            moments = sorted(chance.randrange(1, whole_ms + 1) for _ in range(request.kills - len(kills)))
+            moments = sorted(1 + int(chance.random() * whole_ms) for _ in range(request.kills - len(kills)))
             played = play(self._script, self._top, self._log, moments, start_ms)
             fruitless = 0 if played.kills else fruitless + 1
             kills += played.kills

@@ -21,6 +21,7 @@ from gitckpt.engine.listed import NotListed, find_item
 from gitckpt.engine.ports import Reporter
 from gitckpt.engine.run import run
 from gitckpt.engine.settle import EditPolicy, settle
+from gitckpt.engine.terrain import warn_of_network
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute import inbox
 from gitckpt.execute.process import LocalExecutor
@@ -118,6 +119,7 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
     limits = _limits(loaded.workflow, request)
     start_from = phase_name(loaded.workflow, request.start_from) if request.start_from else None
     with held(given_of(workspace, loaded), workspace.place, SystemClock(), reporter) as hold, remembered(hold) as ends:
+        warn_of_network(hold)
         inbox.sweep(hold.place.inbox)
         resumed = hold.tip is not None and bool(hold.tip.manifest.run)
         params = resolve_params(loaded.workflow, request.params, _recorded(hold, request))

@@ -92,7 +92,8 @@ def _ask_at(ctx: click.Context, phase: PhaseName) -> bool:
         return False
     verb: Literal["approve", "reject"] = "approve" if choice == "approve" else "reject"
     given = _ask_fields(asked.fields) if verb == "approve" else {}
-    reason = click.prompt("reason", default="", show_default=False, err=True)
+    named = next((text for name, text in given.items() if name.lower() == "reason"), None)
+    reason = click.prompt("reason", default="", show_default=False, err=True) if named is None else named
     request = Request(verb=verb, target=phase, fields=given, text=reason)
     made = change(where(ctx), request, quiet_reporter())
     click.echo(f"{phase} is {'approved' if verb == 'approve' else 'rejected'} ({made.number:04d}).", err=True)

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from gitckpt.api.rehearsing import Rehearsed, RehearsalRequest, effects, rehearse
+from gitckpt.api.rehearsing import RehearsalRequest, Rehearsed, effects, rehearse
 from gitckpt.cli.reading_words import plural
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.rehearsal import Differing
@@ -121,9 +121,8 @@ def _lines(rehearsed: Rehearsed, seed: int) -> list[str]:
         phases = ", ".join(dict.fromkeys(each.phase for each in blamed if each.phase))
         lines.append(f"To blame: {phases or 'no phase'}: what it does a second time is not what it does once")
     else:
-        lines.append(
-            "All of it differs between two undisturbed runs, too (times, random numbers): no resume is to blame"
-        )
+        lines.append("All of it differs between two undisturbed runs, too: no resume is to blame")
+        lines.append("  (times or random numbers in files, or something outside that each run changes)")
     return [*lines, again]
 
 

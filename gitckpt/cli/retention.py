@@ -24,9 +24,9 @@ from gitckpt.progress.text import size
 def gc(ctx: click.Context, *, keep_runs: int | None, forget: bool, dry_run: bool, message: str, as_json: bool) -> int:
     """Drop the oldest runs from the history, whole runs only; the last 20 stay, or --keep-runs N.
 
-    What stays is made again with new commit ids: numbers, files, states and messages are as they were. A run that a kept
-    rollback went back to stays, too. The history as it was is kept at diverged@N until `gitckpt gc --forget`. No object
-    is deleted: git's own gc does that later.
+    What stays is made again with new commit ids: numbers, files, states and messages are as they were. A run that a
+    kept rollback went back to stays, too. The history as it was is kept at diverged@N until `gitckpt gc --forget`. No
+    object is deleted: git's own gc does that later.
     """
     if forget:
         if keep_runs is not None or message:
@@ -81,7 +81,7 @@ def _say_forgotten(done: Forgotten, branch: str, *, as_json: bool, dry_run: bool
         click.echo("There is nothing to forget: no history that gc put aside is left.")
     else:
         click.echo(f"{'Would forget' if dry_run else 'Forgot'} {names}.")
-        click.echo(f"git frees what only they needed once the reflog has expired (90 days). At once:")
+        click.echo("git frees what only they needed once the reflog has expired (90 days). At once:")
         click.echo(f"  git reflog expire --expire=now --expire-unreachable=now {branch} && git gc --prune=now")
     if done.kept:
         listed = ", ".join(f"diverged@{number}" for number in done.kept)

@@ -150,7 +150,9 @@ def retry(hold: Hold, phase: PhaseName | None) -> tuple[Retried, ...]:
     if phase is not None and not some and state_of(manifest, phase).status is Status.COMPLETED:
         raise AlreadyDone(phase, Status.COMPLETED)
     at, author = hold.now(), hold.person()
-    events: list[Event] = [Reopened(at=at, phases=whole, author=author, reason="retry")] if whole else []
+    events: list[Event] = (
+        [Reopened(at=at, phases=whole, author=author, reason="retry", tried_again=True)] if whole else []
+    )
     for name in some:
         listed = state_of(manifest, name).items
         assert listed is not None  # some of them failed

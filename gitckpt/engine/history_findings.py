@@ -167,7 +167,7 @@ def about_tags(patient: Patient) -> list[Finding]:
             level="note",
             what="a tag names another commit than the checkpoint of its number; nothing relies on it",
             where=name,
-            next=f"to have it as it should be: git tag -d {name.removeprefix('refs/tags/')}, then gitckpt doctor --repair",
+            next=f"to have it right: git tag -d {name.removeprefix('refs/tags/')}, then gitckpt doctor --repair",
         )
         for name, oid in wanted.items()
         if there.get(name, oid) != oid

@@ -39,7 +39,10 @@ def locked(patient: Patient) -> Iterator[None]:
 
 
 def clear_away(patient: Patient) -> list[str]:
-    """The first step, with the locks held; what was done, in sentences. Raises BranchCheckedOut before any ref moves."""
+    """The first step, with the locks held; what was done, in sentences.
+
+    Raises BranchCheckedOut before any ref moves.
+    """
     store, place = patient.store, patient.place
     done: list[str] = []
     locks = locked_refs(store.repository, *own_refs(store))

@@ -131,7 +131,7 @@ def _under_way(store: Store, record: Record, where: str) -> Iterator[Finding]:
         mine = attempt.workflow == store.workflow
         yield Finding(
             level="problem",
-            what=f"{attempt.phase}@{attempt.number} of {attempt.workflow} was cut off, and nobody has cleared up after it",
+            what=f"{attempt.phase}@{attempt.number} of {attempt.workflow} was cut off, and not cleared up after",
             where=where,
             next=SETTLED_BY if mine else f"let {attempt.workflow} go on first: gitckpt run, with its file",
             mends=mine,

@@ -17,8 +17,8 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Struck:
-    """How it ended: by itself (`code`; a signal's is negative), `killed` when its time came, or `overdue` and so killed.
-    `ms`: how long it took."""
+    """How it ended: by itself (`code`; a signal's is negative), `killed` when its time came, or `overdue` and so
+    killed. `ms`: how long it took."""
 
     how: Literal["ended", "killed", "overdue"]
     code: int

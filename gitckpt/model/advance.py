@@ -103,8 +103,8 @@ def _apply(manifest: Manifest | None, event: Event, number: int) -> Manifest:
             return replace(manifest, data=_data(manifest, event))
         case Named(phase=None):
             return manifest
-        case Reopened(phases=phases):
-            return _reopen(manifest, phases)
+        case Reopened(phases=phases, tried_again=again):
+            return _reopen(manifest, phases, rise=0 if again else 1)
         case WentBack(phase=failed, phases=phases):
             state = _known(manifest, failed)
             counted = _put(manifest, failed, replace(state, gotos=state.gotos + 1))
@@ -137,9 +137,9 @@ def _of_one_phase(manifest: Manifest, event: ItemsEvent | PhaseEvent, number: in
             return _put(manifest, about, _phase(state, event, number))
 
 
-def _reopen(manifest: Manifest, phases: Sequence[PhaseName]) -> Manifest:
+def _reopen(manifest: Manifest, phases: Sequence[PhaseName], rise: int = 1) -> Manifest:
     for name in phases:
-        manifest = _put(manifest, name, reopened(_known(manifest, name)))
+        manifest = _put(manifest, name, reopened(_known(manifest, name), rise))
     return manifest
 
 

@@ -156,12 +156,13 @@ class DataIncremented:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reopened:
-    """Phases are to run anew; their files stay, their generation rises."""
+    """Phases are to run anew; their files stay, their generation rises unless they are only `tried_again`."""
 
     at: str
     phases: tuple[PhaseName, ...]
     author: str
     reason: str
+    tried_again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

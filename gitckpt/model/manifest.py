@@ -160,10 +160,13 @@ def is_complete(manifest: Manifest) -> bool:
     return all(state_of(manifest, name).status in DONE for name in manifest.order)
 
 
-def reopened(state: PhaseState) -> PhaseState:
-    """The phase as it is before a run of it: pending, with what must never fall, and its items to be listed anew."""
+def reopened(state: PhaseState, rise: int = 1) -> PhaseState:
+    """The phase as it is before a run of it: pending, with what must never fall, and its items to be listed anew.
+
+    `rise` is 0 where the same work is only tried again, so that its idempotency key stays.
+    """
     return PhaseState(
-        generation=state.generation + 1,
+        generation=state.generation + rise,
         attempts=state.attempts,
         gotos=state.gotos,
         items=None if state.items is None else replace(state.items, stale=True),
@@ -233,6 +236,8 @@ def rewound(current: Manifest, target: Manifest) -> Manifest:
     def one(name: PhaseName) -> PhaseState:
         now, then = state_of(current, name), state_of(target, name)
         same = (now.status, now.completed, now.landed) == (then.status, then.completed, then.landed)
+        if now.items and then.items and now.status not in DONE and then.status not in DONE:
+            same = (now.items.list, now.items.done, now.landed) == (then.items.list, then.items.done, then.landed)
         undone = not is_untouched(now) and not same
         return replace(
             then,

@@ -70,8 +70,8 @@ def unsound_tip(store: Store, known: tuple[Oid, ...] = ()) -> Unsound | None:
 
 
 def newest_of(store: Store, known: tuple[Oid, ...]) -> Oid | None:
-    """The checkpoint with the highest number among `known`, the reflog's and the tags' that is sound and has a whole way
-    back."""
+    """The checkpoint with the highest number among `known`, the reflog's and the tags' that is sound and has a whole
+    way back."""
     best: tuple[int, Oid] | None = None
     for oid in dict.fromkeys((*known, *_remembered(store), *store.tags().values())):
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,7 +101,6 @@ class Bed:
         with write(Where(directory=self.root), Silent()) as hold:
             assert rollback(hold, selector) is not None
 
-
     def numbers(self, words: str) -> list[str]:
         """The ids of the checkpoints whose subject has these words, newest first."""
         log = self.repo.git("log", "--first-parent", "--format=%H %s", "gitckpt/w").splitlines()
@@ -180,7 +178,9 @@ BIG = b"x" * 100 * 1024
 
 def test_any_bytes_of_a_line_reach_the_variable_exactly(bed: Bed) -> None:
     items = [*ODD, b"ends with\r", BIG]
-    code = "import os; open('got', 'ab').write(os.environb[b'ITEM'] + b'|' + os.environb[b'GITCKPT_ITEM'] + bytes([10]))"
+    code = (
+        "import os; open('got', 'ab').write(os.environb[b'ITEM'] + b'|' + os.environb[b'GITCKPT_ITEM'] + bytes([10]))"
+    )
     bed.phase(f'foreach: {{lines: items.txt}}\nargv: [python3, -c, "{code}"]', items=b"\n".join(items) + b"\n")
     bed.completes()
     assert (bed.root / "got").read_bytes() == b"".join(item + b"|" + item + b"\n" for item in items)
@@ -199,7 +199,7 @@ def test_any_bytes_but_a_nul_reach_arguments_standard_input_and_a_file_exactly(b
         "  stdin:\n    foreach: {json: items.txt}\n    batch: {size: 100, input: stdin, separator: nul}\n"
         "    run: cat > stdin\n"
         "  file:\n    foreach: {json: items.txt}\n    batch: {size: 100, input: file, separator: nul}\n"
-        "    run: cp \"$GITCKPT_BATCH_FILE\" file\n",
+        '    run: cp "$GITCKPT_BATCH_FILE" file\n',
         items=as_json + "\n",
     )
     bed.completes()
@@ -211,7 +211,7 @@ def test_bytes_that_are_no_text_reach_arguments_and_standard_input_line_by_line(
     items = b"\xff\xfe\x80\n--\n" + BIG + b"\n"
     bed.define(
         "version: 1\nworkflow: w\nphases:\n"
-        "  args: {foreach: {lines: items.txt}, batch: 9, run: 'printf \"%s\\n\" \"$@\" > args'}\n"
+        '  args: {foreach: {lines: items.txt}, batch: 9, run: \'printf "%s\\n" "$@" > args\'}\n'
         "  stdin: {foreach: {lines: items.txt}, batch: {size: 9, input: stdin}, run: 'cat > stdin'}\n",
         items=items,
     )
@@ -436,7 +436,7 @@ def test_going_back_more_often_than_max_ends_with_the_failure(bed: Bed) -> None:
 
 # --- the end of a run -----------------------------------------------------------------------------------------------
 
-ENDING = "always:\n  - run: echo \"$GITCKPT_STATUS\" >> ../ended; echo \"$GITCKPT_STATUS\" >> ended.txt\n"
+ENDING = 'always:\n  - run: echo "$GITCKPT_STATUS" >> ../ended; echo "$GITCKPT_STATUS" >> ended.txt\n'
 
 
 def test_what_is_always_run_is_run_once_at_the_end_of_each_run_that_ended(bed: Bed) -> None:
@@ -487,7 +487,7 @@ def test_an_undo_of_a_rollback_into_the_middle_brings_all_items_back_as_done(bed
 
 def test_what_carries_over_to_a_list_made_anew_can_still_be_compensated(bed: Bed) -> None:
     text = (
-        "foreach: {lines: items.txt}\nrun: test ! -e \"../fails-$ITEM\"\n"
+        'foreach: {lines: items.txt}\nrun: test ! -e "../fails-$ITEM"\n'
         'compensate: echo "$ITEM" >> ../undone\non_failure: compensate'
     )
     bed.phase(text, items="a\nb\n")
@@ -528,8 +528,7 @@ def test_a_phase_none_of_whose_items_was_done_has_nothing_to_compensate(bed: Bed
 
 def test_items_are_compensated_newest_first_over_every_group(bed: Bed) -> None:
     bed.phase(
-        "foreach: [a, b, c, d, e]\ncheckpoint_every: {items: 2}\nrun: 'true'\n"
-        'compensate: echo "$ITEM" >> ../undone',
+        "foreach: [a, b, c, d, e]\ncheckpoint_every: {items: 2}\nrun: 'true'\ncompensate: echo \"$ITEM\" >> ../undone",
         "  last: {run: exit 3, on_failure: compensate}\n",
     )
     bed.fails("exit 3")

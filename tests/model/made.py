@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gitckpt.model.events import AttemptCutOff, AttemptFailed, PhaseCompleted, PhaseSkipped, RunStarted
 from gitckpt.model.gate import OnFailure
 from gitckpt.model.manifest import Manifest, PhaseState
@@ -45,8 +47,9 @@ def phase(text: str, *needs: str, tries: int = 1, goes_on: bool = False) -> Phas
     )
 
 
-def started(whole: Manifest) -> RunStarted:
-    return RunStarted(at=AT, manifest=whole)
+def started(whole: Manifest, after: int = 0) -> RunStarted:
+    """A run begins, `after` being the number of the checkpoint before it."""
+    return RunStarted(at=AT, manifest=replace(whole, sequence=after))
 
 
 def completed(text: str, attempt: int = 1) -> PhaseCompleted:

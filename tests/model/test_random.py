@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Literal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,7 +29,9 @@ def phases(draw: st.DrawFn, name: str, before: list[Phase]) -> Phase:
     above = _above(before, needs)
     kind = draw(st.sampled_from(["whole", "whole", "items", "items", "gate"]))
     goto = draw(st.sampled_from([None, None, *above]))
-    action = "stop" if goto else draw(st.sampled_from(["stop", "continue", "compensate"]))
+    action: Literal["stop", "continue", "compensate"] = "stop"
+    if goto is None:
+        action = draw(st.sampled_from(["stop", "continue", "compensate"]))
     made = Phase(
         name=PhaseName(name),
         run=() if kind == "gate" else ("x",),
@@ -101,19 +104,16 @@ def test_every_call_of_every_run_ends_and_holds_to_what_it_promises(
 ) -> None:
     """What must hold at each step is asked within `WholeRun`."""
     for death in deaths:
-        run.call(dies_at=death)
+        run.dying_call(death)
     for _ in range(MOST_CALLS):
         stop = run.call()
-        assert stop is not None
         if stop.verdict is Verdict.WAITING:
             run.answer(lambda _: approves)
         elif stop.verdict is not Verdict.STOPPED:
             break
     if stop.verdict is Verdict.COMPLETE:
         before = list(run.ran)
-        again = run.call()
-        assert again is not None
-        assert again.verdict is Verdict.COMPLETE
+        assert run.call().verdict is Verdict.COMPLETE
         assert run.ran == before, "a finished workflow stays finished"
 
 
@@ -127,7 +127,6 @@ def test_what_succeeds_is_done_exactly_once_where_nothing_goes_back(run: WholeRu
     run.world = replace(run.world, bad=frozenset(), flaky={}, blocked=frozenset())
     for _ in range(MOST_CALLS):
         stop = run.call()
-        assert stop is not None
         run.answer(lambda _: True)
         if stop.verdict is Verdict.COMPLETE:
             break
@@ -141,6 +140,41 @@ def _wanted(run: WholeRun) -> list[Phase]:
     return [each for each in run.workflow.phases if each.name not in run.world.unwanted]
 
 
+@st.composite
+def sagas(draw: st.DrawFn) -> WholeRun:
+    """Everything can be undone, and the last phase fails."""
+    made: list[Phase] = []
+    for number in range(draw(st.integers(2, 4))):
+        each = draw(phases(f"p{number}", made))
+        policy = OnFailure(action=draw(st.sampled_from(["stop", "compensate"])))
+        made.append(replace(each, gate=None, run=("x",), pivot=each.pivot, compensate=("undo",), on_failure=policy))
+    needs = tuple(each.name for each in made)
+    last = Phase(name=PhaseName("last"), run=("x",), needs=needs, on_failure=OnFailure(action="compensate"))
+    flow = workflow(*draw(st.permutations([*made, last])))
+    flaky = draw(st.dictionaries(st.sampled_from(things(flow)), st.integers(1, 3), max_size=4))
+    return WholeRun(flow, manifest(*order(flow)), World(bad=frozenset({"last"}), flaky=flaky))
+
+
+@settings(max_examples=75)
+@given(sagas(), st.lists(st.integers(1, 15), max_size=4), st.integers(0, 9))
+def test_a_saga_undoes_all_of_it_newest_first_wherever_it_dies(run: WholeRun, deaths: list[int], which: int) -> None:
+    """That the newest goes first is asked at each compensation."""
+    names = [each.name for each in run.workflow.phases]
+    if which < len(names):
+        run.call(Limits(until=names[which]))
+        if run.manifest.goal.kind == "finish":
+            run.reopen(names[which])
+    for death in deaths:
+        run.dying_call(death)
+    for _ in range(MOST_CALLS):
+        stop = run.call()
+        if stop.verdict is not Verdict.STOPPED:
+            break
+    assert stop.verdict is Verdict.FAILED
+    if state_of(run.manifest, PhaseName("last")).status is Status.FAILED:
+        assert not run.undoable(), "the saga ended with something left to undo"
+
+
 @settings(max_examples=75)
 @given(runs(), st.integers(0, 4), st.sampled_from(["only", "until", "step"]))
 def test_the_flags_of_a_call_bound_what_it_begins(run: WholeRun, which: int, flag: str) -> None:
@@ -148,8 +182,7 @@ def test_the_flags_of_a_call_bound_what_it_begins(run: WholeRun, which: int, fla
     limits = Limits(
         only=chosen if flag == "only" else None, until=chosen if flag == "until" else None, step=flag == "step"
     )
-    stop = run.call(limits)
-    assert stop is not None
+    run.call(limits)
     begun = {name for name, _ in run.ran}
     if flag == "only":
         assert begun <= {chosen}

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from gitckpt.model.advance import advance
-from gitckpt.model.decide import decide, phase_named
-from gitckpt.model.events import CompensationFailed, Event, GateAnswered, GoalSet, WentBack
-from gitckpt.model.items import ItemsEvent, ItemsListed, Part, count_of, indices_of, ranges_of
+from gitckpt.model.decide import decide
+from gitckpt.model.events import Event, GateAnswered, GoalSet, Reopened, WentBack
+from gitckpt.model.items import ItemsEvent, ItemsListed, Part, indices_of, ranges_of
 from gitckpt.model.manifest import DONE, Goal, Manifest, Status, is_complete, state_of
 from gitckpt.model.moment import (
     Asking,
@@ -98,11 +98,21 @@ class WholeRun:
 
     # --- one call -----------------------------------------------------------------------------------------------
 
-    def call(self, limits: Limits | None = None, dies_at: int | None = None) -> Stop | None:
-        """Until the loop stops, or the call dies in its n-th attempt (None); a loop that does not end is a failure."""
+    def call(self, limits: Limits | None = None) -> Stop:
+        """Until the loop stops."""
+        stop = self._loop(limits or Limits(), None)
+        assert stop is not None
+        return stop
+
+    def dying_call(self, attempt: int) -> None:
+        """One that dies in its n-th attempt, if it comes to that."""
+        self._loop(Limits(), attempt)
+
+    def _loop(self, limits: Limits, dies_at: int | None) -> Stop | None:
+        """A loop that does not end is a failure."""
         self.courses.clear()
-        moment = Moment(limits=limits or Limits())
-        arrived = self.begun + dies_at if dies_at is not None else None
+        moment = Moment(limits=limits)
+        deadly = self.begun + dies_at if dies_at is not None else None
         for _ in range(MOST_STEPS):
             moment = self._now(moment)
             step = decide(self.workflow, self.manifest, (), moment)
@@ -119,7 +129,7 @@ class WholeRun:
                 case Begin():
                     self._begins_rightly(step, moment)
                     self.begun += 1
-                    if self.begun == arrived:
+                    if self.begun == deadly:
                         self._land(CutOff(attempt=self._attempt(step.phase), at=AT, reason="died"))
                         return None
                     moment = self._ended(step, moment)
@@ -337,20 +347,38 @@ class WholeRun:
                 assert step.to is not None
                 assert step.phase is not None
                 assert state_of(self.manifest, step.phase).gotos < phase(self.workflow, step.phase).on_failure.max
-                chosen = {step.to, *dependents(self.workflow, step.to)}
-                names = tuple(name for name in self.manifest.order if name in chosen)
+                names = self._from(step.to)
                 self._record(WentBack(at=AT, phase=step.phase, to=step.to, phases=names))
-                for name in names:
-                    self.courses.pop(name, None)
-                    self.effects.pop(name, None)
                 return replace(moment, tried={n: t for n, t in moment.tried.items() if n not in names})
             case "compensate":
                 self._record(GoalSet(at=AT, goal=Goal(kind="compensate"), author="a", reason="r"))
                 return replace(moment, tried={})
             case "arrive":
-                assert not self._undoable(), "it arrived with something left to compensate"
+                assert not self.undoable(), "it arrived with something left to compensate"
                 self._record(GoalSet(at=AT, goal=Goal(), author="a", reason=""))
                 return replace(moment, arrived=Stop(verdict=Verdict.FAILED, reason="compensated"))
+
+    def _from(self, name: PhaseName) -> tuple[PhaseName, ...]:
+        """The phase and what needs it, in order; what they did outside is nobody's to undo any more."""
+        chosen = {name, *dependents(self.workflow, name)}
+        names = tuple(each for each in self.manifest.order if each in chosen)
+        for each in names:
+            self.courses.pop(each, None)
+            self.effects.pop(each, None)
+        return names
+
+    def reopen(self, name: PhaseName) -> None:
+        """`run --from`, without the run."""
+        self._record(Reopened(at=AT, phases=self._from(name), author="a", reason="r"))
+
+    def undoable(self) -> dict[PhaseName, int]:
+        """The newest completion of each phase that can be undone; none past a pivot."""
+        pivots = [each for each in self.workflow.phases if each.pivot]
+        if any(state_of(self.manifest, each.name).status is Status.COMPLETED for each in pivots):
+            return {}
+        done = {name: max(found.values(), default=0) for name, found in self.effects.items()}
+        able = {each.name for each in self.workflow.phases if each.compensate}
+        return {name: number for name, number in done.items() if number and name in able and not self._stale(name)}
 
     def answer(self, approved: Callable[[PhaseName], bool]) -> None:
         """Somebody answers every gate that waits."""
@@ -383,21 +411,12 @@ class WholeRun:
                 assert budget.items is None or spent.items < budget.items, "a budget was passed"
                 assert budget.batches is None or spent.batches < budget.batches, "a budget was passed"
 
-    def _undoable(self) -> dict[PhaseName, int]:
-        """The newest completion of each phase that can be undone; none past a pivot."""
-        pivots = [each for each in self.workflow.phases if each.pivot]
-        if any(state_of(self.manifest, each.name).status is Status.COMPLETED for each in pivots):
-            return {}
-        done = {name: max(found.values(), default=0) for name, found in self.effects.items()}
-        able = {each.name for each in self.workflow.phases if each.compensate}
-        return {name: number for name, number in done.items() if number and name in able and not self._stale(name)}
-
     def _stale(self, name: PhaseName) -> bool:
         items = state_of(self.manifest, name).items
         return items is not None and items.stale
 
     def _undoes_the_newest(self, step: Begin) -> None:
-        left = self._undoable()
+        left = self.undoable()
         assert step.phase in left, f"{step.phase} has nothing to undo, or is past a pivot"
         assert left[step.phase] == max(left.values()), "what was done before it was undone first"
 

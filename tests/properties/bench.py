@@ -25,9 +25,9 @@ from gitckpt.engine.run import run
 from gitckpt.engine.settle import settle
 from gitckpt.execute import inbox
 from gitckpt.model.advance import advance
-from gitckpt.model.moment import Limits, Moment, Stop, Verdict
 from gitckpt.model.events import Event
 from gitckpt.model.manifest import is_complete, state_of
+from gitckpt.model.moment import Limits, Moment, Stop, Verdict
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.model.workflow import order
 from gitckpt.plumbing.content import Content, list_content

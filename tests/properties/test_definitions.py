@@ -9,9 +9,9 @@ import pytest
 
 from gitckpt.engine.requests import Request, RequestRefused, event_of
 from gitckpt.engine.rewind import adopt, rollback
-from gitckpt.model.moment import Verdict
 from gitckpt.model.events import Redefined
 from gitckpt.model.manifest import Json
+from gitckpt.model.moment import Verdict
 from tests.properties.bench import FILE, Bench, definition
 from tests.properties.scripted import Scripted, dies_at
 

@@ -23,9 +23,9 @@ from gitckpt.engine.begin import AlreadyDone
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.rewind import NothingToUndo, restore, rollback, undo
 from gitckpt.engine.settle import settle
-from gitckpt.model.moment import Verdict
 from gitckpt.model.events import DataSet, Edited, Named, PhaseCompleted
 from gitckpt.model.manifest import DONE, Status, state_of
+from gitckpt.model.moment import Verdict
 from gitckpt.model.names import PhaseName
 from gitckpt.store.selectors import select
 from tests.properties.bench import FILE, KEPT, Bench, Entry, Files, definition, look, without_folders
@@ -181,6 +181,7 @@ class Machine(RuleBasedStateMachine):
         target = pick(self.bench.ids, which)
         with self.bench.writing() as hold:
             moved = rollback(hold, target)
+        assert moved is not None, "none of these phases has a compensation"
         assert moved.target.oid == target
         self.expect(self.bench.contents[target])
 
