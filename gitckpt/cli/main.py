@@ -56,6 +56,21 @@ EXIT_CODES_HELP = (
 )
 
 
+def _take_place(command: click.Command) -> None:
+    """Let the command take `-C` and `--file` after its name as well: people write `gitckpt run --file F`."""
+    for each in (command, *(command.commands.values() if isinstance(command, click.Group) else ())):
+        if not any(parameter.name == "directory" for parameter in each.params):
+            each.params += [_place_option("-C", "directory", "DIR"), _place_option("--file", "file", "F")]
+
+
+def _place_option(flag: str, name: str, metavar: str) -> click.Option:
+    def keep(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            ctx.obj[name] = value
+
+    return click.Option((flag, name), metavar=metavar, expose_value=False, hidden=True, callback=keep)
+
+
 class Commands(click.Group):
     """A group whose commands are imported when they are called; `--help` needs none of them."""
 
@@ -67,6 +82,7 @@ class Commands(click.Group):
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(f"gitckpt.cli.{module}"), name)
+        _take_place(command)
         return command
 
     def resolve_command(
@@ -84,8 +100,8 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, epilog=EXIT_CODES_HELP, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-C", "directory", metavar="DIR", default=".", help="Work in DIR instead of the current folder.")
-@click.option("--file", metavar="F", default=None, help="Use this workflow file; its folder is the workspace.")
+@click.option("-C", "directory", metavar="DIR", default=".", help="Work in DIR, not here; also after the command.")
+@click.option("--file", metavar="F", default=None, help="Use this workflow file; also after the command.")
 @click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
 @click.version_option(package_name="gitckpt", message="gitckpt %(version)s")
 @click.pass_context

@@ -46,7 +46,8 @@ def _goto(hold: Hold, agenda: Agenda, step: Return, moment: Moment) -> Moment:
     record(hold, WentBack(at=hold.now(), phase=step.phase, to=step.to, phases=names))
     hold.reporter(Note(f"{step.phase} failed: {step.reason}; going back to {step.to}"))
     agenda.forget(names)
-    return replace(moment, tried={name: tried for name, tried in moment.tried.items() if name not in names})
+    tried = {name: tried for name, tried in moment.tried.items() if name not in names}
+    return replace(moment, tried=tried, landed=moment.landed + 1)
 
 
 def _arrive(hold: Hold) -> Stop:

@@ -97,7 +97,7 @@ def compensated_since(hold: Hold, target: Checkpoint, between: Sequence[Checkpoi
 def _items(
     hold: Hold, target: Checkpoint, name: PhaseName, by_list: Mapping[str, set[int]], at: str
 ) -> ItemsCompensated | None:
-    """`by_list`: what was compensated, as indices into the lists of then. The target may have another: the same keys."""
+    """`by_list`: what was compensated, as indices into the lists of then. The target may have another: by key."""
     then = state_of(target.manifest, name).items
     if then is None:
         return None

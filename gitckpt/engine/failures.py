@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.hold import Hold
 from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.model.listing import Item
 from gitckpt.model.manifest import Json
-from gitckpt.model.shard import FAILED
+from gitckpt.model.shard import FAILED, ItemFailure
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import Phase
 
@@ -53,18 +54,20 @@ def write_failed_items(hold: Hold, agenda: Agenda, phase: Phase, path: str, done
         return
     try:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        file = open(target, "w", encoding="utf-8")
+        with open(target, "w", encoding="utf-8") as file:
+            for index, item in zip(indices, listing.items(indices), strict=True):
+                file.write(json.dumps(_told(item, progress.failure(index)), ensure_ascii=False) + "\n")
     except OSError as error:
         raise CannotTellFailures(path, error.strerror or str(error)) from error
-    with file:
-        for index, item in zip(indices, listing.items(indices), strict=True):
-            failure = progress.failure(index)
-            told: dict[str, Json] = {"item": _text(item.value)}
-            if item.key != item.value:
-                told["key"] = _text(item.key)
-            if failure is not None:
-                told |= {"exit_code": failure.exit_code, "detail": failure.detail}
-            file.write(json.dumps(told, ensure_ascii=False) + "\n")
+
+
+def _told(item: Item, failure: ItemFailure | None) -> dict[str, Json]:
+    told: dict[str, Json] = {"item": _text(item.value)}
+    if item.key != item.value:
+        told["key"] = _text(item.key)
+    if failure is not None:
+        told |= {"exit_code": failure.exit_code, "detail": failure.detail}
+    return told
 
 
 def _text(value: bytes) -> Json:

@@ -68,7 +68,7 @@ class LandingUnderWay:
 class Record:
     """`workspace.json`. `bases`: for each workflow the checkpoint this workspace was last made equal to; `last`: the
     workflow that did so most recently; `told`: what was left out and has been said; `refs_moving`: refs are being moved
-    outside a landing; `unconcluded`: the workflows with a run under way whose commands of `always` are still to be run."""
+    outside a landing; `unconcluded`: the workflows whose run still owes the commands of `always`."""
 
     schema: int = 1
     path: str = ""

@@ -47,9 +47,11 @@ def decide(workflow: Workflow, manifest: Manifest, in_flight: Sequence[PhaseName
         return moment.arrived
     if manifest.goal.kind != "finish":
         return _undo(workflow, manifest, moment)
-    failed = _given_up(workflow, manifest, moment)
-    if moment.limits.step and (moment.landed or failed):
-        return _settled(manifest) or _after_one(manifest, failed)
+    if moment.limits.step:
+        failed = _failed_now(workflow, manifest, moment)
+        if moment.landed or failed:
+            way_back = _way_back(workflow, manifest, failed, moment)
+            return way_back or _settled(manifest) or _after_one(manifest, failed)
     step = _next(workflow, manifest, moment) or _settled(manifest) or _end(workflow, manifest, moment)
     return _held_back(manifest, step, moment)
 
@@ -89,6 +91,23 @@ def _why_given_up(phase: Phase, state: PhaseState, moment: Moment) -> str | None
     too_many = phase.tolerate is not None and offer.given_up > bearable
     if too_many or (offer.group is None and state.items.failed > bearable):
         return f"{offer.given_up:,} of {state.items.total:,} items failed, the last: {state.detail or ''}"
+    return None
+
+
+def _failed_now(workflow: Workflow, manifest: Manifest, moment: Moment) -> tuple[PhaseName, ...]:
+    """The phases that this call itself tried in vain: a gate may have been rejected long ago."""
+    given_up = _given_up(workflow, manifest, moment)
+    return tuple(phase.name for phase in workflow.phases if phase.name in given_up and phase.gate is None)
+
+
+def _way_back(workflow: Workflow, manifest: Manifest, failed: tuple[PhaseName, ...], moment: Moment) -> Return | None:
+    """Going back is part of the step that failed; without it the next one would only try the same again."""
+    for name in failed:
+        phase = phase_named(workflow, name)
+        why = _why_given_up(phase, state_of(manifest, name), moment) if phase else None
+        step = _failed(workflow, manifest, phase, why, moment) if phase and why is not None else None
+        if isinstance(step, Return):
+            return step
     return None
 
 

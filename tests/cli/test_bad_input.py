@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_run import workflow
+from tests.ready import gitckpt
 from tests.repo import Repo
 
 FINE = "a: {run: echo a > a}"
@@ -176,3 +177,12 @@ def test_init_never_overwrites(repo: Repo) -> None:
     refused(repo, 2, "is never overwritten", command=("init",))
     refused(repo, 2, "is never overwritten", command=("init", "--template", "etl"))
     refused(repo, 2, command=("init", "--template", "nope"))
+
+
+def test_the_folder_and_the_file_can_be_named_before_or_after_the_command(repo: Repo, tmp_path: Path) -> None:
+    repo.write("other.yaml", "version: 1\nworkflow: other\nphases: {a: {run: echo hi > hi}}\n")
+    place = ("-C", str(repo.path), "--file", str(repo.path / "other.yaml"))
+    assert gitckpt("run", *place, cwd=tmp_path).returncode == 0
+    before, after = (gitckpt(*words, cwd=tmp_path) for words in ((*place, "status"), ("status", *place)))
+    assert before.stdout == after.stdout
+    assert "other" in after.stdout

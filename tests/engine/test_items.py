@@ -1,4 +1,4 @@
-"""Phases that are done for each item of a list, at their edges: over real git, real processes, one call after another.
+"""Phases that are done for each item of a list: the list, the bytes of an item, and lists that cannot be taken.
 
 Each test calls `run` as the command line does, in this very process, and looks at the workspace and the newest
 checkpoint.
@@ -7,104 +7,13 @@ checkpoint.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
-from gitckpt.api.library import Silent
-from gitckpt.api.reading import Where
-from gitckpt.api.running import RunRequest, run_workflow
-from gitckpt.api.writing import write
-from gitckpt.engine.rewind import rollback, undo
-from gitckpt.model.manifest import Items, Manifest, state_of
-from gitckpt.model.moment import Stop, Verdict
+from gitckpt.model.manifest import state_of
 from gitckpt.model.names import PhaseName
+from tests.engine.bed import EACH, Bed
 from tests.repo import Repo
-
-EACH = """\
-version: 1
-workflow: w
-phases:
-  each:
-    foreach: {lines: items.txt}
-    run: echo "$ITEM" >> done.txt; echo "$ITEM $GITCKPT_IDEMPOTENCY_KEY" >> ../outside
-"""
-
-
-class Bed:
-    """A repository with a workflow, and how its runs are called."""
-
-    def __init__(self, repo: Repo) -> None:
-        self.repo = repo
-        self.root = repo.path
-        self.said: list[str] = []
-
-    def define(self, text: str, **files: str | bytes) -> None:
-        self.repo.write("gitckpt.yaml", text)
-        for name, data in files.items():
-            self.repo.write(f"{name}.txt", data)
-
-    def phase(self, text: str, *more: str, **files: str | bytes) -> None:
-        """A workflow of one phase `each`, whose keys are given, and what stands after it."""
-        lines = "".join(f"    {line}\n" for line in text.strip().splitlines())
-        self.define(f"version: 1\nworkflow: w\nphases:\n  each:\n{lines}" + "".join(more), **files)
-
-    def run(self, **flags: Any) -> Stop:
-        request = RunRequest(**flags)
-        return run_workflow(Where(directory=self.root), request, Silent(), lambda: (None, 0)).stop
-
-    def completes(self, **flags: Any) -> None:
-        stop = self.run(**flags)
-        assert stop.verdict is Verdict.COMPLETE, stop
-
-    def fails(self, *words: str, **flags: Any) -> Stop:
-        stop = self.run(**flags)
-        assert stop.verdict is Verdict.FAILED, stop
-        for word in words:
-            assert word in stop.reason
-        return stop
-
-    @property
-    def manifest(self) -> Manifest:
-        with write(Where(directory=self.root), Silent()) as hold:
-            return hold.at_tip.manifest
-
-    def items(self, phase: str = "each") -> Items:
-        found = state_of(self.manifest, PhaseName(phase)).items
-        assert found is not None
-        return found
-
-    def counts(self, phase: str = "each") -> tuple[int, int, int, int]:
-        """Done, failed, skipped, of how many."""
-        items = self.items(phase)
-        return items.done, items.failed, items.skipped, items.total
-
-    def lines(self, name: str) -> list[str]:
-        path = self.root / name
-        return path.read_text().splitlines() if path.exists() else []
-
-    def keys(self) -> Mapping[str, list[str]]:
-        """The idempotency keys that went out for each item (or batch), in order."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for line in self.lines("../outside"):
-            item, _, key = line.rpartition(" ")
-            found[item].append(key)
-        return found
-
-    def outside(self) -> list[str]:
-        """The items that went out, in order."""
-        return [line.rpartition(" ")[0] for line in self.lines("../outside")]
-
-    def back_to(self, selector: str) -> None:
-        with write(Where(directory=self.root), Silent()) as hold:
-            assert rollback(hold, selector) is not None
-
-    def numbers(self, words: str) -> list[str]:
-        """The ids of the checkpoints whose subject has these words, newest first."""
-        log = self.repo.git("log", "--first-parent", "--format=%H %s", "gitckpt/w").splitlines()
-        return [line.split()[0] for line in log if words in line]
 
 
 @pytest.fixture
@@ -193,7 +102,8 @@ def test_any_bytes_but_a_nul_reach_arguments_standard_input_and_a_file_exactly(b
     bed.define(
         "version: 1\nworkflow: w\nphases:\n"
         "  args:\n    foreach: {json: items.txt}\n    batch: 100\n"
-        "    argv: [python3, -c, \"import os, sys; open('args', 'wb').write(b'\\\\0'.join(map(os.fsencode, sys.argv[1:])))\"]\n"
+        '    argv: [python3, -c, "import os, sys; '
+        "open('args', 'wb').write(bytes(1).join(map(os.fsencode, sys.argv[1:])))\"]\n"
         "  shell:\n    foreach: {json: items.txt}\n    batch: 100\n"
         "    run: printf '%s\\0' \"$@\" > shell\n"
         "  stdin:\n    foreach: {json: items.txt}\n    batch: {size: 100, input: stdin, separator: nul}\n"
@@ -218,129 +128,6 @@ def test_bytes_that_are_no_text_reach_arguments_and_standard_input_line_by_line(
     bed.completes()
     assert (bed.root / "args").read_bytes() == items
     assert (bed.root / "stdin").read_bytes() == items
-
-
-# --- groups that share a checkpoint ---------------------------------------------------------------------------------
-
-GROUPED = """\
-foreach: {lines: items.txt}
-checkpoint_every: {items: 4}
-run: echo "$ITEM" >> done.txt; echo "$ITEM $GITCKPT_IDEMPOTENCY_KEY" >> ../outside; test "$ITEM" != c || test -e ../ok
-"""
-
-
-def test_a_failure_in_the_middle_of_a_group_repeats_all_of_it_with_the_same_keys(bed: Bed) -> None:
-    bed.phase(GROUPED, items="a\nb\nc\nd\ne\n")
-    bed.fails("exit 1")
-    assert bed.counts() == (0, 1, 0, 5)
-    assert bed.lines("done.txt") == [], "the workspace was not put back"
-    (bed.root / "../ok").touch()
-    bed.completes()
-    assert bed.lines("done.txt") == ["a", "b", "c", "d", "e"]
-    assert bed.outside() == ["a", "b", "c", "a", "b", "c", "d", "e"]
-    assert all(len(set(found)) == 1 for found in bed.keys().values())
-
-
-def test_a_group_whose_item_failed_for_good_goes_on_without_it(bed: Bed) -> None:
-    bed.phase(GROUPED + "tolerate: 1\nretry: {max: 1, delay: 10ms}", items="a\nb\nc\nd\ne\n")
-    bed.completes()
-    assert bed.lines("done.txt") == ["a", "b", "d", "e"]
-    assert bed.counts() == (4, 1, 0, 5)
-    assert bed.outside() == ["a", "b", "c", "a", "b", "c", "a", "b", "d", "e"]
-
-
-def test_each_item_of_a_group_has_its_own_tries(bed: Bed) -> None:
-    bed.phase(
-        "foreach: [a, b, c]\ncheckpoint_every: {items: 3}\nretry: {max: 1, delay: 1ms}\n"
-        'run: echo "$ITEM" >> done.txt; mkdir "../tried-$ITEM" && exit 75 || true'
-    )
-    bed.completes()
-    assert bed.lines("done.txt") == ["a", "b", "c"]
-
-
-def test_a_group_ends_when_its_time_is_up_with_what_is_done_by_then(bed: Bed) -> None:
-    text = 'foreach: [a, b, c, d]\ncheckpoint_every: {time: 1ms}\nrun: echo "$ITEM" >> done.txt; sleep 0.05'
-    bed.phase(text)
-    bed.completes()
-    assert bed.lines("done.txt") == ["a", "b", "c", "d"]
-    history = bed.repo.git("log", "--format=%s", "gitckpt/w").splitlines()
-    assert sum("item" in line or "each done" in line for line in history) >= 4, history
-
-
-def test_a_budget_ends_within_a_group_of_items_that_share_a_checkpoint(bed: Bed) -> None:
-    bed.phase(GROUPED.replace("|| test -e ../ok", "|| true") + "budget: {items: 3}", items="a\nb\nc\nd\ne\n")
-    for expected in (3, 5):
-        assert bed.run().verdict is (Verdict.STOPPED if expected < 5 else Verdict.COMPLETE)
-        assert bed.counts() == (expected, 0, 0, 5)
-    assert bed.lines("done.txt") == ["a", "b", "c", "d", "e"]
-
-
-def test_the_time_of_a_run_ends_within_a_group_of_items_that_share_a_checkpoint(bed: Bed) -> None:
-    names = ", ".join(f"i{number}" for number in range(100))
-    bed.phase(f"foreach: [{names}]\ncheckpoint_every: {{items: 100}}\nrun: sleep 0.05; echo >> done.txt")
-    assert bed.run(budget_ms=700).verdict is Verdict.STOPPED
-    done = len(bed.lines("done.txt"))
-    assert 0 < done < 60
-    assert bed.counts() == (done, 0, 0, 100)
-
-
-# --- failures that are borne ----------------------------------------------------------------------------------------
-
-TOLERANT = """\
-foreach: {lines: items.txt}
-tolerate: {count: 1, to: failed/items.jsonl}
-run: test ! -e "../fails-$ITEM" && echo "$ITEM" >> done.txt
-"""
-
-
-def failing(bed: Bed, *items: str) -> None:
-    for path in bed.root.parent.glob("fails-*"):
-        path.unlink()
-    for item in items:
-        (bed.root.parent / f"fails-{item}").touch()
-
-
-def told(bed: Bed) -> list[str]:
-    return [json.loads(line)["item"] for line in bed.lines("failed/items.jsonl")]
-
-
-@pytest.mark.parametrize("which", ["a", "b", "c"])
-def test_the_file_of_failed_items_has_those_that_failed_wherever_they_stand(bed: Bed, which: str) -> None:
-    bed.phase(TOLERANT, items="a\nb\nc\n")
-    failing(bed, which)
-    bed.completes()
-    assert told(bed) == [which]
-    assert bed.counts() == (2, 1, 0, 3)
-
-
-def test_the_file_of_failed_items_has_no_item_that_was_mended_by_the_last_checkpoint(bed: Bed) -> None:
-    bed.phase(TOLERANT, items="a\nb\nc\n")
-    failing(bed, "a", "c")
-    bed.fails("2 of 3 items failed")
-    failing(bed)
-    bed.completes()
-    assert told(bed) == []
-    assert bed.counts() == (3, 0, 0, 3)
-
-
-def test_the_file_of_failed_items_is_the_same_when_a_try_more_was_needed(bed: Bed) -> None:
-    bed.phase(TOLERANT, items="a\nb\nc\n")
-    failing(bed, "b")
-    bed.completes()
-    once = (bed.root / "failed/items.jsonl").read_bytes()
-    bed.completes(start_from="each")
-    assert (bed.root / "failed/items.jsonl").read_bytes() == once, "law 2: it holds what depends on the number of tries"
-
-
-def test_more_failures_than_are_borne_end_the_run_and_the_next_tries_those_that_failed(bed: Bed) -> None:
-    bed.phase(TOLERANT, items="a\nb\nc\nd\n")
-    failing(bed, "a", "b")
-    bed.fails("2 of 4 items failed")
-    assert bed.counts() == (0, 2, 0, 4)
-    failing(bed, "b")
-    bed.completes()
-    assert bed.counts() == (3, 1, 0, 4)
-    assert bed.lines("done.txt") == ["a", "c", "d"]
 
 
 # --- bad input: an error that says what, and the workspace as it was ------------------------------------------------
@@ -432,107 +219,3 @@ def test_going_back_more_often_than_max_ends_with_the_failure(bed: Bed) -> None:
     assert bed.manifest.phases[PhaseName("check")].gotos == 2
     bed.fails("it went back to each 2 times already")
     assert len(bed.lines("../tried")) == 4
-
-
-# --- the end of a run -----------------------------------------------------------------------------------------------
-
-ENDING = 'always:\n  - run: echo "$GITCKPT_STATUS" >> ../ended; echo "$GITCKPT_STATUS" >> ended.txt\n'
-
-
-def test_what_is_always_run_is_run_once_at_the_end_of_each_run_that_ended(bed: Bed) -> None:
-    bed.phase('foreach: [a, b]\nbudget: {items: 1}\nrun: test "$ITEM" != b -o -e ../ok', ENDING)
-    assert bed.run().verdict is Verdict.STOPPED
-    assert bed.lines("../ended") == []
-    bed.fails()
-    assert bed.lines("../ended") == ["failed"]
-    (bed.root / "../ok").touch()
-    bed.completes()
-    assert bed.lines("../ended") == ["failed", "complete"] == bed.lines("ended.txt")
-    bed.completes()
-    assert bed.lines("../ended") == ["failed", "complete"]
-
-
-# --- going back -----------------------------------------------------------------------------------------------------
-
-
-def test_a_rollback_into_the_middle_leaves_exactly_those_items_done_and_the_next_run_does_the_rest(bed: Bed) -> None:
-    bed.define(EACH, items="a\nb\nc\nd\n")
-    bed.completes()
-    (middle,) = bed.numbers("item b")
-    bed.repo.write("items.txt", "other\n")
-    bed.back_to(middle)
-    assert bed.counts() == (2, 0, 0, 4)
-    assert bed.lines("done.txt") == ["a", "b"]
-    assert bed.lines("items.txt") == ["a", "b", "c", "d"]
-    bed.completes()
-    assert bed.lines("done.txt") == ["a", "b", "c", "d"]
-    assert bed.outside() == ["a", "b", "c", "d", "c", "d"]
-    keys = bed.keys()
-    assert len(set(keys["a"])) == 1
-    assert len(set(keys["c"])) == len(set(keys["d"])) == 2, "a rollback past it raises the generation"
-
-
-def test_an_undo_of_a_rollback_into_the_middle_brings_all_items_back_as_done(bed: Bed) -> None:
-    bed.define(EACH, items="a\nb\nc\n")
-    bed.completes()
-    bed.back_to("latest~2")
-    assert bed.counts() == (1, 0, 0, 3)
-    with write(Where(directory=bed.root), Silent()) as hold:
-        undo(hold)
-    assert bed.counts() == (3, 0, 0, 3)
-    assert bed.lines("done.txt") == ["a", "b", "c"]
-    bed.completes()
-    assert bed.outside() == ["a", "b", "c"], "what is done was done again"
-
-
-def test_what_carries_over_to_a_list_made_anew_can_still_be_compensated(bed: Bed) -> None:
-    text = (
-        'foreach: {lines: items.txt}\nrun: test ! -e "../fails-$ITEM"\n'
-        'compensate: echo "$ITEM" >> ../undone\non_failure: compensate'
-    )
-    bed.phase(text, items="a\nb\n")
-    bed.completes()
-    bed.repo.write("items.txt", "a\nb\nc\n")
-    failing(bed, "c")
-    bed.fails(start_from="each")
-    assert bed.lines("../undone") == ["b", "a"]
-
-
-@pytest.mark.parametrize("to", ["each done", "run --from each"])
-def test_what_was_compensated_over_a_newer_list_is_not_done_at_a_checkpoint_with_an_older_one(
-    bed: Bed, to: str
-) -> None:
-    bed.phase(
-        'foreach: {lines: items.txt}\nrun: test ! -e "../fails-$ITEM" && echo "$ITEM" >> ../outside\n'
-        'compensate: echo "$ITEM" >> ../undone\non_failure: compensate',
-        items="a\nb\n",
-    )
-    bed.completes()
-    bed.repo.write("items.txt", "c\nb\n")
-    failing(bed, "c")
-    bed.fails(start_from="each", item=None)
-    assert bed.lines("../undone") == ["b"]
-    bed.back_to(bed.numbers(to)[0])
-    failing(bed)
-    bed.completes()
-    again = ["a", "b", *(["b"] if to == "each done" else ["c", "b"])]
-    assert bed.lines("../outside") == again, "what was compensated stays so and runs again"
-
-
-def test_a_phase_none_of_whose_items_was_done_has_nothing_to_compensate(bed: Bed) -> None:
-    text = "foreach: {list: [], allow_empty: true}\nrun: 'true'\ncompensate: echo \"undone $ITEM\" >> ../undone"
-    bed.phase(text, "  last: {run: exit 3, on_failure: compensate}\n")
-    bed.fails("exit 3")
-    assert bed.lines("../undone") == []
-
-
-def test_items_are_compensated_newest_first_over_every_group(bed: Bed) -> None:
-    bed.phase(
-        "foreach: [a, b, c, d, e]\ncheckpoint_every: {items: 2}\nrun: 'true'\ncompensate: echo \"$ITEM\" >> ../undone",
-        "  last: {run: exit 3, on_failure: compensate}\n",
-    )
-    bed.fails("exit 3")
-    assert bed.lines("../undone") == ["e", "d", "c", "b", "a"]
-    assert bed.counts() == (0, 0, 0, 5)
-    bed.fails("exit 3")
-    assert bed.lines("../undone") == ["e", "d", "c", "b", "a"] * 2

@@ -1,4 +1,4 @@
-"""`gc`: old runs go when asked, the history as it was stays until it is forgotten, and a kill changes nothing of that."""
+"""`gc`: old runs go when asked, and the history as it was stays until it is forgotten, also after a kill."""
 
 from __future__ import annotations
 
@@ -67,15 +67,8 @@ def test_what_was_dropped_is_forgotten_on_request_and_git_frees_it(runs: Repo) -
     assert (said["forgotten"], said["kept"]) == ([1], [])
     runs.git("reflog", "expire", "--expire=now", "--expire-unreachable=now", "--all")
     runs.git("gc", "-q", "--prune=now")
-    assert "fatal" in str(runs.git("rev-list", "--all", "--max-count=1") and _missing(runs, old))
+    assert runs.git("cat-file", "--batch-all-objects", "--batch-check").count(old) == 0
     assert runs.run("verify").stdout.startswith("Sound: 2 checkpoints")
-
-
-def _missing(repo: Repo, oid: str) -> str:
-    try:
-        return repo.git("cat-file", "-e", f"{oid}^{{commit}}") or "there"
-    except AssertionError as gone:
-        return str(gone)
 
 
 def test_a_history_that_something_else_put_aside_is_not_forgotten(runs: Repo) -> None:
@@ -122,10 +115,11 @@ def test_a_gc_that_dies_anywhere_was_done_or_never_began(bench: Bench, step: int
             assert verify(hold.store).findings == ()
             assert hold.record.bases[hold.name] == tip.oid
             assert len(ids) in (2, 6)
-            if len(ids) == 2:
-                done += 1
-                assert hold.store.diverged() == {1: old}, "the history as it was is not kept"
-                _as_it_was(bench)
+            dropped = len(ids) == 2
+            assert hold.store.diverged() == ({1: old} if dropped else {}), "the history as it was is not kept"
+        if dropped:
+            done += 1
+            _as_it_was(bench)
         if not died:
             break
     assert death > 12

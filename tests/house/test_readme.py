@@ -114,7 +114,7 @@ def test_a_link_to_a_file_leads_somewhere(paper: Path) -> None:
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda path: path.name)
 def test_the_papers_call_no_command_that_is_not_there(paper: Path) -> None:
     shown = re.findall(r"`[^`\n]+`|^\$ .*$", paper.read_text(), re.MULTILINE)
-    called = {name for line in shown for name in re.findall(r"\bgitckpt ([a-z]+)\b", line)}
+    called = {name for line in shown for name in re.findall(r"\bgitckpt ([a-z]+(?:-[a-z]+)*)\b", line)}
     assert called <= set(COMMANDS)
 
 

@@ -94,7 +94,7 @@ def runs(draw: st.DrawFn) -> WholeRun:
         blocked=frozenset(draw(st.sets(names, max_size=1))) if draw(st.integers(0, 5)) == 0 else frozenset(),
         stuck=frozenset(draw(st.sets(names, max_size=1))) if draw(st.integers(0, 4)) == 0 else frozenset(),
     )
-    return WholeRun(flow, manifest(*order(flow)), world)
+    return WholeRun(flow, manifest(*order(flow)), world=world)
 
 
 @settings(max_examples=150)
@@ -152,7 +152,7 @@ def sagas(draw: st.DrawFn) -> WholeRun:
     last = Phase(name=PhaseName("last"), run=("x",), needs=needs, on_failure=OnFailure(action="compensate"))
     flow = workflow(*draw(st.permutations([*made, last])))
     flaky = draw(st.dictionaries(st.sampled_from(things(flow)), st.integers(1, 3), max_size=4))
-    return WholeRun(flow, manifest(*order(flow)), World(bad=frozenset({"last"}), flaky=flaky))
+    return WholeRun(flow, manifest(*order(flow)), world=World(bad=frozenset({"last"}), flaky=flaky))
 
 
 @settings(max_examples=75)
@@ -173,6 +173,25 @@ def test_a_saga_undoes_all_of_it_newest_first_wherever_it_dies(run: WholeRun, de
     assert stop.verdict is Verdict.FAILED
     if state_of(run.manifest, PhaseName("last")).status is Status.FAILED:
         assert not run.undoable(), "the saga ended with something left to undo"
+
+
+def test_a_step_that_fails_goes_back_as_a_whole_run_does_and_no_further() -> None:
+    a = Phase(name=PhaseName("a"), run=("x",))
+    b = Phase(name=PhaseName("b"), run=("x",), needs=(a.name,), on_failure=OnFailure(goto=a.name, max=2))
+    run = WholeRun(workflow(a, b), manifest("a", "b"), world=World(flaky={"b": 1}))
+    verdicts = [run.call(Limits(step=True)).verdict for _ in range(4)]
+    assert [name for name, _ in run.ran] == ["a", "b", "a", "b"]
+    assert verdicts == [Verdict.STOPPED, Verdict.STOPPED, Verdict.STOPPED, Verdict.COMPLETE]
+
+
+def test_a_step_passes_by_a_gate_that_was_rejected_long_ago() -> None:
+    gate = Phase(name=PhaseName("gate"), gate=Gate(prompt="?"), on_failure=OnFailure(action="continue"))
+    after = Phase(name=PhaseName("after"), run=("x",), needs=(gate.name,))
+    run = WholeRun(workflow(gate, after), manifest("gate", "after"))
+    assert run.call().verdict is Verdict.WAITING
+    run.answer(lambda _: False)
+    run.call(Limits(step=True))
+    assert [name for name, _ in run.ran] == ["after"]
 
 
 @settings(max_examples=75)

@@ -1,7 +1,6 @@
 """Calls of `run` without their effects, for workflows of every kind: decide, an outcome from a script, judge, advance.
 
-Owns the pretended agenda (a pure copy of what the engine offers of each list), the pretended world, and what must hold
-at every step. Knows no scenario.
+Owns the pretended world, and what must hold at every step. Knows no scenario.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from gitckpt.model.advance import advance
 from gitckpt.model.decide import decide
 from gitckpt.model.events import Event, GateAnswered, GoalSet, Reopened, WentBack
 from gitckpt.model.items import ItemsEvent, ItemsListed, Part, indices_of, ranges_of
-from gitckpt.model.manifest import DONE, Goal, Manifest, Status, is_complete, state_of
+from gitckpt.model.manifest import DONE, Goal, Status, is_complete, state_of
 from gitckpt.model.moment import (
     Asking,
     Await,
@@ -26,7 +25,6 @@ from gitckpt.model.moment import (
     Limits,
     Listing,
     Moment,
-    Offer,
     Return,
     Some,
     Spent,
@@ -50,13 +48,11 @@ from gitckpt.model.outcome import (
     judge,
 )
 from gitckpt.model.repeat import tolerated
-from gitckpt.model.shard import COMPENSATED, FAILED, PENDING, Shard, apply
 from gitckpt.model.shard import DONE as ITEM_DONE
+from gitckpt.model.shard import FAILED, Shard, apply
 from gitckpt.model.workflow import Phase, Workflow, continues_after_items, dependents, digest, phase
 from tests.model.made import AT
-
-MOST_STEPS = 2_000
-OPEN = (PENDING, FAILED, COMPENSATED)
+from tests.model.offers import MOST_STEPS, OPEN, Offers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,28 +68,14 @@ class World:
 
 
 @dataclass(slots=True)
-class Course:
-    """The way through one list in one call."""
-
-    position: int = 0
-    given_up: set[int] = field(default_factory=set)
-    count: int = 0
-    failures: dict[int, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class WholeRun:
+class WholeRun(Offers):
     """A run over many calls. `effects`: what is done outside and not undone: the number of the checkpoint that says
     so, for each phase, and each item of it (0 for a phase without items)."""
 
-    workflow: Workflow
-    manifest: Manifest
-    world: World
+    world: World = field(default_factory=World)
     tries: dict[str, int] = field(default_factory=dict)
-    shards: dict[PhaseName, Shard] = field(default_factory=dict)
     effects: dict[PhaseName, dict[int, int]] = field(default_factory=dict)
     ran: list[tuple[PhaseName, int]] = field(default_factory=list)
-    courses: dict[PhaseName, Course] = field(default_factory=dict)
     begun: int = 0
 
     # --- one call -----------------------------------------------------------------------------------------------
@@ -140,56 +122,8 @@ class WholeRun:
     def _now(self, moment: Moment) -> Moment:
         undoing = self.manifest.goal.kind != "finish"
         listed = [n for n, s in self.manifest.phases.items() if s.items is not None and not s.items.stale]
-        offers = {n: self._newest(n) if undoing else self._offer(n, moment) for n in listed}
+        offers = {n: self.newest(n) if undoing else self.offer(n, moment) for n in listed}
         return replace(moment, now_ms=moment.now_ms + 1, wall=AT, offers=offers)
-
-    # --- what is offered ----------------------------------------------------------------------------------------
-
-    def _open(self, name: PhaseName) -> list[int]:
-        items, course = state_of(self.manifest, name).items, self.courses.setdefault(name, Course())
-        total = items.total if items else 0
-        states = self.shards[name].states
-        return [i for i in range(course.position, total) if states[i] in OPEN and i not in course.given_up]
-
-    def _offer(self, name: PhaseName, moment: Moment) -> Offer:
-        course, this = self.courses.setdefault(name, Course()), phase(self.workflow, name)
-        wanted = self._open(name)
-        chosen = self._chosen(this, wanted, moment.spent.get(name, Spent(began_ms=0)))
-        if not chosen:
-            return Offer(given_up=course.count)
-        failed = sum(self.shards[name].states[index] == FAILED for index in chosen)
-        units = len(self._units(name, chosen))
-        group = Group(first=chosen[0], last=chosen[-1], count=len(chosen), units=units, failed=failed)
-        return Offer(group=group, rest=wanted[-1] > chosen[-1], given_up=course.count)
-
-    def _chosen(self, this: Phase, wanted: Sequence[int], spent: Spent) -> list[int]:
-        most, batches = (this.checkpoint_every.items or 1) if this.checkpoint_every else 1, MOST_STEPS
-        if this.budget and this.budget.items is not None:
-            most = min(most, max(1, this.budget.items - spent.items))
-        if this.budget and this.budget.batches is not None:
-            batches = max(1, this.budget.batches - spent.batches)
-        chosen: list[int] = []
-        for unit in self._units(this.name, wanted)[:batches]:
-            if len(chosen) >= most:
-                break
-            chosen += unit
-        return chosen
-
-    def _units(self, name: PhaseName, indices: Sequence[int]) -> list[list[int]]:
-        items = state_of(self.manifest, name).items
-        size = (items.batch if items else None) or 1
-        units: dict[int, list[int]] = {}
-        for index in indices:
-            units.setdefault(index // size, []).append(index)
-        return list(units.values())
-
-    def _newest(self, name: PhaseName) -> Offer:
-        newest = self.shards[name].newest()
-        chosen = [i for i, number in enumerate(self.shards[name].numbers) if newest and number == newest]
-        if not chosen:
-            return Offer()
-        units = len(self._units(name, chosen))
-        return Offer(group=Group(first=chosen[0], last=chosen[-1], count=len(chosen), units=units))
 
     # --- what happens -------------------------------------------------------------------------------------------
 
@@ -280,10 +214,10 @@ class WholeRun:
         self.effects[this.name] = dict.fromkeys(indices_of(done), self.manifest.sequence)
 
     def _items(self, this: Phase, attempt: Attempt, group: Group, closes: bool, moment: Moment) -> Moment:
-        chosen = [index for index in self._open(this.name) if group.first <= index <= group.last]
-        for unit in self._units(this.name, chosen):
+        chosen = [index for index in self.open(this.name) if group.first <= index <= group.last]
+        for unit in self.units(this.name, chosen):
             self.ran += [(this.name, index) for index in unit]
-            if any([self._fails(f"{this.name}/{index}") for index in unit]):
+            if sum(self._fails(f"{this.name}/{index}") for index in unit):
                 part = self._part(this.name, unit)
                 self._land(replace(_failed(attempt), part=part))
                 return self._items_failed(this, part, moment)
@@ -312,7 +246,7 @@ class WholeRun:
 
     def _spent(self, name: PhaseName, part: Part, moment: Moment) -> Moment:
         spent = moment.spent.get(name, Spent(began_ms=moment.now_ms))
-        units = len(self._units(name, list(indices_of(part.ranges))))
+        units = len(self.units(name, list(indices_of(part.ranges))))
         now = replace(spent, items=spent.items + part.count, batches=spent.batches + units)
         return replace(moment, spent={**moment.spent, name: now})
 
@@ -349,7 +283,8 @@ class WholeRun:
                 assert state_of(self.manifest, step.phase).gotos < phase(self.workflow, step.phase).on_failure.max
                 names = self._from(step.to)
                 self._record(WentBack(at=AT, phase=step.phase, to=step.to, phases=names))
-                return replace(moment, tried={n: t for n, t in moment.tried.items() if n not in names})
+                tried = {n: t for n, t in moment.tried.items() if n not in names}
+                return replace(moment, tried=tried, landed=moment.landed + 1)
             case "compensate":
                 self._record(GoalSet(at=AT, goal=Goal(kind="compensate"), author="a", reason="r"))
                 return replace(moment, tried={})

@@ -1,0 +1,88 @@
+"""What a call of `run` is offered of the items of each phase: a pure copy of the engine's agenda, over plain lists.
+
+Owns the way through each list. Must not decide anything, nor know how items end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gitckpt.model.manifest import Manifest, state_of
+from gitckpt.model.moment import Group, Moment, Offer, Spent
+from gitckpt.model.names import PhaseName
+from gitckpt.model.shard import COMPENSATED, FAILED, PENDING, Shard
+from gitckpt.model.workflow import Phase, Workflow, phase
+
+MOST_STEPS = 2_000
+OPEN = (PENDING, FAILED, COMPENSATED)
+
+
+@dataclass(slots=True)
+class Course:
+    """The way through one list in one call."""
+
+    position: int = 0
+    given_up: set[int] = field(default_factory=set)
+    count: int = 0
+    failures: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Offers:
+    """Where each list stands in the newest manifest, and in this call."""
+
+    workflow: Workflow
+    manifest: Manifest
+    shards: dict[PhaseName, Shard] = field(default_factory=dict)
+    courses: dict[PhaseName, Course] = field(default_factory=dict)
+
+    def open(self, name: PhaseName) -> list[int]:
+        """What is still to be done of the list, from where this call stands."""
+        items, course = state_of(self.manifest, name).items, self.courses.setdefault(name, Course())
+        total = items.total if items else 0
+        states = self.shards[name].states
+        return [i for i in range(course.position, total) if states[i] in OPEN and i not in course.given_up]
+
+    def offer(self, name: PhaseName, moment: Moment) -> Offer:
+        """What is next of the phase's items."""
+        course, this = self.courses.setdefault(name, Course()), phase(self.workflow, name)
+        wanted = self.open(name)
+        chosen = self.chosen(this, wanted, moment.spent.get(name, Spent(began_ms=0)))
+        if not chosen:
+            return Offer(given_up=course.count)
+        failed = sum(self.shards[name].states[index] == FAILED for index in chosen)
+        units = len(self.units(name, chosen))
+        group = Group(first=chosen[0], last=chosen[-1], count=len(chosen), units=units, failed=failed)
+        return Offer(group=group, rest=wanted[-1] > chosen[-1], given_up=course.count)
+
+    def chosen(self, this: Phase, wanted: Sequence[int], spent: Spent) -> list[int]:
+        most, batches = (this.checkpoint_every.items or 1) if this.checkpoint_every else 1, MOST_STEPS
+        if this.budget and this.budget.items is not None:
+            most = min(most, max(1, this.budget.items - spent.items))
+        if this.budget and this.budget.batches is not None:
+            batches = max(1, this.budget.batches - spent.batches)
+        chosen: list[int] = []
+        for unit in self.units(this.name, wanted)[:batches]:
+            if len(chosen) >= most:
+                break
+            chosen += unit
+        return chosen
+
+    def units(self, name: PhaseName, indices: Sequence[int]) -> list[list[int]]:
+        """One list for each process."""
+        items = state_of(self.manifest, name).items
+        size = (items.batch if items else None) or 1
+        units: dict[int, list[int]] = {}
+        for index in indices:
+            units.setdefault(index // size, []).append(index)
+        return list(units.values())
+
+    def newest(self, name: PhaseName) -> Offer:
+        """What is to be undone first."""
+        newest = self.shards[name].newest()
+        chosen = [i for i, number in enumerate(self.shards[name].numbers) if newest and number == newest]
+        if not chosen:
+            return Offer()
+        units = len(self.units(name, chosen))
+        return Offer(group=Group(first=chosen[0], last=chosen[-1], count=len(chosen), units=units))
