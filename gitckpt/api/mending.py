@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from gitckpt.api.definition import definition_of
@@ -43,7 +43,7 @@ def mend(where: Where, reporter: Reporter) -> Mended:
         with _patient(where) as patient, locked(patient):
             done += clear_away(patient)
         with _patient(where) as patient:
-            writable = patient.workflow is not None and not patient.invalid
+            writable = not patient.invalid
         if writable:
             with write(where, reporter) as hold:
                 done += settle_and_tag(hold)
@@ -66,15 +66,16 @@ def _patient(where: Where) -> Iterator[Patient]:
     with open_store(where) as (workspace, store):
         workflow: Workflow | None = None
         invalid = ""
-        try:
-            if workspace.file.suffix == ".py":
-                # Looking runs nothing: the definition of the newest checkpoint stands in.
+        if workspace.file.suffix == ".py":
+            # Looking runs nothing: the definition of the newest checkpoint stands in, where that can be read.
+            with suppress(GitckptError):
                 tip = store.tip_oid()
                 workflow = decode_workflow(store.definition(tip)) if tip else None
-            else:
+        else:
+            try:
                 workflow = definition_of(workspace).workflow
-        except GitckptError as error:
-            invalid = error.message
+            except GitckptError as error:
+                invalid = error.message
         yield Patient(
             store=store,
             place=workspace.place,

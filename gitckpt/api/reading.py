@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -16,7 +16,7 @@ from gitckpt.errors import GitckptError, Holder, NotARepository
 from gitckpt.execute.lock import holder
 from gitckpt.model.codec import decode_manifest
 from gitckpt.model.manifest import Json
-from gitckpt.model.names import WorkflowName, name_problem
+from gitckpt.model.names import Oid, WorkflowName, name_problem
 from gitckpt.model.source import declared_name
 from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.repository import Repository, discover
@@ -53,13 +53,15 @@ class Where:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
     """A workspace found: its repository, its root, and its workflow file. `script` is the workflow's name where there
-    is no file, because scripts make its checkpoints; `file` is then where one would be."""
+    is no file, because scripts make its checkpoints; `stored` one whose file is missing, and the checkpoint that holds
+    its definition. `file` is then where one would be."""
 
     repository: Repository
     root: Path
     prefix: bytes
     file: Path
     script: WorkflowName | None = None
+    stored: tuple[WorkflowName, Oid] | None = None
 
     @property
     def place(self) -> Place:
@@ -68,8 +70,8 @@ class Workspace:
 
 
 Fileless: TypeAlias = Literal["no", "known", "new"]
-"""What to do where there is no workflow file: raise, take the workspace of scripts that made checkpoints before, or
-else begin one in the current folder."""
+"""What to do where there is no workflow file: raise, take the workspace of which there are checkpoints (of scripts, or
+with the file in them), or else begin one in the current folder."""
 
 
 def find_workspace(where: Where, fileless: Fileless = "no") -> Workspace:
@@ -80,7 +82,8 @@ def find_workspace(where: Where, fileless: Fileless = "no") -> Workspace:
     if where.file is not None:
         path = where.directory / where.file
         repository, file = discover(path.parent), Path(os.path.realpath(path))
-        return _workspace(repository, file.parent, file)
+        found = _missing(repository, file.parent, file.name, fileless) if not file.exists() else None
+        return found or _workspace(repository, file.parent, file)
     own = _own_root()
     try:
         repository, start = discover(where.directory), Path(os.path.realpath(where.directory))
@@ -114,12 +117,26 @@ def _without_file(repository: Repository, start: Path, own: Path | None, fileles
     if own is not None and (start == own or own in start.parents):
         return _workspace(repository, own, own / FILE_NAME, WorkflowName(os.environ["GITCKPT_WORKFLOW"]))
     if fileless == "no":
-        return None
+        return _missing(repository, start, FILE_NAME, fileless)
     scripts = import_module("gitckpt.api.scripts")
     found: tuple[Path, WorkflowName] | None = scripts.known(repository, start)
+    if found is None and fileless == "known":
+        return _missing(repository, start, FILE_NAME, fileless)
     if found is None and fileless == "new":
         found = start, scripts.new_name(repository, start)
     return _workspace(repository, found[0], found[0] / FILE_NAME, found[1]) if found else None
+
+
+def _missing(repository: Repository, start: Path, name: str, fileless: Fileless) -> Workspace | None:
+    """The workspace whose workflow file is missing here and is in a checkpoint. Raises for who wants to run it."""
+    copies = import_module("gitckpt.api.copies")
+    found = copies.copy_of(repository, start, name)
+    if found is None:
+        return None
+    if fileless != "known":
+        raise copies.file_not_here(repository, found)
+    workspace = _workspace(repository, found.root, found.root / name)
+    return replace(workspace, stored=(found.workflow, found.checkpoint))
 
 
 _NAME_LINE = re.compile(r"""^workflow:[ \t]+(["']?)([A-Za-z0-9][A-Za-z0-9._-]*)\1[ \t]*(?:#.*)?$""", re.MULTILINE)
@@ -127,7 +144,7 @@ _NAME_LINE = re.compile(r"""^workflow:[ \t]+(["']?)([A-Za-z0-9][A-Za-z0-9._-]*)\
 
 def workflow_name(workspace: Workspace) -> WorkflowName:
     """The name of the workflow; reading commands need no more of its file, so that they work while it is broken."""
-    name = workspace.script or name_in(workspace.file)
+    name = workspace.script or (workspace.stored[0] if workspace.stored else name_in(workspace.file))
     if name is None:
         raise Nameless(str(workspace.file))
     return name

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from gitckpt.model.names import WorkflowName, name_problem
+from gitckpt.model.names import Oid, WorkflowName, name_problem
 from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.refs import list_refs
 from gitckpt.plumbing.repository import Repository
@@ -18,7 +19,19 @@ from gitckpt.store import refs
 from gitckpt.store.definition import NO_FILE, definition_path
 from gitckpt.store.store import Store, find_place
 
-_REMOTES = "refs/remotes/"
+REMOTES = "refs/remotes/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tip:
+    """The newest checkpoint of a workflow on one ref. `root`: its workspace here; `file`: the path in it of the file
+    it comes from, NO_FILE where scripts made it."""
+
+    ref: str
+    oid: Oid
+    workflow: WorkflowName
+    root: Path
+    file: str
 
 
 def known(repository: Repository, start: Path) -> tuple[Path, WorkflowName] | None:
@@ -27,9 +40,10 @@ def known(repository: Repository, start: Path) -> tuple[Path, WorkflowName] | No
     Branches that only a remote has count where no local one does. Of two for one folder the first by name is it.
     """
     with Reader(repository) as reader:
-        for ours in (refs.BRANCHES, _REMOTES):
-            found = dict(_made_by_scripts(repository, reader, ours))
-            for folder in _upwards(start, repository.top):
+        for ours in (refs.BRANCHES, REMOTES):
+            made = reversed([tip for tip in tips(repository, reader, ours) if tip.file == NO_FILE])
+            found = {tip.root: tip.workflow for tip in made}
+            for folder in upwards(start, repository.top):
                 if folder in found:
                     return folder, found[folder]
     return None
@@ -42,8 +56,9 @@ def new_name(repository: Repository, root: Path) -> WorkflowName:
     return WorkflowName("workflow" if name_problem(text) else text)
 
 
-def _made_by_scripts(repository: Repository, reader: Reader, under: str) -> Iterator[tuple[Path, WorkflowName]]:
-    for ref, oid in sorted(list_refs(repository, under).items(), reverse=True):
+def tips(repository: Repository, reader: Reader, under: str) -> Iterator[Tip]:
+    """The newest checkpoint of every workflow that has a branch below `under`, by name."""
+    for ref, oid in sorted(list_refs(repository, under).items()):
         where, marker, name = ref.partition("gitckpt/")
         if not marker or not where.startswith("refs/") or name_problem(name):
             continue
@@ -51,12 +66,13 @@ def _made_by_scripts(repository: Repository, reader: Reader, under: str) -> Iter
         place = find_place(reader, commit.tree) if commit else None
         if place is None:
             continue
-        store = Store(repository, reader, WorkflowName(name), place)
-        if definition_path(store.definition(oid)) == NO_FILE:
-            yield repository.top / os.fsdecode(place), WorkflowName(name)
+        file = definition_path(Store(repository, reader, WorkflowName(name), place).definition(oid))
+        root = repository.top / os.fsdecode(place)
+        yield Tip(ref=ref, oid=oid, workflow=WorkflowName(name), root=root, file=file)
 
 
-def _upwards(start: Path, top: Path) -> Iterator[Path]:
+def upwards(start: Path, top: Path) -> Iterator[Path]:
+    """`start` and the folders above it, up to the repository's top."""
     yield start
     if start != top and top in start.parents:
-        yield from _upwards(start.parent, top)
+        yield from upwards(start.parent, top)

@@ -23,6 +23,8 @@ from gitckpt.store.store import Store
 
 LONG_MS = 5 * 60 * 1000
 MOST_TRIES = 100
+WIDEST = 1000
+"""Characters of one line of output; `gitckpt output` has all of it."""
 
 
 def say_failure(store: Store, ran: Ran, name: PhaseName) -> None:
@@ -49,11 +51,15 @@ def say_failure(store: Store, ran: Ran, name: PhaseName) -> None:
     told = cause(lines)
     if (state.duration_ms or 0) >= LONG_MS:
         _line(f"{name} ran {duration(state.duration_ms or 0)}; to go on from its files: gitckpt restore {attempt}")
-    _line(f"{name} failed: {safe(state.detail or '')}" + (f": {told}" if told else ""))
+    why, _, mend = (state.detail or "").partition("\n")
+    # A reason that says how to mend it needs no line of the output to tell why.
+    _line(f"{name} failed: {safe(why)}" + (f": {_cut(told)}" if told and not mend else ""))
     for line in lines:
-        _line(f"  | {line}")
+        _line(f"  | {_cut(line)}")
     kept = _kept(store, name, state.attempts)
     _line(f"Your files are as at {number}. {kept}" if not state.partial else f"Its files stay. {kept}")
+    for line in mend.splitlines():
+        _line(f"  mend it    {safe(line)}")
     _line(f"  see it     gitckpt diff {attempt} · gitckpt output {attempt}")
     _line("  go on      gitckpt run")
 
@@ -69,7 +75,7 @@ def _say_items(store: Store, ran: Ran, failed: ItemsFailed, at: Oid, items: Item
     lines = tail_lines(store.output(at, name) or b"")
     most_telling = cause(lines)
     for line in [most_telling, *lines] if len(lines) > 1 else lines:
-        _line(f"  | {line}")
+        _line(f"  | {_cut(line)}")
     if failed.duration_ms >= LONG_MS:
         _line(f"That took {duration(failed.duration_ms)}; to go on from its files: gitckpt restore {attempt}")
     kept = _kept(store, name, failed.attempt)
@@ -124,6 +130,10 @@ def _kept(store: Store, name: PhaseName, number: int) -> str:
         files, total = len(items), sum(store.reader.size(item.oid) for item in items if item.oid)
     what = f"{count(files)} {'file' if files == 1 else 'files'} ({size(total)})"
     return f"What the attempt left: {what}, kept as {name}@{number}"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDEST else f"{line[:WIDEST]}…"
 
 
 def _line(text: str) -> None:

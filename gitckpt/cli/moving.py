@@ -12,8 +12,8 @@ from gitckpt.api.going_back import RollbackRequest, roll_back
 from gitckpt.api.reading import open_store
 from gitckpt.api.running import EXIT_CODES
 from gitckpt.api.writing import write
-from gitckpt.cli.notes import quiet_reporter
-from gitckpt.cli.reading_words import taken_back_words
+from gitckpt.cli.notes import ends_reporter, quiet_reporter
+from gitckpt.cli.reading_words import taken_back_words, uncaptured_lines
 from gitckpt.cli.terminal import Signals, inside, print_json, where
 from gitckpt.engine.compensations import Undecided
 from gitckpt.engine.export import export
@@ -73,7 +73,7 @@ def _asked(ctx: click.Context, request: RollbackRequest) -> Moved | Stop:
 
 def _rolled_back(ctx: click.Context, request: RollbackRequest) -> Moved | Stop:
     with Signals().heard() as signals:
-        return roll_back(where(ctx), request, quiet_reporter(), signals)
+        return roll_back(where(ctx), request, ends_reporter(), signals)
 
 
 def _stopped(stop: Stop, *, as_json: bool) -> int:
@@ -190,11 +190,23 @@ def _say(moved: Moved, *, as_json: bool, kept_edits: bool) -> None:
     if moved.outside:
         names = ", ".join(moved.outside)
         click.echo(f"Outside this folder nothing is undone of {names} (gitckpt status lists it).")
+    for line in _uncaptured(moved):
+        click.echo(line)
     if moved.rescued:
         click.echo(f"Your files as they were are kept as {moved.rescued}: gitckpt diff {moved.rescued}")
     click.echo(
         f"Now at {moved.now.number:04d} = {label(moved.target)}. {_next(moved.now)} Take this back: gitckpt undo"
     )
+
+
+def _uncaptured(moved: Moved) -> list[str]:
+    """The files that did not move with the rest, because no checkpoint holds them."""
+    names = dict.fromkeys((*moved.before.manifest.order, *moved.now.manifest.order))
+    states = (
+        (name, manifest.phases.get(name)) for name in names for manifest in (moved.now.manifest, moved.before.manifest)
+    )
+    marks = {name: state.uncaptured for name, state in states if state is not None and state.uncaptured}
+    return [line for name, mark in marks.items() for line in uncaptured_lines(name, mark)]
 
 
 def _next(checkpoint: Checkpoint) -> str:

@@ -45,7 +45,7 @@ from gitckpt.model.items import (
     ItemsSkipped,
     count_of,
 )
-from gitckpt.model.text import safe
+from gitckpt.model.text import headline, safe
 from gitckpt.model.title import title
 from gitckpt.progress.text import count, duration
 
@@ -94,7 +94,7 @@ def _other_words(event: Event) -> str:
         case PhaseCompensated(phase=phase, duration_ms=ms):
             return f"{phase} was compensated in {duration(ms)}"
         case CompensationFailed(phase=phase, attempt=attempt, duration_ms=ms, detail=detail):
-            return f"{phase} after {duration(ms)} (attempt {attempt}): {detail}"
+            return f"the compensation of {phase} failed after {duration(ms)} (attempt {attempt}): {headline(detail)}"
         case WentBack(phase=phase, to=to, phases=phases):
             return f"{phase} failed, so the run went back to {to}; to run anew: {_list(phases)}"
         case _:
@@ -135,7 +135,7 @@ def _phase_words(
             return f"{phase} is blocked: {reason}"
         case AttemptFailed(phase=phase, attempt=attempt, duration_ms=ms, detail=detail, partial=partial):
             kept = "; its files were kept to go on from" if partial else ""
-            return f"{phase} failed after {duration(ms)} (attempt {attempt}): {detail}{kept}"
+            return f"{phase} failed after {duration(ms)} (attempt {attempt}): {headline(detail)}{kept}"
         case AttemptCutOff(phase=phase, attempt=attempt, reason=reason, partial=partial):
             word = "was cut off" if reason == "died" else "was interrupted"
             kept = "; its files were kept to go on from" if partial else ""

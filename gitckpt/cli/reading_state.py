@@ -22,7 +22,7 @@ from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.inspect import Pace, Running, Standing, open_gates, standing
 from gitckpt.model.manifest import DONE, Items, Json, Manifest, PhaseState, Status, state_of
 from gitckpt.model.names import PhaseName
-from gitckpt.model.text import safe
+from gitckpt.model.text import headline, safe
 from gitckpt.progress.text import duration
 from gitckpt.store.store import Store
 
@@ -140,7 +140,7 @@ def _phase_row(name: PhaseName, state: PhaseState, running: Running | None) -> t
     told = ", ".join(word for word in (share, "" if share else tries) if word)
     took = "" if state.duration_ms is None else duration(state.duration_ms)
     ended = at_iso(state.completed) if state.status in DONE else ""
-    return (name, status_word(state.status), told, took, ended, safe(state.detail or ""))
+    return (name, status_word(state.status), told, took, ended, headline(state.detail or ""))
 
 
 def _share(items: Items | None) -> str:

@@ -109,15 +109,8 @@ def uncaptured_lines(phase: str, mark_: Uncaptured) -> list[str]:
     return [
         f"uncaptured: {phase} changed {plural(mark_.count, 'ignored file')} ({size(mark_.size)}) that no checkpoint "
         f"holds: {names}",
-        f"  to capture: {include_line(mark_)}",
+        f"  to capture: {mark_.include}",
     ]
-
-
-def include_line(mark_: Uncaptured) -> str:
-    """The line for the workflow file: the folders that hold the paths, or the paths that lie at the top."""
-    places = dict.fromkeys(f"{path.split('/', 1)[0]}/" if "/" in path else path for path in mark_.paths)
-    quoted = ", ".join(f'"{safe(place)}"' for place in list(places)[:SHOWN_PATHS])
-    return f"workspace: {{include: [{quoted}]}}"
 
 
 def items_words(done: ItemsCompleted, items: Items | None) -> str:

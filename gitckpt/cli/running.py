@@ -14,13 +14,13 @@ from gitckpt.api.reading import Where, open_store
 from gitckpt.api.running import EXIT_CODES, Ran, RunRequest, TooMuch, run_workflow
 from gitckpt.cli import detached, failing, gates
 from gitckpt.cli.live import reporter_for
+from gitckpt.cli.reading_words import uncaptured_lines
 from gitckpt.cli.terminal import Signals, where
 from gitckpt.engine.settle import EditPolicy
 from gitckpt.model.duration import parse_duration
 from gitckpt.model.manifest import state_of
 from gitckpt.model.moment import Verdict
 from gitckpt.model.text import safe
-from gitckpt.progress.text import count, size
 
 
 @click.command()
@@ -186,11 +186,8 @@ def _say_uncaptured(ran: Ran) -> None:
     """No checkpoint holds these, so nothing that is said of checkpoints is true of them."""
     for name in ran.tip.manifest.order:
         mark = state_of(ran.tip.manifest, name).uncaptured
-        if mark:
-            some = ", ".join(safe(path) for path in mark.paths[:3]) + (" …" if mark.count > 3 else "")
-            what = f"{count(mark.count)} ignored files that {name} changed ({size(mark.size)})"
-            _line(f"Not in any checkpoint: {what}: {some}")
-            _line(f"  to capture them, add to {name}:  outs: [{', '.join(mark.paths[:3])}]")
+        for line in uncaptured_lines(name, mark) if mark else ():
+            _line(line)
 
 
 def _line(text: str) -> None:

@@ -170,9 +170,10 @@ def _say_uncaptured(hold: Hold, phase: PhaseName, uncaptured: Uncaptured | None)
     if uncaptured is None:
         return
     names = ", ".join(uncaptured.paths[:3]) + (" …" if uncaptured.count > 3 else "")
+    what = "1 ignored file" if uncaptured.count == 1 else f"{uncaptured.count:,} ignored files"
     hold.reporter(
         Warned(
-            f"{phase} changed {uncaptured.count} ignored files that no checkpoint holds: {names}\n"
-            "  to capture them, name them in the phase's `outs:` or in `workspace: {include: [...]}`"
+            f"{phase} changed {what} that no checkpoint holds: {names}\n"
+            f"  to capture: {uncaptured.include}, or the phase's `outs:`"
         )
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 
 from gitckpt.engine.hold import Hold
@@ -22,7 +22,7 @@ from gitckpt.model.manifest import DONE, Items, state_of
 from gitckpt.model.moment import Group, Moment, Offer, Spent
 from gitckpt.model.names import PhaseName
 from gitckpt.model.shard import FAILED
-from gitckpt.model.workflow import Phase
+from gitckpt.model.workflow import Phase, continues_after_items
 from gitckpt.store.checkpoint import items_folder
 from gitckpt.store.definition import decode_workflow
 from gitckpt.store.lists import ItemList
@@ -34,11 +34,14 @@ MOST_UNITS = 1_000
 
 @dataclass(slots=True)
 class Course:
-    """A phase's way through its list in this call: `position` is where the next group is looked for."""
+    """A phase's way through its list in this call: `position` is where the next group is looked for, `late` where among
+    the items that failed in an earlier call. `again`: those that failed in this one and are tried again."""
 
     folder: bytes | None = None
     progress: Progress | None = None
     position: int = 0
+    late: int = 0
+    again: set[int] = field(default_factory=set)
     given_up: set[int] = field(default_factory=set)
     count: int = 0
     failures: dict[int, int] = field(default_factory=dict)
@@ -128,9 +131,8 @@ class Agenda:
 
     def chosen(self, name: PhaseName, group: Group) -> list[int]:
         """The indices of the group's items."""
-        course, total = self._courses.setdefault(name, Course()), group.last + 1
-        open_items = self.progress(name).open(group.first, total)
-        return [index for index in open_items if index not in course.given_up]
+        wanted = self._late(name, group.first) if group.late else self._early(name, group.first)
+        return list(takewhile(lambda index: index <= group.last, wanted))
 
     def undone(self, name: PhaseName, group: Group) -> list[int]:
         """The indices of the items that the group's checkpoint completed."""
@@ -152,7 +154,9 @@ class Agenda:
     def finished(self, name: PhaseName, part: Part) -> None:
         """These are done: go on after them."""
         course = self._courses[name]
-        course.position = part.ranges[-1][1] + 1
+        if part.ranges[0][0] >= course.position:
+            course.position = part.ranges[-1][1] + 1
+        course.again.clear()
         course.failures.clear()
 
     def gave_up(self, name: PhaseName, part: Part) -> None:
@@ -163,7 +167,9 @@ class Agenda:
 
     def failures(self, name: PhaseName, part: Part) -> int:
         """How often these items failed before in this call; from now on once more."""
-        counted = self._courses[name].failures
+        course = self._courses[name]
+        course.again.update(indices_of(part.ranges))
+        counted = course.failures
         first = part.ranges[0][0]
         counted[first] = counted.get(first, 0) + 1
         return counted[first] - 1
@@ -180,19 +186,47 @@ class Agenda:
         course = self._courses.setdefault(name, Course())
         if moment.limits.item is not None:
             return self._one(name, moment.limits.item)
-        course.given_up = {index for index in course.given_up if index >= course.position}
-        wanted = (i for i in self.progress(name).open(course.position, items.total) if i not in course.given_up)
-        group = _group(phase, items, wanted, moment.spent.get(name, Spent(began_ms=0)))
+        in_order = self._in_order(name)
+        spent = moment.spent.get(name, Spent(began_ms=0))
+        group = _group(phase, items, self._early(name, course.position), spent)
+        late = group is None and not in_order
+        if late:
+            group = _group(phase, items, self._late(name, course.late), spent)
         if group is None:
             return Offer(given_up=course.count)
         # What lies before it is done or given up: without this, ten thousand failures are passed over each time.
-        course.position = group.first
-        chosen = self.chosen(name, group)
+        if late:
+            course.late = group.first
+        else:
+            course.position = group.first
+        group = replace(group, late=late)
         progress = self.progress(name)
-        failed = sum(progress.state(index) == FAILED for index in chosen)
-        after = (i for i in progress.open(group.last + 1, items.total) if i not in course.given_up)
-        rest = next(after, None) is not None
-        return Offer(group=replace(group, failed=failed), rest=rest, given_up=course.count)
+        failed = sum(progress.state(index) == FAILED for index in self.chosen(name, group))
+        follows = self._late(name, group.last + 1) if late else self._early(name, group.last + 1)
+        rest = chain(follows, () if late or in_order else self._late(name, course.late))
+        return Offer(group=replace(group, failed=failed), rest=next(rest, None) is not None, given_up=course.count)
+
+    def _in_order(self, name: PhaseName) -> bool:
+        """Whether no item may be passed over: one that fails ends the phase, or one alone was asked for."""
+        phase = phase_named(self._hold.workflow, name)
+        return phase is None or not continues_after_items(phase) or self._moment.limits.item is not None
+
+    def _early(self, name: PhaseName, start: int) -> Iterator[int]:
+        """What is still to be done, from `start` on; where the order does not count, what failed in an earlier call is
+        left for the end: else a few such items at the front would use up each call's time."""
+        course, progress, items = self._courses.setdefault(name, Course()), self.progress(name), self.items(name)
+        in_order = self._in_order(name)
+        for index in progress.open(start, items.total if items else 0):
+            if index in course.given_up:
+                continue
+            if in_order or index in course.again or progress.state(index) != FAILED:
+                yield index
+
+    def _late(self, name: PhaseName, start: int) -> Iterator[int]:
+        """What failed in an earlier call and was not tried again by this one."""
+        course, progress, items = self._courses.setdefault(name, Course()), self.progress(name), self.items(name)
+        failed = progress.among(frozenset({FAILED}), start, items.total if items else 0)
+        return (index for index in failed if index not in course.given_up and index not in course.again)
 
     def _one(self, name: PhaseName, index: int) -> Offer:
         course, progress = self._courses.setdefault(name, Course()), self.progress(name)

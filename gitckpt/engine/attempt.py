@@ -17,7 +17,7 @@ from gitckpt.engine.answers import expired, filled
 from gitckpt.engine.flight import InFlight
 from gitckpt.engine.freeze import freeze
 from gitckpt.engine.hold import Hold
-from gitckpt.engine.job import COUNTER, counter_file, validation_file
+from gitckpt.engine.job import COMPENSATE, COUNTER, counter_file, validation_file
 from gitckpt.errors import GitckptError
 from gitckpt.execute.process import Result
 from gitckpt.model.gate import Gate
@@ -206,14 +206,16 @@ def _counted(hold: Hold, phase: Phase) -> tuple[dict[str, int], str | None]:
 
 def _not_captured(hold: Hold, uncaptured: Uncaptured | None) -> str | None:
     if uncaptured and hold.workflow.workspace.uncaptured == "error":
-        return f"it changed {uncaptured.count} ignored files that no checkpoint holds (workspace.uncaptured: error)"
+        what = "1 ignored file" if uncaptured.count == 1 else f"{uncaptured.count:,} ignored files"
+        why = f"it changed {what} that no checkpoint holds (workspace.uncaptured: error)"
+        return f"{why}\nto capture: {uncaptured.include}"
     return None
 
 
 def _ended_badly(phase: Phase, result: Result) -> str | None:
     if result.step is None:
         return None
-    where = "" if result.step in ("run", "compensate") else f" in {_step_words(result.step)}"
+    where = "" if result.step in ("run", COMPENSATE) else f" in {_step_words(result.step)}"
     if result.timed_out:
         return f"timed out after {duration(phase.timeout_ms or result.duration_ms)}{where}"
     if result.signal:

@@ -28,8 +28,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """A workspace to be looked at. `workflow` is today's definition, None where it is not valid: `invalid` says why.
-    `who` works there now."""
+    """A workspace to be looked at. `workflow` is today's definition, or the newest checkpoint's where reading today's
+    would run something; None where there is neither. `invalid`: why the workflow file is not valid; empty
+    where it is. `who` works there now."""
 
     store: Store
     place: Place

@@ -66,7 +66,10 @@ def begin(hold: Hold, agenda: Agenda, executor: Executor, step: Begin) -> InFlig
     mirror_running(hold, chosen.name)
     if isinstance(step.work, Whole) or chosen.name not in agenda.begun:
         agenda.begun.add(chosen.name)
-        hold.reporter(PhaseBegan(phase=chosen.name, attempt=under_way.number, eta_ms=state.previous_duration_ms))
+        undoes = isinstance(step.work, Compensating)
+        eta = None if undoes else state.previous_duration_ms
+        number = under_way.number
+        hold.reporter(PhaseBegan(phase=chosen.name, attempt=number, eta_ms=eta, compensating=undoes))
     running = executor.start(job) if job.steps else None
     return InFlight(phase=chosen, work=step.work, under_way=under_way, running=running)
 

@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from gitckpt.engine.agenda import Agenda, compensation
@@ -25,6 +25,9 @@ from gitckpt.model.workflow import Phase, environment
 GRACE_MS = 10_000
 _CALL = (sys.executable, "-P", "-m", "gitckpt.flow.call")
 """The program that calls a function. `-P`: no file of the user's can stand in for a module that it imports first."""
+COMPENSATE = "compensate"
+"""The name of the steps that undo."""
+
 COUNTER = "counter "
 """What the name of a step begins with whose output is a number for `data`."""
 
@@ -36,7 +39,7 @@ def job_of(hold: Hold, agenda: Agenda, phase: Phase, work: Work, attempt: Attemp
     return Job(
         steps=tuple(_steps(hold, agenda, phase, work)),
         cwd=hold.given.root / phase.working_directory,
-        env=_environment(hold, phase, attempt),
+        env=_environment(hold, phase, work, attempt),
         timeout_ms=None,
         unit_timeout_ms=phase.timeout_ms,
         stop_after_ms=agenda.time_left_ms(phase) if isinstance(work, Some) else None,
@@ -63,11 +66,11 @@ def _steps(hold: Hold, agenda: Agenda, phase: Phase, work: Work) -> list[Step]:
         case Closing():
             return _counters(hold, phase)
         case Compensating(group=None):
-            return [_shell(phase, "compensate", text) for text in phase.compensate]
+            return [_shell(phase, COMPENSATE, text) for text in phase.compensate]
         case Compensating(group=group):
             assert group is not None  # the case above
             units = agenda.units(phase.name, agenda.undone(phase.name, group))
-            commands = [_shell(phase, "compensate", text) for text in phase.compensate]
+            commands = [_shell(phase, COMPENSATE, text) for text in phase.compensate]
             # Newest first: of what one checkpoint completed, the last was done last.
             return _of_units(hold, agenda, phase, units[::-1], commands)
         case _:
@@ -126,17 +129,18 @@ def _fresh_feed(hold: Hold) -> None:
 
 
 def _of_units(
-    hold: Hold, agenda: Agenda, phase: Phase, units: Sequence[Sequence[int]], commands: Iterable[Step]
+    hold: Hold, agenda: Agenda, phase: Phase, units: Sequence[Sequence[int]], commands: Sequence[Step]
 ) -> list[Step]:
     """The commands once for each unit, with its items."""
     _fresh_feed(hold)
     listing = agenda.listing(phase.name)
     items = agenda.items(phase.name)
     size = items.batch if items else None
+    of_compensation = any(step.name == COMPENSATE for step in commands)
     steps: list[Step] = []
     for number, unit in enumerate(units):
         of_unit = list(listing.items(unit))
-        env = {"GITCKPT_IDEMPOTENCY_KEY": idempotency_key(hold.at_tip.manifest, phase.name, of_unit)}
+        env = {"GITCKPT_IDEMPOTENCY_KEY": _key(hold.at_tip.manifest, phase.name, of_unit, of_compensation)}
         env["GITCKPT_ITEM_INDEX"] = str(unit[0])
         stdin: Path | None = None
         more: tuple[str, ...] = ()
@@ -159,7 +163,7 @@ def _of_units(
     return steps
 
 
-_WITH_ITEMS = ("run", VALIDATE, "compensate")
+_WITH_ITEMS = ("run", VALIDATE, COMPENSATE)
 
 
 def _with_arguments(phase: Phase, step: Step, more: tuple[str, ...]) -> tuple[str, ...]:
@@ -176,7 +180,7 @@ def _feed(hold: Hold, phase: Phase, number: int, items: Sequence[Item]) -> Path:
     return path
 
 
-def _environment(hold: Hold, phase: Phase, attempt: AttemptUnderWay) -> dict[str, str]:
+def _environment(hold: Hold, phase: Phase, work: Work, attempt: AttemptUnderWay) -> dict[str, str]:
     manifest = hold.at_tip.manifest
     state = state_of(manifest, phase.name)
     return {
@@ -188,7 +192,7 @@ def _environment(hold: Hold, phase: Phase, attempt: AttemptUnderWay) -> dict[str
         "GITCKPT_RUN": manifest.run,
         "GITCKPT_PHASE": phase.name,
         "GITCKPT_ATTEMPT": str(attempt.number),
-        "GITCKPT_IDEMPOTENCY_KEY": idempotency_key(manifest, phase.name),
+        "GITCKPT_IDEMPOTENCY_KEY": _key(manifest, phase.name, (), isinstance(work, Compensating)),
         # Empty rather than unset when there is nothing to go on from, so that `set -u` scripts can look at it.
         "GITCKPT_RESUMED": "1" if state.partial else "",
         "GITCKPT_PYTHON": sys.executable,
@@ -205,8 +209,12 @@ def form_answers(manifest: Manifest) -> dict[str, str]:
     }
 
 
-def idempotency_key(manifest: Manifest, phase: PhaseName, items: Sequence[Item] = ()) -> str:
-    """Stays the same for retry, resume and kill; a new generation of the phase has another, and so has each item."""
+def _key(manifest: Manifest, phase: PhaseName, items: Sequence[Item], of_compensation: object) -> str:
+    """The idempotency key: the same for retry, resume and kill; each generation of a phase and each item has another.
+
+    A compensation has keys of its own: else a service that refuses a key it has seen would refuse it.
+    """
     parts = [manifest.workflow, manifest.run, phase, str(state_of(manifest, phase).generation)]
+    parts += [COMPENSATE] if of_compensation else []
     keyed = b"\0".join((*(part.encode() for part in parts), *(item.key for item in items)))
     return hashlib.sha256(keyed).hexdigest()[:32]

@@ -42,9 +42,10 @@ def about_machine(patient: Patient) -> Iterator[Finding]:
 
 def about_file(patient: Patient) -> Iterator[Finding]:
     """Whether there is a workflow to run."""
-    if patient.workflow is None:
-        first = patient.invalid.splitlines()[0] if patient.invalid else ""
-        yield Finding(level="problem", what=first, where="the workflow file", next="gitckpt lint")
+    if patient.invalid:
+        yield Finding(
+            level="problem", what=patient.invalid.splitlines()[0], where="the workflow file", next="gitckpt lint"
+        )
 
 
 def about_pushes(patient: Patient) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute.leftovers import end_leftovers
 from gitckpt.execute.struck import Struck, strike
 from gitckpt.model.manifest import Status, state_of
-from gitckpt.model.names import LIVE_FOLDER, PhaseName, WorkflowName
+from gitckpt.model.names import LIVE_FOLDER, Oid, PhaseName, WorkflowName
 from gitckpt.model.text import safe
 from gitckpt.plumbing.content import Content, compare
 from gitckpt.plumbing.reader import Reader
@@ -76,6 +76,7 @@ def play(script: Script, top: Path, log: Path, moments: Sequence[int] = (), star
     root = _copied(script, top)
     clock, extra, waiting = 0, 0, list(moments)
     kills: list[Kill] = []
+    last: Oid | None = None
     while True:
         wait = waiting[0] - clock + extra if waiting else None
         ended = _command(script, root, log, "run", *script.settings, kill_after_ms=wait)
@@ -90,8 +91,8 @@ def play(script: Script, top: Path, log: Path, moments: Sequence[int] = (), star
         match ended.code:
             case ExitCode.DONE:
                 return Played(top=top, ms=clock, kills=tuple(kills))
-            case ExitCode.STOPPED:
-                extra = start_ms
+            case ExitCode.STOPPED if (now := _tip(script, top)) != last:
+                extra, last = start_ms, now
             case ExitCode.WAITING if _answered(script, top, root, log):
                 extra = start_ms
             case code:
@@ -157,6 +158,11 @@ def _answered(script: Script, top: Path, root: Path, log: Path) -> bool:
         if _command(script, root, log, "approve", name, "-m", "rehearsal", *answers).code:
             return False
     return bool(waiting)
+
+
+def _tip(script: Script, top: Path) -> Oid | None:
+    with opened(script, top) as store:
+        return store.tip_oid()
 
 
 def _under_way(root: Path) -> str | None:

@@ -202,7 +202,7 @@ def undo(hold: Hold) -> Moved:
 def _is_command(event: Event) -> bool:
     """Whether the user did it by a command, so that `undo` can take it back."""
     match event:
-        case RolledBack() | Undone() | Reset() | Reopened() | ItemsSkipped() | ItemsReopened():
+        case RolledBack() | Undone() | Adopted() | Reset() | Reopened() | ItemsSkipped() | ItemsReopened():
             return True
         case GateAnswered(email=email):
             return bool(email)  # a time-out has none

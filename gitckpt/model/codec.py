@@ -41,9 +41,9 @@ class Damaged(GitckptError):
     @property
     def hint(self) -> str:
         return (
-            "see which checkpoint is sound: gitckpt verify\n"
-            "set the branch back to it: git branch -f gitckpt/WORKFLOW COMMIT\n"
-            "then take it: gitckpt rollback latest (your files are rescued first)"
+            "see what is wrong: gitckpt doctor (gitckpt verify for the history alone)\n"
+            "keep it aside and go back to the newest sound checkpoint: gitckpt doctor --repair\n"
+            "then take that one: gitckpt rollback latest (your files are rescued first)"
         )
 
 

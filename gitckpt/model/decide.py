@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from gitckpt.model.compensate import next_undone
-from gitckpt.model.manifest import DONE, Manifest, PhaseState, Status, is_complete, state_of
+from gitckpt.model.manifest import DONE, Items, Manifest, PhaseState, Status, is_complete, state_of
 from gitckpt.model.moment import (
     Asking,
     Await,
@@ -84,8 +84,10 @@ def _why_given_up(phase: Phase, state: PhaseState, moment: Moment) -> str | None
     tried = moment.tried.get(phase.name)
     if phase.gate is not None or (tried is not None and tried.ready_ms is None):
         return state.detail or ""
-    offer = moment.offers.get(phase.name)
-    if state.items is None or state.items.stale or offer is None or not offer.given_up:
+    if state.items is None or state.items.stale:
+        return None
+    offer = _offer(phase, state.items, moment)
+    if not offer.given_up:
         return None
     bearable = tolerated(phase.tolerate, state.items.total)
     too_many = phase.tolerate is not None and offer.given_up > bearable
@@ -180,13 +182,24 @@ def _work(phase: Phase, state: PhaseState, moment: Moment) -> Work | None:
         return Whole()
     if state.items is None or state.items.stale:
         return Listing()
-    offer, items = moment.offers.get(phase.name, Offer()), state.items
+    items = state.items
+    offer = _offer(phase, items, moment)
     bearable = tolerated(phase.tolerate, items.total)
     if offer.group is not None:
         last = not offer.rest and not phase.counters and items.failed - offer.group.failed <= bearable
         return Some(offer.group, closes=last)
     all_tried = items.done + items.skipped + items.failed == items.total
     return Closing() if all_tried and items.failed <= bearable else None
+
+
+def _offer(phase: Phase, items: Items, moment: Moment) -> Offer:
+    """What is next of the items. Those that failed in an earlier call are tried as far as the budget goes, and then given
+    up: were the run to stop and say to run it again, the same ones would use up every budget for ever."""
+    offer = moment.offers.get(phase.name, Offer())
+    over = moment.until_ms is not None and moment.now_ms >= moment.until_ms and phase.name in moment.spent
+    if offer.group is None or not offer.group.late or not (over or _spent(phase, moment)):
+        return offer
+    return Offer(given_up=items.failed)
 
 
 def _spent(phase: Phase, moment: Moment) -> str | None:
@@ -338,7 +351,7 @@ def _reason(manifest: Manifest, phase: Phase) -> str:
     state = state_of(manifest, phase.name)
     match state.status:
         case Status.FAILED:
-            return f"its attempt {state.attempts} failed: {state.detail}"
+            return f"its attempt {state.attempts} failed: {(state.detail or '').partition(chr(10))[0]}"
         case Status.BLOCKED:
             return f"it was blocked: {state.detail}"
         case Status.COMPENSATED:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gitckpt.model.names import Oid, PhaseName, RunId, WorkflowName
+from gitckpt.model.text import safe
 
 SCHEMA = 1
 """The version of the stored format that this program writes."""
@@ -52,6 +53,13 @@ class Uncaptured:
     paths: tuple[str, ...] = ()
     count: int = 0
     size: int = 0
+
+    @property
+    def include(self) -> str:
+        """The line for the workflow file that captures them: the folders they are in, or the files at the top."""
+        places = dict.fromkeys(f"{path.split('/', 1)[0]}/" if "/" in path else path for path in self.paths)
+        quoted = ", ".join(f'"{safe(place)}"' for place in list(places)[:3])
+        return f"workspace: {{include: [{quoted}]}}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,8 @@ class Tried:
 class Group:
     """Items that are tried together: those from `first` to `last` that are still to be done, `count` of them.
 
-    `failed` of them failed before. `units`: of how many processes, each an item or a batch.
+    `failed` of them failed before. `units`: of how many processes, each an item or a batch. `late`: they failed in an
+    earlier call, and nothing but such items is left.
     """
 
     first: int
@@ -46,6 +47,7 @@ class Group:
     count: int
     units: int
     failed: int = 0
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,11 @@ def safe(text: str | bytes) -> str:
     return decoded.translate(_ONE_LINE)
 
 
+def headline(reason: str) -> str:
+    """The first line of a reason, safe: what follows it says how to mend it, and belongs where there is room."""
+    return safe(reason.partition("\n")[0])
+
+
 def safe_lines(text: str | bytes) -> str:
     """As `safe`, but newlines and tabs stay: for text of many lines, such as a log."""
     decoded = text if isinstance(text, str) else text.decode("utf-8", "surrogateescape")

@@ -96,6 +96,7 @@ def _title(event: Event) -> Title | None:  # noqa: C901 - one flat table of the 
         case PhaseBlocked(phase=phase, reason=reason):
             return Title(kind="failed", phase=phase, status="blocked", detail=reason)
         case AttemptFailed(phase=phase, attempt=attempt, detail=detail, partial=partial):
+            detail = detail.partition("\n")[0]
             kind = "partial" if partial else "failed"
             return Title(kind=kind, phase=phase, status="failed", detail=f"{phase}@{attempt} {detail}")
         case AttemptCutOff(phase=phase, attempt=attempt, reason=reason, partial=partial):

@@ -26,7 +26,11 @@ from gitckpt.plumbing.process import environment_for, git
 from gitckpt.plumbing.repository import Repository
 
 _FORMAT = "--format=%(objectname) %(refname)"
-_REFUSED = re.compile(r"'(/[^'\n]*)': (Permission denied|Read-only file system|No space left on device)")
+_REFUSED = re.compile(
+    r"'(/[^'\n]*)': "
+    "(Permission denied|Read-only file system|No space left on device|Disk quota exceeded|Input/output error)"
+)
+_IN_COMMIT = re.compile(r"^fatal: commit:", re.MULTILINE)
 _ORPHAN_S = 0.5
 _UNWRITTEN = re.compile(r"(?:couldn't|unable to) (?:write|close|append to) '?(/[^'\n]*)")
 
@@ -83,7 +87,7 @@ def _landed(repository: Repository, updates: Sequence[RefUpdate]) -> bool:
 
 def _reason(repository: Repository, updates: Sequence[RefUpdate], failed: GitFailed) -> GitckptError:
     """Why the transaction was refused, found by looking, because git's words change between versions."""
-    if failed.stderr.startswith("fatal: commit:"):
+    if _IN_COMMIT.search(failed.stderr):
         # It held every lock and had checked every old value: those that moved it moved itself, then the disk failed.
         return _unwritable(repository, updates, failed.stderr) or failed
     there: dict[str, Oid] = {}

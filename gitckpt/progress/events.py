@@ -21,11 +21,13 @@ class RunBegan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseBegan:
-    """An attempt begins. `eta_ms`: how long it will probably take, where that is known."""
+    """An attempt begins. `eta_ms`: how long it will probably take, where that is known. `compensating`: what is done
+    outside is undone."""
 
     phase: str
     attempt: int
     eta_ms: int | None = None
+    compensating: bool = False
 
 
 @dataclass(frozen=True, slots=True)

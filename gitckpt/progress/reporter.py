@@ -12,7 +12,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Literal, TextIO, TypeAlias, assert_never
 
-from gitckpt.model.text import safe
+from gitckpt.model.text import headline, safe
 from gitckpt.progress.events import (
     ItemsEnded,
     Note,
@@ -161,6 +161,8 @@ def lines_of(event: ProgressEvent) -> list[str]:
         case RunBegan(workflow=workflow, number_of_phases=number, resumed_at=at):
             whole = f"{safe(workflow)}: {number} phase{'' if number == 1 else 's'}"
             return [f"{whole}, resumed at {safe(at)}" if at else whole]
+        case PhaseBegan(phase=phase, compensating=True):
+            return [f"{safe(phase)} is being compensated"]
         case PhaseBegan(phase=phase, attempt=attempt, eta_ms=eta):
             parts = [safe(phase), "began"]
             parts += [f"attempt {attempt}"] if attempt > 1 else []
@@ -197,7 +199,7 @@ def shown_status(status: str) -> str:
 
 def parts_of(event: PhaseEnded) -> list[str]:
     """Detail, duration and checkpoint number, those that are there."""
-    parts = [safe(event.detail)] if event.detail else []
+    parts = [headline(event.detail)] if event.detail else []
     parts += [duration(event.duration_ms)] if event.duration_ms is not None else []
     first, last = event.first_checkpoint, event.checkpoint_number
     since = f"{first:04d}.." if first is not None and first != last else ""

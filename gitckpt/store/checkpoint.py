@@ -41,8 +41,8 @@ class NotACheckpoint(GitckptError):
     @property
     def hint(self) -> str:
         return (
-            "keep it under another name (git branch kept COMMIT), set the branch back to the last checkpoint "
-            "(gitckpt verify names it), and run the command again"
+            "gitckpt doctor --repair keeps it on a ref of its own and sets the branch back to the last checkpoint "
+            "(gitckpt verify names it); then run the command again"
         )
 
 

@@ -36,6 +36,15 @@ def definition_path(data: bytes) -> str:
     return path if isinstance(path, str) else ""
 
 
+def definition_source(data: bytes) -> bytes:
+    """The bytes of the file that a stored definition comes from. Raises Damaged."""
+    plain = loads(data, "definition.json")
+    source = plain.get("source") if isinstance(plain, dict) else None
+    if isinstance(source, dict) and isinstance(source.get("b64"), str):
+        return base64.b64decode(str(source["b64"]))
+    return source.encode() if isinstance(source, str) else b""
+
+
 def decode_workflow(data: bytes) -> Workflow:
     """The workflow of a stored definition. Raises Damaged, msgspec.ValidationError."""
     plain = loads(data, "definition.json")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from gitckpt.errors import GitckptError
-from gitckpt.model.events import PhaseCompleted, PhaseSkipped
+from gitckpt.model.events import GateAnswered, PhaseCompleted, PhaseSkipped
 from gitckpt.model.manifest import state_of
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.store import refs
@@ -126,10 +126,11 @@ def _tagged(store: Store, tip: Oid, number: int, short: str) -> Oid | None:
 
 
 def _completed(store: Store, tip: Oid, phase: PhaseName) -> Oid | None:
-    """The newest checkpoint in which the phase was completed (or skipped)."""
+    """The newest checkpoint in which the phase was completed: skipped, or approved, where it is a gate."""
     for checkpoint in store.history(tip):
         for event in checkpoint.events:
-            if isinstance(event, PhaseCompleted | PhaseSkipped) and event.phase == phase:
+            ends = isinstance(event, PhaseCompleted | PhaseSkipped) or (isinstance(event, GateAnswered) and event.approved)
+            if ends and getattr(event, "phase", None) == phase:
                 return checkpoint.oid
     return None
 

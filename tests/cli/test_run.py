@@ -168,10 +168,14 @@ def test_ignored_files_that_a_phase_changed_are_named_with_the_line_to_add(repo:
     repo.write(".gitignore", "*.log\n")
     workflow(repo, "one: {run: echo 1 > out.log}")
     said = repo.run("run").stderr
-    assert "Not in any checkpoint: 1 ignored files that one changed" in said
-    assert "outs: [out.log]" in said
+    assert "uncaptured: one changed 1 ignored file (2 bytes) that no checkpoint holds: out.log" in said
+    line = 'to capture: workspace: {include: ["out.log"]}'
+    assert line in said
+    assert line in repo.run("rollback", "start").stdout, "the file stays as it is, and that is said"
     workflow(repo, "one: {run: echo 2 > out.log}", top="workspace: {uncaptured: error}\n")
-    assert "ignored files that no checkpoint holds" in repo.run("run", "--from", "one", ok=1).stderr
+    said = repo.run("run", "--from", "one", ok=1).stderr
+    assert "1 ignored file that no checkpoint holds" in said
+    assert line in said
 
 
 def test_secrets_are_masked_in_output_and_kept_out_of_checkpoints(repo: Repo) -> None:

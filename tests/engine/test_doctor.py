@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,8 @@ def test_an_attempt_whose_run_died_is_found_and_set_aside(repo: Repo) -> None:
     wait_for(repo.path / "half")
     runner.kill()
     runner.wait()
+    while list(repo.path.glob(".git/gitckpt/workspaces/*/pids")):
+        time.sleep(0.02)  # the watchdog ends what the dead run left
     said = found(repo)
     assert "problem: a@1 of demo was cut off, and not cleared up after" in whats(said)
     assert all(each.mends for each in said.findings if each.level == "problem")

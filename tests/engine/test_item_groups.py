@@ -141,6 +141,28 @@ def test_a_file_of_failed_items_that_cannot_be_written_is_named(bed: Bed) -> Non
     assert bed.lines("done.txt") == ["b"]
 
 
+@pytest.mark.parametrize(("borne", "verdict"), [(1, Verdict.FAILED), (2, Verdict.COMPLETE)])
+def test_items_that_always_fail_do_not_use_up_every_budget_for_ever(bed: Bed, borne: int, verdict: Verdict) -> None:
+    text = f"foreach: [a, b, c, d]\ntolerate: {borne}\nbudget: {{items: 1}}\n"
+    text += 'run: test ! -e "../fails-$ITEM" && echo "$ITEM" >> done'
+    bed.phase(text)
+    bed.failing("a", "b")
+    verdicts = [bed.run().verdict]
+    while verdicts[-1] is Verdict.STOPPED and len(verdicts) < 9:
+        verdicts.append(bed.run().verdict)
+    assert verdicts[-1] is verdict
+    assert bed.lines("done") == ["c", "d"]
+    assert bed.counts() == (2, 2, 0, 4)
+
+
+def test_a_budget_goes_to_items_that_were_not_tried_before_those_that_failed(bed: Bed) -> None:
+    text = 'on_item_failure: continue\nbudget: {items: 2}\nrun: echo "$ITEM" >> ../tried; test "$ITEM" != a'
+    bed.phase(f"foreach: [a, b, c]\n{text}")
+    assert bed.run().verdict is Verdict.STOPPED
+    bed.fails("1 of 3 items failed")
+    assert bed.lines("../tried") == ["a", "b", "c", "a"]
+
+
 def test_more_failures_than_are_borne_end_the_run_and_the_next_tries_those_that_failed(bed: Bed) -> None:
     bed.phase(TOLERANT, items="a\nb\nc\nd\n")
     bed.failing("a", "b")
@@ -149,7 +171,7 @@ def test_more_failures_than_are_borne_end_the_run_and_the_next_tries_those_that_
     bed.failing("b")
     bed.completes()
     assert bed.counts() == (3, 1, 0, 4)
-    assert bed.lines("done.txt") == ["a", "c", "d"]
+    assert bed.lines("done.txt") == ["c", "d", "a"]
 
 
 # --- the end of a run -----------------------------------------------------------------------------------------------

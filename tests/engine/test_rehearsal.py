@@ -16,6 +16,12 @@ SEED = 35
 """Two kills fall at 0.55 and 0.75 of the time: also on a slow machine in the middle of what is done."""
 
 
+@pytest.fixture(autouse=True)
+def own_place_for_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python remembers where temporary files go, and other tests run at the same time."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+
 def quiet(text: str) -> None:
     """Nobody listens."""
 

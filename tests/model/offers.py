@@ -12,7 +12,7 @@ from gitckpt.model.manifest import Manifest, state_of
 from gitckpt.model.moment import Group, Moment, Offer, Spent
 from gitckpt.model.names import PhaseName
 from gitckpt.model.shard import COMPENSATED, FAILED, PENDING, Shard
-from gitckpt.model.workflow import Phase, Workflow, phase
+from gitckpt.model.workflow import Phase, Workflow, continues_after_items, phase
 
 MOST_STEPS = 2_000
 OPEN = (PENDING, FAILED, COMPENSATED)
@@ -23,6 +23,7 @@ class Course:
     """The way through one list in one call."""
 
     position: int = 0
+    again: set[int] = field(default_factory=set)
     given_up: set[int] = field(default_factory=set)
     count: int = 0
     failures: dict[int, int] = field(default_factory=dict)
@@ -37,24 +38,54 @@ class Offers:
     shards: dict[PhaseName, Shard] = field(default_factory=dict)
     courses: dict[PhaseName, Course] = field(default_factory=dict)
 
-    def open(self, name: PhaseName) -> list[int]:
-        """What is still to be done of the list, from where this call stands."""
-        items, course = state_of(self.manifest, name).items, self.courses.setdefault(name, Course())
-        total = items.total if items else 0
-        states = self.shards[name].states
-        return [i for i in range(course.position, total) if states[i] in OPEN and i not in course.given_up]
+    def early(self, name: PhaseName) -> list[int]:
+        """What is still to be done, from where this call stands; where the order does not count, without what failed in
+        an earlier call."""
+        course, states = self.courses.setdefault(name, Course()), self.shards[name].states
+        in_order = not continues_after_items(phase(self.workflow, name))
+        return [
+            index
+            for index in range(course.position, self._total(name))
+            if states[index] in OPEN
+            and index not in course.given_up
+            and (in_order or index in course.again or states[index] != FAILED)
+        ]
+
+    def late(self, name: PhaseName) -> list[int]:
+        """What failed in an earlier call and was not tried by this one, where the order does not count."""
+        course, states = self.courses.setdefault(name, Course()), self.shards[name].states
+        if not continues_after_items(phase(self.workflow, name)):
+            return []
+        left = [index for index in range(self._total(name)) if states[index] == FAILED]
+        return [index for index in left if index not in course.given_up and index not in course.again]
+
+    def _total(self, name: PhaseName) -> int:
+        items = state_of(self.manifest, name).items
+        return items.total if items else 0
+
+    def of_group(self, name: PhaseName, group: Group) -> list[int]:
+        """The group's items."""
+        wanted = self.late(name) if group.late else self.early(name)
+        return [index for index in wanted if group.first <= index <= group.last]
 
     def offer(self, name: PhaseName, moment: Moment) -> Offer:
         """What is next of the phase's items."""
         course, this = self.courses.setdefault(name, Course()), phase(self.workflow, name)
-        wanted = self.open(name)
+        early, late = self.early(name), self.late(name)
+        wanted = early or late
         chosen = self.chosen(this, wanted, moment.spent.get(name, Spent(began_ms=0)))
         if not chosen:
             return Offer(given_up=course.count)
-        failed = sum(self.shards[name].states[index] == FAILED for index in chosen)
-        units = len(self.units(name, chosen))
-        group = Group(first=chosen[0], last=chosen[-1], count=len(chosen), units=units, failed=failed)
-        return Offer(group=group, rest=wanted[-1] > chosen[-1], given_up=course.count)
+        group = Group(
+            first=chosen[0],
+            last=chosen[-1],
+            count=len(chosen),
+            units=len(self.units(name, chosen)),
+            failed=sum(self.shards[name].states[index] == FAILED for index in chosen),
+            late=not early,
+        )
+        rest = wanted[-1] > chosen[-1] or bool(early and late)
+        return Offer(group=group, rest=rest, given_up=course.count)
 
     def chosen(self, this: Phase, wanted: Sequence[int], spent: Spent) -> list[int]:
         most, batches = (this.checkpoint_every.items or 1) if this.checkpoint_every else 1, MOST_STEPS

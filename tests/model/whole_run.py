@@ -214,7 +214,7 @@ class WholeRun(Offers):
         self.effects[this.name] = dict.fromkeys(indices_of(done), self.manifest.sequence)
 
     def _items(self, this: Phase, attempt: Attempt, group: Group, closes: bool, moment: Moment) -> Moment:
-        chosen = [index for index in self.open(this.name) if group.first <= index <= group.last]
+        chosen = self.of_group(this.name, group)
         for unit in self.units(this.name, chosen):
             self.ran += [(this.name, index) for index in unit]
             if sum(self._fails(f"{this.name}/{index}") for index in unit):
@@ -225,12 +225,14 @@ class WholeRun(Offers):
         self._land(replace(_succeeded(attempt, this, self.workflow), part=part, closes=closes))
         self.effects[this.name].update(dict.fromkeys(chosen, self.manifest.sequence))
         course = self.courses[this.name]
-        course.position, course.failures = chosen[-1] + 1, {}
+        course.position = chosen[-1] + 1 if chosen[0] >= course.position else course.position
+        course.again, course.failures = set(), {}
         return replace(_untried(self._spent(this.name, part, moment), this.name), landed=moment.landed + closes)
 
     def _items_failed(self, this: Phase, part: Part, moment: Moment) -> Moment:
         course, first = self.courses[this.name], part.ranges[0][0]
         count = course.failures.get(first, 0)
+        course.again.update(indices_of(part.ranges))
         course.failures[first] = count + 1
         if count < this.retry.max:
             return self._tried(this, moment, count)

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from gitckpt.spec.load import load
 from gitckpt.spec.problem import DefinitionInvalid, Findings
 from gitckpt.spec.schema import workflow_schema
-from gitckpt.spec.templates import TEMPLATES, template
+from gitckpt.spec.templates import template, template_names
 from gitckpt.spec.yaml_strict import Entries, Listing, Node, Scalar, parse
 
 ROOT = Path(__file__).parents[2]
@@ -204,8 +204,11 @@ def test_every_example_is_valid(file: Path) -> None:
     assert load(file).warnings == ()
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", template_names())
 def test_every_template_is_valid(name: str, tmp_path: Path) -> None:
-    text = template(name)["gitckpt.yaml"][0]
+    files = template(name)
+    if "flow.py" in files:
+        return  # a workflow in Python has no file that the schema is about
+    text = files["gitckpt.yaml"][0]
     assert schema_takes(text)
     assert loader_takes(text, tmp_path)
