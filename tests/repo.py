@@ -22,7 +22,8 @@ from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.refs import list_refs
 from gitckpt.plumbing.repository import Repository, discover
 from gitckpt.store import refs
-from gitckpt.store.store import Store, find_place
+from gitckpt.store.branch import find_place
+from gitckpt.store.store import Store
 from gitckpt.store.verify import verify
 from tests import ready
 

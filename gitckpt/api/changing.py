@@ -138,7 +138,7 @@ def _done_here(where: Where, workspace: Workspace, request: Request, reporter: R
                 text = f"No gitckpt.yaml here: the checkpoints of {workspace.root} are workflow {hold.name}"
                 reporter(Note(f"{text}, on the branch gitckpt/{hold.name}"))
                 # Only the first checkpoint of all needs it, and it would double the start of every other change.
-                import_module("gitckpt.api.running").guard(hold, lambda _: False)
+                import_module("gitckpt.api.beginning").guard(hold, lambda _: False)
             return _do_now(hold, request)
     except Busy as busy:
         if busy.lock != str(workspace.place.lock):

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitckpt.api.reading import Where, Workspace, find_workspace, open_store
+from gitckpt.api.opening import open_store
+from gitckpt.api.reading import Where, Workspace, find_workspace
 from gitckpt.engine.last_run import LastRun, last_run
 from gitckpt.errors import Busy, ExitCode, GitckptError, Holder
 from gitckpt.execute.detach import start_detached

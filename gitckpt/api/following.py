@@ -11,15 +11,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from gitckpt.api.reading import Where, Workspace, active, find_workspace, open_store
+from gitckpt.api.opening import open_store
+from gitckpt.api.reading import Where, Workspace, active, find_workspace
 from gitckpt.engine.place import AttemptUnderWay, Place
 from gitckpt.errors import GitckptError
 from gitckpt.execute.follow import LiveOutput
 from gitckpt.model.codec import Damaged
 from gitckpt.model.manifest import DONE, state_of
 from gitckpt.model.names import PhaseName
+from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.definition import decode_workflow
-from gitckpt.store.store import NoCheckpoints
 
 _LOOK_S = 0.01
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gitckpt.api.definition import load
-from gitckpt.api.reading import Where, find_workspace, open_store
+from gitckpt.api.opening import open_store
+from gitckpt.api.reading import Where, find_workspace
 from gitckpt.api.writing import phase_name
 from gitckpt.engine.answers import open_gate
 from gitckpt.model.gate import Field

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from gitckpt.api import reading, running
+from gitckpt.api import opening, running
 from gitckpt.api.reading import Where
 from gitckpt.engine.ports import Reporter
 from gitckpt.model.moment import Stop
@@ -46,7 +46,7 @@ def open_store(directory: Path | str = ".", *, file: Path | str | None = None) -
 
     `file` as for `run`; a Python file is not run.
     """
-    with reading.open_store(_where(directory, file)) as (_, store):
+    with opening.open_store(_where(directory, file)) as (_, store):
         yield store
 
 

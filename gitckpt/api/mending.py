@@ -7,7 +7,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from gitckpt.api.definition import definition_of
-from gitckpt.api.reading import Where, active, open_store
+from gitckpt.api.opening import open_store
+from gitckpt.api.reading import Where, active
 from gitckpt.api.writing import write
 from gitckpt.engine.diagnosis import diagnose
 from gitckpt.engine.finding import Diagnosis, Patient
@@ -17,9 +18,10 @@ from gitckpt.engine.settle import NeedsDecision
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.codec import Damaged, NewerSchema
 from gitckpt.model.workflow import Workflow
-from gitckpt.store.checkpoint import NotACheckpoint
+from gitckpt.store.branch import OtherPlace
 from gitckpt.store.definition import decode_workflow
-from gitckpt.store.store import BranchCheckedOut, OtherPlace
+from gitckpt.store.layout import NotACheckpoint
+from gitckpt.store.store import BranchCheckedOut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,9 +20,8 @@ from gitckpt.model.names import Oid, WorkflowName, name_problem
 from gitckpt.model.source import declared_name
 from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.repository import Repository, discover
-from gitckpt.spec.find import FILE_NAME, find
-from gitckpt.spec.problem import NoWorkflowFile
-from gitckpt.store.store import NoCheckpoints, Store
+from gitckpt.spec.find import FILE_NAME, NoWorkflowFile, find
+from gitckpt.store.branch import Branch, NoCheckpoints
 
 
 @dataclass(eq=False)
@@ -164,11 +163,11 @@ def name_in(file: Path) -> WorkflowName | None:
 
 
 @contextmanager
-def open_store(where: Where) -> Iterator[tuple[Workspace, Store]]:
-    """Read access to a workflow's checkpoints."""
+def open_branch(where: Where) -> Iterator[tuple[Workspace, Branch]]:
+    """Read access to where a workflow stands."""
     workspace = find_workspace(where, "known")
     with Reader(workspace.repository) as reader:
-        yield workspace, Store(workspace.repository, reader, workflow_name(workspace), workspace.prefix)
+        yield workspace, Branch(workspace.repository, reader, workflow_name(workspace), workspace.prefix)
 
 
 def active(workspace: Workspace) -> Holder | None:
@@ -178,11 +177,11 @@ def active(workspace: Workspace) -> Holder | None:
 
 def read_data(where: Where) -> dict[str, Json]:
     """The workflow's data; inside a phase with what it wrote itself so far. Raises NoCheckpoints."""
-    with open_store(where) as (workspace, store):
+    with open_branch(where) as (workspace, branch):
         mirror = workspace.place.live / "state.json"
         if os.environ.get("GITCKPT_PHASE") and active(workspace) is not None and mirror.exists():
             return dict(decode_manifest(mirror.read_bytes(), str(mirror)).data)
-        tip = store.tip_oid()
+        tip = branch.tip_oid()
         if tip is None:
-            raise NoCheckpoints(store.workflow)
-        return dict(store.manifest(tip).data)
+            raise NoCheckpoints(branch.workflow)
+        return dict(branch.manifest(tip).data)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitckpt.api.reading import Where, open_store
+from gitckpt.api.opening import open_store
+from gitckpt.api.reading import Where
 from gitckpt.api.writing import write
 from gitckpt.engine.ports import Reporter
 from gitckpt.engine.retention import Dropping, drop_runs, forget, forgettable, outlook
 from gitckpt.engine.settle import settle
-from gitckpt.store.store import NoCheckpoints
+from gitckpt.store.branch import NoCheckpoints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from gitckpt.api.beginning import TooMuch, guard
 from gitckpt.api.definition import load
 from gitckpt.api.reading import Where, find_workspace
 from gitckpt.api.writing import SystemClock, given_of, phase_name
@@ -13,7 +14,7 @@ from gitckpt.engine.begin import ensure_run, reopen, reopen_from, reopen_item
 from gitckpt.engine.conclude import conclude, is_concluded, promise
 from gitckpt.engine.edited import edited_items
 from gitckpt.engine.flight import Signalled
-from gitckpt.engine.hold import Hold, held, take_measure
+from gitckpt.engine.hold import Hold, held
 from gitckpt.engine.housekeeping import tidy_packs, tidy_tags
 from gitckpt.engine.inspect import STUCK
 from gitckpt.engine.last_run import remembered
@@ -25,7 +26,7 @@ from gitckpt.engine.terrain import warn_of_network
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute import inbox
 from gitckpt.execute.process import LocalExecutor
-from gitckpt.model.decide import changed_definitions
+from gitckpt.model.decide import changed_definitions, changed_midway
 from gitckpt.model.manifest import DONE, is_complete, state_of
 from gitckpt.model.moment import Limits, Moment, Stop, Verdict
 from gitckpt.model.names import PhaseName
@@ -34,30 +35,6 @@ from gitckpt.model.workflow import Workflow
 from gitckpt.progress.events import Note, RunBegan, RunEnded
 from gitckpt.spec.load import resolve_params
 from gitckpt.store.checkpoint import Checkpoint
-
-GUARD_FILES = 200_000
-GUARD_BYTES = 2 * 1024**3
-
-
-@dataclass(eq=False)
-class TooMuch(GitckptError):
-    """The first checkpoint would be very large, and nobody said that it may be."""
-
-    files: int
-    size: int
-    biggest: tuple[tuple[bytes, int], ...]
-
-    @property
-    def message(self) -> str:
-        big = ", ".join(f"{os.fsdecode(path)} ({size:,} bytes)" for path, size in self.biggest[:5])
-        return f"the first checkpoint would hold {self.files:,} files, {self.size:,} bytes; the biggest: {big}"
-
-    @property
-    def hint(self) -> str:
-        return (
-            "leave out what is not part of the work: `workspace: {exclude: [...]}` in the workflow file; "
-            "or allow it: `workspace: {max_size: 10GiB}`"
-        )
 
 
 @dataclass(eq=False)
@@ -204,6 +181,11 @@ def _say_changed(hold: Hold) -> None:
         hold.reporter(
             Note(f"changed since it was done: {names}; it is not run again by itself: gitckpt run --from {changed[0]}")
         )
+    for name in changed_midway(hold.workflow, hold.at_tip.manifest):
+        items = state_of(hold.at_tip.manifest, name).items
+        done = f"{items.done:,} of {items.total:,} items" if items else ""
+        kept = f"{name} changed after {done} were done; these stay, the rest follows the new definition"
+        hold.reporter(Note(f"{kept}; to do all anew: gitckpt run --from {name}"))
 
 
 def _say_edited(hold: Hold, limits: Limits) -> None:
@@ -226,14 +208,3 @@ def _warn_stuck(hold: Hold) -> None:
                     "inside it, or give it more time"
                 )
             )
-
-
-def guard(hold: Hold, allowed: Callable[[TooMuch], bool]) -> None:
-    """Ask before a first checkpoint of unusual size. Raises TooMuch where nobody allows it."""
-    measured = take_measure(hold)
-    limit = hold.workflow.workspace.max_size
-    too_big = measured.size > (GUARD_BYTES if limit is None else limit)
-    if too_big or (limit is None and measured.files > GUARD_FILES):
-        problem = TooMuch(measured.files, measured.size, measured.biggest)
-        if not allowed(problem):
-            raise problem

@@ -16,8 +16,9 @@ from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.refs import list_refs
 from gitckpt.plumbing.repository import Repository
 from gitckpt.store import refs
+from gitckpt.store.branch import find_place
 from gitckpt.store.definition import NO_FILE, definition_path
-from gitckpt.store.store import Store, find_place
+from gitckpt.store.store import Store
 
 REMOTES = "refs/remotes/"
 

@@ -13,7 +13,7 @@ from gitckpt.api.running import Ran
 from gitckpt.engine.listed import failure_checkpoint
 from gitckpt.execute.output import cause, tail_lines
 from gitckpt.model.items import ItemsFailed
-from gitckpt.model.manifest import DONE, Items, state_of
+from gitckpt.model.manifest import Items, Status, state_of
 from gitckpt.model.moment import Verdict
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.model.text import safe
@@ -52,6 +52,7 @@ def say_failure(store: Store, ran: Ran, name: PhaseName) -> None:
     if (state.duration_ms or 0) >= LONG_MS:
         _line(f"{name} ran {duration(state.duration_ms or 0)}; to go on from its files: gitckpt restore {attempt}")
     why, _, mend = (state.detail or "").partition("\n")
+    why += _loops(ran)
     # A reason that says how to mend it needs no line of the output to tell why.
     _line(f"{name} failed: {safe(why)}" + (f": {_cut(told)}" if told and not mend else ""))
     for line in lines:
@@ -69,6 +70,7 @@ def _say_items(store: Store, ran: Ran, failed: ItemsFailed, at: Oid, items: Item
     attempt = f"{name}@{failed.attempt}"
     told = re.match(r"(items? .*?(?:\)|of [0-9,]+)): (.*)", failed.detail, re.DOTALL)
     which, why = (told[1], told[2]) if told else ("", failed.detail)
+    why += _loops(ran)
     tries = _tries(store, failed, at)
     after = f" after {count(tries)} tries" if tries > 1 else ""
     _line(f"{name}  FAILED  {', '.join(safe(word) for word in (which, why) if word)}{after}")
@@ -83,6 +85,12 @@ def _say_items(store: Store, ran: Ran, failed: ItemsFailed, at: Oid, items: Item
     _line(f"{where} ({_share(items)}). {kept}")
     _line(f"  see it     gitckpt diff {attempt} · gitckpt output {attempt} · gitckpt items {name} --failed")
     _line(f"  go on      gitckpt run · without it: gitckpt skip {name} --item KEY")
+
+
+def _loops(ran: Ran) -> str:
+    """That a `goto` has gone back as often as it may: the decision says it, the attempt cannot know."""
+    found = re.search(r" \(it went back to [^()]* already\)$", ran.stop.reason)
+    return found[0] if found else ""
 
 
 def _share(items: Items) -> str:
@@ -114,7 +122,7 @@ def say_tolerated(ran: Ran) -> None:
     """Items that failed in phases that are done all the same."""
     for name in ran.tip.manifest.order:
         state = state_of(ran.tip.manifest, name)
-        if state.items is not None and state.items.failed and state.status in DONE:
+        if state.items is not None and state.items.failed and state.status is Status.COMPLETED:
             told = f"{count(state.items.failed)} of {count(state.items.total)} items failed, which is tolerated"
             _line(f"{name}: {told}: gitckpt items {name} --failed · again: gitckpt retry {name}")
 

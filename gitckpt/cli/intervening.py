@@ -18,7 +18,7 @@ from gitckpt.engine.requests import Request
 from gitckpt.engine.settle import settle
 from gitckpt.model.manifest import Json
 from gitckpt.model.names import PhaseName
-from gitckpt.store.store import NoCheckpoints
+from gitckpt.store.branch import NoCheckpoints
 
 
 @click.command()

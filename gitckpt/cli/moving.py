@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from gitckpt.api.going_back import RollbackRequest, roll_back
-from gitckpt.api.reading import open_store
+from gitckpt.api.opening import open_store
 from gitckpt.api.running import EXIT_CODES
 from gitckpt.api.writing import write
 from gitckpt.cli.notes import ends_reporter, quiet_reporter

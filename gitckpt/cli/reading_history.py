@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import click
 
-from gitckpt.api.reading import active, open_store
+from gitckpt.api.opening import open_store
+from gitckpt.api.reading import active
 from gitckpt.cli.reading_events import event_words
 from gitckpt.cli.reading_words import (
     at_iso,
@@ -38,11 +39,14 @@ from gitckpt.model.names import Oid
 from gitckpt.model.text import safe
 from gitckpt.plumbing.content import Change
 from gitckpt.plumbing.diff import unsaid
+from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.selectors import Selected, select
-from gitckpt.store.store import NoCheckpoints, Store
+from gitckpt.store.store import Store
 
 SHOWN_ROWS = 30
 SHOWN_FILES = 50
+WIDEST = 160
+"""Characters of why an attempt failed; `gitckpt output` has all that it printed."""
 
 
 # --- log ----------------------------------------------------------------------------------------------------------
@@ -98,7 +102,7 @@ def _log_row(row: Row) -> tuple[str, ...]:
     when = at_seconds(row.checkpoint.seconds)
     if title.kind == "failed":
         name = row.attempt or str(title.phase or "")
-        return ("  ·", name, title.status, when, safe(_failure(row)))
+        return ("  ·", name, title.status, when, _cut(safe(_failure(row)), WIDEST))
     name = row.attempt or str(title.phase or title.kind)
     if row.oldest is not None:
         number = f"{row.oldest.number:04d}..{number}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from gitckpt.api.reading import open_store
+from gitckpt.api.opening import open_store
 from gitckpt.cli.reading_words import path_json, table
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.listed import STATES, Known, Listed, NotListed, indices_in, open_items
@@ -14,7 +14,7 @@ from gitckpt.model.manifest import Json
 from gitckpt.model.names import PhaseName
 from gitckpt.model.shard import COMPENSATED, DONE, FAILED, PENDING, SKIPPED
 from gitckpt.model.text import safe
-from gitckpt.store.store import NoCheckpoints
+from gitckpt.store.branch import NoCheckpoints
 
 SHOWN = 50
 SHOWN_JSON = 10_000

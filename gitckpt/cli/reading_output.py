@@ -11,7 +11,8 @@ from importlib import import_module
 
 import click
 
-from gitckpt.api.reading import Where, open_store
+from gitckpt.api.opening import open_store
+from gitckpt.api.reading import Where
 from gitckpt.cli.reading_words import path_json
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.listed import printed_by
@@ -21,7 +22,8 @@ from gitckpt.model.events import AttemptFailed, PhaseCompleted
 from gitckpt.model.manifest import Json, state_of
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.model.text import safe
-from gitckpt.store.store import NoCheckpoints, Store
+from gitckpt.store.branch import NoCheckpoints
+from gitckpt.store.store import Store
 
 
 @dataclass(eq=False)

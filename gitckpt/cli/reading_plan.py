@@ -7,7 +7,8 @@ from datetime import datetime
 import click
 
 from gitckpt.api.definition import definition_of, load
-from gitckpt.api.reading import Where, active, find_workspace, open_store
+from gitckpt.api.opening import open_store
+from gitckpt.api.reading import Where, active, find_workspace
 from gitckpt.api.writing import NoSuchPhase, near_names, phase_name
 from gitckpt.cli.reading_words import table, taken_back_words
 from gitckpt.cli.terminal import print_json, where
@@ -22,8 +23,9 @@ from gitckpt.model.text import safe
 from gitckpt.model.workflow import Workflow
 from gitckpt.spec.load import resolve_params
 from gitckpt.spec.problem import ParamsInvalid
+from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.definition import decode_workflow
-from gitckpt.store.store import NoCheckpoints, Store
+from gitckpt.store.store import Store
 
 
 @click.command()
@@ -74,7 +76,7 @@ def _undoable(workflow: Workflow, store: Store, now: Standing) -> frozenset[Phas
     """What a goal that is pending will compensate."""
     if now.tip is None or now.tip.manifest.goal.kind == "finish":
         return frozenset()
-    look = Look(workflow=workflow, store=store, at_tip=now.tip)
+    look = Look(workflow=workflow, store=store, at_tip=store.read(now.tip.oid))
     return frozenset(effects_since(look, now.tip.manifest.goal.after).undo)
 
 
@@ -109,7 +111,7 @@ def _plan_back(ctx: click.Context, selector: str, *, as_json: bool) -> int:
         now = standing(store, workspace.place, active(workspace))
         if now.tip is None:
             raise NoCheckpoints(store.workflow)
-        found = foresee_rollback(Look(workflow=workflow, store=store, at_tip=now.tip), selector)
+        found = foresee_rollback(Look(workflow=workflow, store=store, at_tip=store.read(now.tip.oid)), selector)
     if as_json:
         print_json(_back_json(found, now))
     else:

@@ -7,7 +7,7 @@ from importlib import import_module
 
 import click
 
-from gitckpt.api.reading import Where, Workspace, active, open_store
+from gitckpt.api.reading import Where, Workspace, active, open_branch
 from gitckpt.cli.reading_words import (
     at_iso,
     elapsed,
@@ -24,7 +24,7 @@ from gitckpt.model.manifest import DONE, Items, Json, Manifest, PhaseState, Stat
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import headline, safe
 from gitckpt.progress.text import duration
-from gitckpt.store.store import Store
+from gitckpt.store.branch import Branch
 
 
 @click.command()
@@ -38,29 +38,29 @@ def status(ctx: click.Context, *, follow: bool, as_json: bool) -> int:
             raise click.UsageError("--follow and --json exclude each other")
         ended: int = import_module("gitckpt.cli.following").follow_status(partial(_look, where(ctx)))
         return ended
-    with open_store(where(ctx)) as (workspace, store):
-        now = standing(store, workspace.place, active(workspace))
+    with open_branch(where(ctx)) as (workspace, branch):
+        now = standing(branch, workspace.place, active(workspace))
         if as_json:
-            print_json(_status_json(workspace, store, now))
+            print_json(_status_json(workspace, branch, now))
         else:
-            click.echo("\n".join(_status_lines(workspace, store, now)))
+            click.echo("\n".join(_status_lines(workspace, branch, now)))
     return 0
 
 
 def _look(place: Where) -> tuple[list[str], list[tuple[str, ...]], bool]:
     """All lines, the row of each phase, and whether a command works now."""
-    with open_store(place) as (workspace, store):
-        now = standing(store, workspace.place, active(workspace))
+    with open_branch(place) as (workspace, branch):
+        now = standing(branch, workspace.place, active(workspace))
         rows = [_phase_row(name, state, now.running) for name, state in now.phases.items()]
-        return _status_lines(workspace, store, now), rows, now.running is not None
+        return _status_lines(workspace, branch, now), rows, now.running is not None
 
 
-def _status_lines(workspace: Workspace, store: Store, now: Standing) -> list[str]:
+def _status_lines(workspace: Workspace, branch: Branch, now: Standing) -> list[str]:
     if now.tip is None:
-        lines = [f"{store.workflow}   no checkpoints yet in {shown_folder(workspace.root)}"]
+        lines = [f"{branch.workflow}   no checkpoints yet in {shown_folder(workspace.root)}"]
     else:
         manifest = now.tip.manifest
-        lines = [f"{store.workflow}   {_stands(manifest)}, at {now.tip.number:04d}"]
+        lines = [f"{branch.workflow}   {_stands(manifest)}, at {now.tip.number:04d}"]
     if now.running is not None:
         lines.append(_running_line(now.running))
     lines += table([_phase_row(name, state, now.running) for name, state in now.phases.items()], "  ")
@@ -93,8 +93,9 @@ def _pending_lines(manifest: Manifest) -> list[str]:
         case "finish":
             pass
     for name, state in manifest.phases.items():
-        if state.items is not None and state.items.failed and state.status in DONE:
-            lines.append(f"{name}: {state.items.failed:,} items failed, so many may: gitckpt items {name} --failed")
+        if state.items is not None and state.items.failed and state.status is Status.COMPLETED:
+            failed = plural(state.items.failed, "item")
+            lines.append(f"{name}: {failed} failed, so many may: gitckpt items {name} --failed")
     if manifest.outside:
         lines.append(f"outside this folder still done: {', '.join(manifest.outside)}")
     return lines
@@ -136,7 +137,7 @@ def _phase_row(name: PhaseName, state: PhaseState, running: Running | None) -> t
         attempt = f"attempt {running.attempt}" if running.attempt else ""
         told = ", ".join(word for word in (share, attempt) if word)
         return (name, "running", told, "", at_iso(running.since), _pace_words(running.pace))
-    tries = plural(state.attempts, "attempt") if state.attempts > 1 or state.status is Status.FAILED else ""
+    tries = plural(state.attempts, "attempt") if state.attempts > (state.status is not Status.FAILED) else ""
     told = ", ".join(word for word in (share, "" if share else tries) if word)
     took = "" if state.duration_ms is None else duration(state.duration_ms)
     ended = at_iso(state.completed) if state.status in DONE else ""
@@ -163,12 +164,12 @@ def _pace_words(pace: Pace | None) -> str:
     return f"{rate}, about {duration(pace.left_ms)} left"
 
 
-def _status_json(workspace: Workspace, store: Store, now: Standing) -> dict[str, Json]:
+def _status_json(workspace: Workspace, branch: Branch, now: Standing) -> dict[str, Json]:
     manifest = now.tip.manifest if now.tip else None
     return {
-        "workflow": store.workflow,
+        "workflow": branch.workflow,
         "workspace": shown_folder(workspace.root),
-        "branch": store.branch,
+        "branch": branch.branch,
         "checkpoint": now.tip.number if now.tip else None,
         "commit": now.tip.oid if now.tip else None,
         "run": manifest.run if manifest else None,

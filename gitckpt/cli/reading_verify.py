@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gitckpt.api.reading import open_store
+from gitckpt.api.opening import open_store
 from gitckpt.cli.reading_words import plural
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.errors import ExitCode

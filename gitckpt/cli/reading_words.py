@@ -10,13 +10,16 @@ import os
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from gitckpt.model.items import ItemsCompleted
 from gitckpt.model.manifest import Items, Json, Status, Uncaptured
 from gitckpt.model.text import safe
-from gitckpt.plumbing.content import Change
 from gitckpt.progress.text import count, duration, size
-from gitckpt.store.checkpoint import Checkpoint
+
+if TYPE_CHECKING:  # `status` has words of time and number only
+    from gitckpt.model.items import ItemsCompleted
+    from gitckpt.plumbing.content import Change
+    from gitckpt.store.checkpoint import Checkpoint
 
 SHOWN_PATHS = 3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gitckpt.api.reading import open_store
+from gitckpt.api.opening import open_store
 from gitckpt.api.retention import Forgotten, drop, let_go, would_drop, would_forget
 from gitckpt.cli.notes import quiet_reporter
 from gitckpt.cli.reading_words import plural

@@ -10,16 +10,21 @@ from typing import Literal
 
 import click
 
-from gitckpt.api.reading import Where, open_store
-from gitckpt.api.running import EXIT_CODES, Ran, RunRequest, TooMuch, run_workflow
+from gitckpt.api.beginning import TooMuch
+from gitckpt.api.gates import question
+from gitckpt.api.opening import open_store
+from gitckpt.api.reading import Where
+from gitckpt.api.running import EXIT_CODES, Ran, RunRequest, run_workflow
 from gitckpt.cli import detached, failing, gates
 from gitckpt.cli.live import reporter_for
 from gitckpt.cli.reading_words import uncaptured_lines
 from gitckpt.cli.terminal import Signals, where
 from gitckpt.engine.settle import EditPolicy
+from gitckpt.errors import GitckptError
 from gitckpt.model.duration import parse_duration
 from gitckpt.model.manifest import state_of
 from gitckpt.model.moment import Verdict
+from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 
 
@@ -175,11 +180,23 @@ def _say(place: Where, ran: Ran, *, quiet: bool) -> None:
         case Verdict.WAITING:
             for name in ran.stop.phases:
                 _line(f"{name} waits: {safe(state_of(ran.tip.manifest, name).detail or '')}")
-            one = ran.stop.phases[0]
-            _line(f"  answer     gitckpt approve {one} · gitckpt reject {one}")
-            _line("  then       gitckpt run")
+            _say_question(place, ran.stop.phases[0])
         case Verdict.INTERRUPTED | Verdict.TERMINATED:
             _line(f"Interrupted. Your files are as at {number}. Go on: gitckpt run")
+
+
+def _say_question(place: Where, phase: PhaseName) -> None:
+    """What to look at, and the commands that answer, with the fields that an answer must have."""
+    try:
+        asked = question(place, phase)
+    except GitckptError:
+        asked = None  # somebody answered meanwhile, or mended the file: the commands say what is so now
+    if asked is not None and asked.show:
+        _line(f"  see it     gitckpt {safe(asked.show)}")
+    fields = asked.fields.items() if asked is not None else ()
+    needed = "".join(f" --field {name}=…" for name, field in fields if field.required)
+    _line(f"  answer     gitckpt approve {phase}{needed} · gitckpt reject {phase}")
+    _line("  then       gitckpt run")
 
 
 def _say_uncaptured(ran: Ran) -> None:

@@ -23,8 +23,8 @@ from gitckpt.model.moment import Group, Moment, Offer, Spent
 from gitckpt.model.names import PhaseName
 from gitckpt.model.shard import FAILED
 from gitckpt.model.workflow import Phase, continues_after_items
-from gitckpt.store.checkpoint import items_folder
 from gitckpt.store.definition import decode_workflow
+from gitckpt.store.layout import items_folder
 from gitckpt.store.lists import ItemList
 from gitckpt.store.shards import Progress, phase_folder
 

@@ -30,7 +30,8 @@ from gitckpt.model.shard import DONE as DONE_ITEM
 from gitckpt.model.shard import FAILED, SKIPPED
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import dependents, order
-from gitckpt.store.checkpoint import Checkpoint, items_folder
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.layout import items_folder
 from gitckpt.store.shards import Progress, phase_folder
 
 

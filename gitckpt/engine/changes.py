@@ -31,9 +31,10 @@ from gitckpt.model.names import Oid, PhaseName
 from gitckpt.plumbing.content import Change, Content, Defaults, compare, defaults_of
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.repository import Repository
+from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.selectors import NoSuchCheckpoint, Selected, label, select
-from gitckpt.store.store import NoCheckpoints, Store
+from gitckpt.store.store import Store
 from gitckpt.workspace.rules import CaptureRules
 from gitckpt.workspace.snapshot import snapshot
 from gitckpt.workspace.statcache import StatCache

@@ -18,7 +18,8 @@ from gitckpt.model.items import ItemsCompensated, count_of, indices_of, ranges_o
 from gitckpt.model.manifest import Status, state_of
 from gitckpt.model.names import PhaseName
 from gitckpt.model.shard import DONE
-from gitckpt.store.checkpoint import Checkpoint, items_folder
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.layout import items_folder
 from gitckpt.store.lists import ItemList, carry_over
 from gitckpt.store.shards import Progress, phase_folder
 

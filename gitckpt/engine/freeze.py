@@ -20,7 +20,7 @@ from gitckpt.model.repeat import Foreach
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import Phase, item_digest
 from gitckpt.plumbing.pack import Pack
-from gitckpt.store.checkpoint import items_folder
+from gitckpt.store.layout import items_folder
 from gitckpt.store.lists import ItemList, carry_over, write_list
 from gitckpt.store.shards import Progress, phase_folder
 from gitckpt.workspace.sources import longest_item, read_items

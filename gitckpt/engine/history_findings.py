@@ -13,8 +13,9 @@ from gitckpt.plumbing.loose import unreadable_loose
 from gitckpt.plumbing.refs import resolve
 from gitckpt.plumbing.repository import checked_out_branches
 from gitckpt.store import refs
+from gitckpt.store.branch import OtherPlace
 from gitckpt.store.soundness import Unsound, is_elsewhere, newest_of, unsound_tip
-from gitckpt.store.store import BranchCheckedOut, OtherPlace, Store
+from gitckpt.store.store import BranchCheckedOut, Store
 from gitckpt.store.verify import Report, verify
 
 MOST_SHOWN = 20

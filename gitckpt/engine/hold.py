@@ -31,9 +31,10 @@ from gitckpt.plumbing.refs import remove_own_locks
 from gitckpt.plumbing.repository import Repository, require_git
 from gitckpt.progress.events import Warned
 from gitckpt.store import refs
+from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.publish import PROGRAM
-from gitckpt.store.store import NoCheckpoints, Store
+from gitckpt.store.store import Store
 from gitckpt.workspace.snapshot import Measure, Snapshot, measure, snapshot
 from gitckpt.workspace.statcache import StatCache
 

@@ -19,7 +19,7 @@ from gitckpt.model.events import CUT_OFF, Concluded, Event
 from gitckpt.model.manifest import Manifest
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.plumbing.content import Content
-from gitckpt.plumbing.durable import sync_tree
+from gitckpt.plumbing.file_system import sync_tree
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.reader import Signature
 from gitckpt.plumbing.refs import RefUpdate, resolve, transact

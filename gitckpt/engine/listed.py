@@ -21,7 +21,8 @@ from gitckpt.model.manifest import Items, state_of
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.model.shard import COMPENSATED, DONE, FAILED, PENDING, SKIPPED, ItemFailure
 from gitckpt.model.text import safe
-from gitckpt.store.checkpoint import Checkpoint, items_folder
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.layout import items_folder
 from gitckpt.store.lists import ItemList
 from gitckpt.store.shards import Progress, phase_folder
 from gitckpt.store.store import Store

@@ -18,8 +18,8 @@ from gitckpt.engine.place import Place
 from gitckpt.execute.heartbeat import begin_ns
 from gitckpt.model.names import PhaseName, WorkflowName
 from gitckpt.plumbing.content import Content, Item
-from gitckpt.plumbing.durable import sync_tree
 from gitckpt.plumbing.extra import MODE_BITS
+from gitckpt.plumbing.file_system import sync_tree
 from gitckpt.plumbing.pack import Pack
 from gitckpt.progress.events import Warned
 from gitckpt.progress.text import count, size

@@ -32,7 +32,8 @@ from gitckpt.plumbing.content import Change, Content, compare
 from gitckpt.plumbing.pack import Pack
 from gitckpt.progress.events import Note
 from gitckpt.store import refs
-from gitckpt.store.checkpoint import Checkpoint, NotACheckpoint
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.layout import NotACheckpoint
 from gitckpt.workspace.times import changed_since
 
 EditPolicy: TypeAlias = Literal["tell-apart", "discard", "keep"]

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import json
 import os
-import socket
 import sys
 import time
 from datetime import UTC, datetime
@@ -110,7 +109,7 @@ def _is_at(fd: int, path: Path) -> bool:
 def _write(fd: int) -> None:
     said = {
         "pid": os.getpid(),
-        "host": socket.gethostname(),
+        "host": os.uname().nodename,
         "since": datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
         "command": " ".join(sys.argv),
     }

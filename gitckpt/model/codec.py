@@ -1,4 +1,5 @@
-"""The codecs: manifest, events and definition to canonical JSON and back.
+"""The codecs: canonical JSON, and the manifest to it and back. Events have a codec of their own, so that who asks only
+where a workflow stands does not load them.
 
 Owns the stored text: UTF-8, keys sorted, indent 1, one final newline, integers not floats. Keys that a later version
 added are kept, and a newer schema is read as far as it is understood. Must not know where the bytes lie.
@@ -8,14 +9,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar, cast
 
 import msgspec
 
 from gitckpt.errors import ExitCode, GitckptError
-from gitckpt.model.events import EVENT_TYPES, Event
 from gitckpt.model.manifest import SCHEMA, Json, Manifest, PhaseState, volatile_keys
 from gitckpt.model.names import PhaseName
 
@@ -64,10 +63,6 @@ class NewerSchema(GitckptError):
         return "update gitckpt (pip install -U gitckpt), then run the command again; reading works"
 
 
-_BLANK: dict[str, Json] = {"workflow": "", "order": [], "phases": {}}
-"""Stands in for an event's manifest while the rest of the event is checked."""
-
-
 def dumps(value: Json) -> bytes:
     """Canonical bytes of a JSON value. Raises ValueError for NaN and for text that is not Unicode."""
     text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
@@ -95,20 +90,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 def decode_manifest(data: bytes, what: str = "state.json") -> Manifest:
     """Raises Damaged. A newer schema is read as far as it is understood."""
-    return _manifest(_object(loads(data, what), what), what)
-
-
-def encode_events(events: Sequence[Event]) -> bytes:
-    """`events.json`: a list of objects, each with its `type`."""
-    return dumps({"schema": SCHEMA, "events": [_event_to_json(event) for event in events]})
-
-
-def decode_events(data: bytes, what: str = "events.json") -> tuple[Event, ...]:
-    """Raises Damaged for anything that is no list of known events."""
-    listed = _object(loads(data, what), what).get("events")
-    if not isinstance(listed, list):
-        raise Damaged(what, "it has no list of events")
-    return tuple(_event(_object(item, what), what) for item in listed)
+    return manifest_from_json(as_object(loads(data, what), what), what)
 
 
 def stable(manifest: Manifest) -> dict[str, Json]:
@@ -128,8 +110,8 @@ def require_writable(manifest: Manifest) -> None:
 
 def manifest_to_json(manifest: Manifest) -> dict[str, Json]:
     """The manifest as plain JSON, keys of later versions included."""
-    plain = _plain(manifest)
-    plain["phases"] = {name: _flat(_plain(state)) for name, state in manifest.phases.items()}
+    plain = as_plain(manifest)
+    plain["phases"] = {name: _flat(as_plain(state)) for name, state in manifest.phases.items()}
     return _flat(plain)
 
 
@@ -138,41 +120,23 @@ def _flat(plain: dict[str, Json]) -> dict[str, Json]:
     return {**cast(dict[str, Json], unknown), **plain}
 
 
-def _plain(value: object) -> dict[str, Json]:
+def as_plain(value: object) -> dict[str, Json]:
+    """A value of the model as a JSON object."""
     return cast(dict[str, Json], msgspec.to_builtins(value))
 
 
-def _event_to_json(event: Event) -> dict[str, Json]:
-    plain = _plain(event)
-    if "manifest" in plain:
-        plain["manifest"] = manifest_to_json(cast(Any, event).manifest)
-    return {"type": type(event).__name__, **plain}
-
-
-def _event(plain: dict[str, Json], what: str) -> Event:
-    kind = EVENT_TYPES.get(str(plain.get("type")))
-    if kind is None:
-        raise Damaged(what, f"no event is called {plain.get('type')!r}")
-    names = {f.name for f in fields(kind)}
-    known = {key: plain[key] for key in plain if key in names}
-    if "manifest" not in names:
-        return _convert(known, kind, what)
-    manifest = _manifest(_object(known.get("manifest"), what), what)
-    event = _convert({**known, "manifest": _BLANK}, kind, what)
-    return cast(Event, replace(cast(Any, event), manifest=manifest))
-
-
-def _manifest(plain: dict[str, Json], what: str) -> Manifest:
-    phases = _object(plain.get("phases"), what)
+def manifest_from_json(plain: dict[str, Json], what: str) -> Manifest:
+    """The manifest that parsed JSON holds. Raises Damaged."""
+    phases = as_object(plain.get("phases"), what)
     known, unknown = _split(plain, Manifest)
-    states = {PhaseName(name): _state(_object(state, what), what) for name, state in phases.items()}
-    manifest = _convert({**known, "phases": {}, "unknown": unknown}, Manifest, what)
+    states = {PhaseName(name): _state(as_object(state, what), what) for name, state in phases.items()}
+    manifest = as_kind({**known, "phases": {}, "unknown": unknown}, Manifest, what)
     return replace(manifest, phases=states)
 
 
 def _state(plain: dict[str, Json], what: str) -> PhaseState:
     known, unknown = _split(plain, PhaseState)
-    return _convert({**known, "unknown": unknown}, PhaseState, what)
+    return as_kind({**known, "unknown": unknown}, PhaseState, what)
 
 
 def _split(plain: dict[str, Json], kind: type[Any]) -> tuple[dict[str, Json], dict[str, Json]]:
@@ -180,14 +144,16 @@ def _split(plain: dict[str, Json], kind: type[Any]) -> tuple[dict[str, Json], di
     return {k: v for k, v in plain.items() if k in names}, {k: v for k, v in plain.items() if k not in names}
 
 
-def _convert(plain: dict[str, Json], kind: type[_T], what: str) -> _T:
+def as_kind(plain: dict[str, Json], kind: type[_T], what: str) -> _T:
+    """A JSON object as a value of the model. Raises Damaged."""
     try:
         return msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
         raise Damaged(what, str(error)) from error
 
 
-def _object(value: Json, what: str) -> dict[str, Json]:
+def as_object(value: Json, what: str) -> dict[str, Json]:
+    """Parsed JSON that must be an object. Raises Damaged."""
     if not isinstance(value, dict):
         raise Damaged(what, "an object was expected")
     return value

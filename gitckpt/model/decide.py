@@ -32,7 +32,7 @@ from gitckpt.model.moment import (
 )
 from gitckpt.model.names import PhaseName
 from gitckpt.model.repeat import tolerated
-from gitckpt.model.workflow import Phase, Workflow, digest
+from gitckpt.model.workflow import Phase, Workflow, digest, item_digest
 
 
 def decide(workflow: Workflow, manifest: Manifest, in_flight: Sequence[PhaseName], moment: Moment) -> Step:
@@ -162,7 +162,7 @@ def _step(workflow: Workflow, manifest: Manifest, phase: Phase, moment: Moment) 
         return Stop(verdict=verdict, reason=state.detail or "", phases=(phase.name,))
     if tried is not None and tried.ready_ms is not None:
         if tried.ready_ms > moment.now_ms:
-            return Await(until_ms=tried.ready_ms, reason=f"{phase.name} is tried again", phase=phase.name)
+            return Await(until_ms=tried.ready_ms, reason="until it is tried again", phase=phase.name)
         return Begin(phase=phase.name, reason=f"try {tried.count + 1} of {phase.retry.max + 1}", work=work)
     if isinstance(work, Some) and (spent := _spent(phase, moment)) is not None:
         return Stop(verdict=Verdict.STOPPED, reason=spent, phases=(phase.name,))
@@ -193,7 +193,7 @@ def _work(phase: Phase, state: PhaseState, moment: Moment) -> Work | None:
 
 
 def _offer(phase: Phase, items: Items, moment: Moment) -> Offer:
-    """What is next of the items. Those that failed in an earlier call are tried as far as the budget goes, and then given
+    """What is next of the items. Those that failed in an earlier call are tried while the budget lasts, then given
     up: were the run to stop and say to run it again, the same ones would use up every budget for ever."""
     offer = moment.offers.get(phase.name, Offer())
     over = moment.until_ms is not None and moment.now_ms >= moment.until_ms and phase.name in moment.spent
@@ -241,7 +241,7 @@ def _undo(workflow: Workflow, manifest: Manifest, moment: Moment) -> Step:
         if tried.ready_ms is None:
             return Stop(verdict=Verdict.FAILED, reason=_detail(manifest, name), phases=(name,))
         if tried.ready_ms > moment.now_ms:
-            return Await(until_ms=tried.ready_ms, reason=f"the compensation of {name} is tried again", phase=name)
+            return Await(until_ms=tried.ready_ms, reason="until its compensation is tried again", phase=name)
         reason = f"try {tried.count + 1} of its compensation"
     offer = moment.offers.get(name, Offer())
     return _held_back(manifest, Begin(phase=name, reason=reason, work=Compensating(offer.group)), moment)
@@ -330,6 +330,19 @@ def changed_definitions(workflow: Workflow, manifest: Manifest) -> tuple[PhaseNa
     )
 
 
+def changed_midway(workflow: Workflow, manifest: Manifest) -> tuple[PhaseName, ...]:
+    """Phases of which some items are done, by another definition than the rest will be."""
+    return tuple(
+        phase.name
+        for phase in workflow.phases
+        if (state := state_of(manifest, phase.name)).status not in DONE
+        and (items := state.items) is not None
+        and not items.stale
+        and items.done
+        and items.definition != item_digest(phase, workflow)
+    )
+
+
 def explain(workflow: Workflow, manifest: Manifest, name: PhaseName) -> str:
     """Why a phase will run, or will not, at the next `run`: one sentence."""
     phase = phase_named(workflow, name)
@@ -344,7 +357,8 @@ def explain(workflow: Workflow, manifest: Manifest, name: PhaseName) -> str:
     unmet = [need for need in phase.needs if need in unmet_needs(workflow, manifest, name)]
     if unmet:
         return f"it waits for {', '.join(unmet)}"
-    return _reason(manifest, phase)
+    midway = "; its definition changed since, and only the rest follows the new one: `run --from` would redo all"
+    return _reason(manifest, phase) + (midway if name in changed_midway(workflow, manifest) else "")
 
 
 def _reason(manifest: Manifest, phase: Phase) -> str:

@@ -5,6 +5,9 @@ Owns the one escape for all of it. Must not know where the text goes, nor any ma
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+
 _KEPT_IN_LINES = frozenset("\n\t")
 _BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _SEPARATORS = (0x2028, 0x2029)
@@ -18,14 +21,22 @@ def _escaped(code: int) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-_ONE_LINE = {
-    code: _NAMED.get(chr(code)) or _escaped(code)
-    for code in (*range(0x20), *range(0x7F, 0xA0), *_BIDI, *_SEPARATORS, *_UNSEEN)
-}
-# `surrogateescape` turned a byte that is not UTF-8 into U+DC80..U+DCFF: shown as the byte that it was.
-_ONE_LINE |= {code: f"\\x{code - 0xDC00:02x}" for code in range(0xDC80, 0xDD00)}
-_ONE_LINE |= {code: _escaped(code) for code in (*range(0xD800, 0xDC80), *range(0xDD00, 0xE000))}
-_LINES = {code: shown for code, shown in _ONE_LINE.items() if chr(code) not in _KEPT_IN_LINES}
+@cache
+def _one_line() -> Mapping[int, str]:
+    """What is not shown as it is. Made when it is needed, which for most text is never: `safe` looks first."""
+    named = {
+        code: _NAMED.get(chr(code)) or _escaped(code)
+        for code in (*range(0x20), *range(0x7F, 0xA0), *_BIDI, *_SEPARATORS, *_UNSEEN)
+    }
+    # `surrogateescape` turned a byte that is not UTF-8 into U+DC80..U+DCFF: shown as the byte that it was.
+    bytes_ = {code: f"\\x{code - 0xDC00:02x}" for code in range(0xDC80, 0xDD00)}
+    halves = {code: _escaped(code) for code in (*range(0xD800, 0xDC80), *range(0xDD00, 0xE000))}
+    return named | bytes_ | halves
+
+
+@cache
+def _lines() -> Mapping[int, str]:
+    return {code: shown for code, shown in _one_line().items() if chr(code) not in _KEPT_IN_LINES}
 
 
 def safe(text: str | bytes) -> str:
@@ -36,7 +47,7 @@ def safe(text: str | bytes) -> str:
     decoded = text if isinstance(text, str) else text.decode("utf-8", "surrogateescape")
     if decoded.isascii() and decoded.isprintable():
         return decoded
-    return decoded.translate(_ONE_LINE)
+    return decoded.translate(_one_line())
 
 
 def headline(reason: str) -> str:
@@ -47,4 +58,4 @@ def headline(reason: str) -> str:
 def safe_lines(text: str | bytes) -> str:
     """As `safe`, but newlines and tabs stay: for text of many lines, such as a log."""
     decoded = text if isinstance(text, str) else text.decode("utf-8", "surrogateescape")
-    return decoded.replace("\r\n", "\n").translate(_LINES)
+    return decoded.replace("\r\n", "\n").translate(_lines())

@@ -16,7 +16,7 @@ from typing import Self
 
 from gitckpt.errors import GitFailed, GitMissing, GitTimedOut
 from gitckpt.plumbing.environment import HARDENED
-from gitckpt.plumbing.scratch import spool
+from gitckpt.plumbing.spool import spool
 
 # Ctrl-C and a closing terminal reach the whole process group, git too, in the middle of whatever it does for
 # us.

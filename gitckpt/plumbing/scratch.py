@@ -42,13 +42,6 @@ def scratch_file() -> IO[bytes]:
         raise NoScratch(error.strerror or str(error)) from error
 
 
-def spool() -> IO[bytes]:
-    """As `scratch_file`, for a few words: in memory where the system has that, so that no disk can refuse it."""
-    if hasattr(os, "memfd_create"):
-        return open(os.memfd_create("gitckpt"), "w+b", buffering=0)
-    return scratch_file()
-
-
 @contextmanager
 def scratch_folder(prefix: str) -> Iterator[Path]:
     """An empty folder, removed with all that is in it at the end. Raises NoScratch."""

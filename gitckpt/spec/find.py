@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from gitckpt.spec.problem import NoWorkflowFile
+from gitckpt.errors import GitckptError
 
 FILE_NAME = "gitckpt.yaml"
+
+
+@dataclass(eq=False)
+class NoWorkflowFile(GitckptError):
+    """There is no workflow file from `start` upwards to the repository's top."""
+
+    start: str
+
+    @property
+    def message(self) -> str:
+        return f"no gitckpt.yaml in {self.start} or above it"
+
+    @property
+    def hint(self) -> str:
+        return "write one with: gitckpt init"
 
 
 def find(start: Path, top: Path | None) -> Path:

@@ -91,21 +91,6 @@ class DefinitionInvalid(GitckptError):
 
 
 @dataclass(eq=False)
-class NoWorkflowFile(GitckptError):
-    """There is no workflow file from `start` upwards to the repository's top."""
-
-    start: str
-
-    @property
-    def message(self) -> str:
-        return f"no gitckpt.yaml in {self.start} or above it"
-
-    @property
-    def hint(self) -> str:
-        return "write one with: gitckpt init"
-
-
-@dataclass(eq=False)
 class WorkflowFileUnreadable(GitckptError):
     """The workflow file is there but cannot be read, or the one asked for is not there."""
 

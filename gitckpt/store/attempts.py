@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from gitckpt.errors import GitckptError
-from gitckpt.model.codec import decode_events
+from gitckpt.model.events_codec import decode_events
 from gitckpt.model.names import Oid, PhaseName, WorkflowName
 from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.refs import RefUpdate, list_refs
 from gitckpt.plumbing.repository import Repository
 from gitckpt.store import refs
-from gitckpt.store.checkpoint import folder, own_file
+from gitckpt.store.layout import folder, own_file
 
 REFS = 100
 """A phase has at most so many refs of attempts."""

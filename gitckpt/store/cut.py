@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gitckpt.model.codec import decode_events
 from gitckpt.model.events import RunStarted
+from gitckpt.model.events_codec import decode_events
 from gitckpt.model.names import Oid
 from gitckpt.plumbing.refs import list_refs
 from gitckpt.store import refs
-from gitckpt.store.checkpoint import NotACheckpoint, folder, own_file
+from gitckpt.store.layout import NotACheckpoint, folder, own_file
 from gitckpt.store.store import Store
 
 

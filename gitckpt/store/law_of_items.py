@@ -12,7 +12,8 @@ from gitckpt.model.events import Event, Reset, RolledBack, RunStarted, Undone
 from gitckpt.model.names import Oid
 from gitckpt.model.shard import DONE, FAILED, SKIPPED
 from gitckpt.plumbing.objects import encode_tree, object_id
-from gitckpt.store.checkpoint import Checkpoint, items_folder
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.layout import items_folder
 from gitckpt.store.shards import Progress, items_after, phase_folder
 from gitckpt.store.store import Store
 

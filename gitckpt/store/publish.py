@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from gitckpt.errors import RefBlocked, RefMoved
 from gitckpt.model.advance import advance
-from gitckpt.model.codec import encode_events, encode_manifest
+from gitckpt.model.codec import encode_manifest
 from gitckpt.model.events import Event
+from gitckpt.model.events_codec import encode_events
 from gitckpt.model.manifest import Manifest
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.model.title import title
@@ -21,8 +22,9 @@ from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.reader import Signature, TreeEntry
 from gitckpt.plumbing.refs import RefUpdate, transact
 from gitckpt.store import refs
-from gitckpt.store.checkpoint import FILE, FOLDER, TREE, Checkpoint, folder
+from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.law_of_items import items_before
+from gitckpt.store.layout import FILE, FOLDER, TREE, folder
 from gitckpt.store.shards import items_after
 from gitckpt.store.store import Store
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from gitckpt.model.names import PhaseName, WorkflowName
-from gitckpt.model.title import Title
+
+if TYPE_CHECKING:  # who only reads a branch does not load what events are
+    from gitckpt.model.title import Title
 
 BRANCHES = "refs/heads/gitckpt/"
 TAGS = "refs/tags/gitckpt/"

@@ -10,15 +10,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gitckpt.model.codec import decode_events, decode_manifest, encode_events, encode_manifest, require_writable
+from gitckpt.model.codec import decode_manifest, encode_manifest, require_writable
 from gitckpt.model.events import Adopted, Event, GoalSet, Reset, RolledBack, RunStarted, Undone
+from gitckpt.model.events_codec import decode_events, encode_events
 from gitckpt.model.manifest import Goal, Manifest
 from gitckpt.model.names import Oid
 from gitckpt.plumbing.content import nest
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.reader import Commit
-from gitckpt.store.checkpoint import FILE, FOLDER, TREE, NotACheckpoint, folder, own_file
 from gitckpt.store.cut import Cut
+from gitckpt.store.layout import FILE, FOLDER, TREE, NotACheckpoint, folder, own_file
 from gitckpt.store.store import Store
 
 _ID = re.compile(rb'"([0-9a-f]{40}|[0-9a-f]{64})"')

@@ -15,8 +15,9 @@ from gitckpt.model.events import GateAnswered, PhaseCompleted, PhaseSkipped
 from gitckpt.model.manifest import state_of
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.store import refs
+from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.checkpoint import Checkpoint
-from gitckpt.store.store import NoCheckpoints, Store
+from gitckpt.store.store import Store
 
 
 @dataclass(eq=False)
@@ -129,7 +130,9 @@ def _completed(store: Store, tip: Oid, phase: PhaseName) -> Oid | None:
     """The newest checkpoint in which the phase was completed: skipped, or approved, where it is a gate."""
     for checkpoint in store.history(tip):
         for event in checkpoint.events:
-            ends = isinstance(event, PhaseCompleted | PhaseSkipped) or (isinstance(event, GateAnswered) and event.approved)
+            ends = isinstance(event, PhaseCompleted | PhaseSkipped) or (
+                isinstance(event, GateAnswered) and event.approved
+            )
             if ends and getattr(event, "phase", None) == phase:
                 return checkpoint.oid
     return None

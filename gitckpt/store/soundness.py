@@ -14,7 +14,8 @@ from gitckpt.model.advance import IllegalEvent, advance
 from gitckpt.model.manifest import SCHEMA
 from gitckpt.model.names import Oid
 from gitckpt.plumbing.refs import rev_list
-from gitckpt.store.store import Store, find_place
+from gitckpt.store.branch import find_place
+from gitckpt.store.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

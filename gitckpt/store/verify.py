@@ -13,9 +13,10 @@ from gitckpt.model.advance import IllegalEvent, advance
 from gitckpt.model.manifest import SCHEMA
 from gitckpt.model.names import Oid
 from gitckpt.plumbing.reach import faults
+from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.law_of_items import Counts, faults_of_items
-from gitckpt.store.store import NoCheckpoints, Store
+from gitckpt.store.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gitckpt.plumbing.durable import sync_file_system
+from gitckpt.plumbing.file_system import sync_file_system
 
 # O_PATH needs no permission on the folder itself; where it is missing (macOS) the folder must be readable.
 _LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC

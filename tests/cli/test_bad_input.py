@@ -186,3 +186,16 @@ def test_the_folder_and_the_file_can_be_named_before_or_after_the_command(repo: 
     before, after = (gitckpt(*words, cwd=tmp_path) for words in ((*place, "status"), ("status", *place)))
     assert before.stdout == after.stdout
     assert "other" in after.stdout
+
+
+def test_a_workspace_that_git_ignores_is_told_before_its_first_checkpoint(repo: Repo) -> None:
+    repo.write(".gitignore", "sub/\n")
+    text = "version: 1\nworkflow: demo\nphases: {one: {run: echo 1 > one}}\n"
+    repo.write("sub/gitckpt.yaml", text)
+    said = repo.run("run", cwd=repo.path / "sub", ok=2).stderr
+    assert f"git ignores all that is in {repo.path / 'sub'}" in said
+    assert 'workspace: {include: ["*"]}' in said
+    assert not repo.git("for-each-ref", "refs/heads/gitckpt", "refs/tags", "refs/gitckpt")
+    repo.write("sub/gitckpt.yaml", text + 'workspace: {include: ["*"]}\n')
+    repo.run("run", cwd=repo.path / "sub")
+    assert repo.git("show", "gitckpt/demo:sub/one") == "1"

@@ -12,8 +12,8 @@ from gitckpt.api.rehearsing import FailsUndisturbed, RehearsalRequest, rehearse
 from tests.cli.test_run import workflow
 from tests.repo import Repo
 
-SEED = 35
-"""Two kills fall at 0.55 and 0.75 of the time: also on a slow machine in the middle of what is done."""
+SEED = 19
+"""Four kills fall between 0.5 and 0.8 of the time: also on a slow machine some of them in the midst of the work."""
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def test_the_phase_that_does_another_thing_the_second_time_is_to_blame(repo: Rep
     begun = "if [ -e cache/begun ]; then echo twice > out; else mkdir cache; > cache/begun; sleep 0.8; echo > out; fi"
     workflow(repo, f"calm: {{run: echo calm > calm; date +%N > when}}\nodd: {{run: '{begun}'}}")
     repo.write(".gitignore", "cache/\n")
-    found = rehearse(Where(directory=repo.path), RehearsalRequest(kills=2, seed=SEED), quiet)
+    found = rehearse(Where(directory=repo.path), RehearsalRequest(kills=4, seed=SEED), quiet)
     assert not found.equal
     assert [(each.name, each.phase, each.anyway) for each in found.differences] == [
         ("out", "odd", False), ("when", "calm", True)

@@ -15,10 +15,8 @@ from gitckpt.model.advance import advance
 from gitckpt.model.codec import (
     Damaged,
     NewerSchema,
-    decode_events,
     decode_manifest,
     dumps,
-    encode_events,
     encode_manifest,
     loads,
     require_writable,
@@ -49,6 +47,7 @@ from gitckpt.model.events import (
     Undone,
     WentBack,
 )
+from gitckpt.model.events_codec import decode_events, encode_events
 from gitckpt.model.items import (
     ItemsCompensated,
     ItemsCompleted,

@@ -98,7 +98,7 @@ def test_a_failed_phase_is_tried_as_often_as_it_says_and_then_stops_the_run() ->
 
 def test_a_retry_waits_for_its_time_and_begins_when_it_has_come() -> None:
     soon = Moment(now_ms=99, tried={name("a"): Tried(count=1, ready_ms=100)})
-    assert next_of(LINE, soon, a=FAILED_STATE) == Await(until_ms=100, reason="a is tried again", phase=name("a"))
+    assert next_of(LINE, soon, a=FAILED_STATE) == Await(until_ms=100, reason="until it is tried again", phase=name("a"))
     assert isinstance(next_of(LINE, replace(soon, now_ms=100), a=FAILED_STATE), Begin)
 
 

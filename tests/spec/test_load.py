@@ -10,9 +10,9 @@ import pytest
 from gitckpt.model.gate import OnFailure
 from gitckpt.model.names import PhaseName
 from gitckpt.model.workflow import Param, Retry, StdoutRule, Validation, Workflow, phase
-from gitckpt.spec.find import find
+from gitckpt.spec.find import NoWorkflowFile, find
 from gitckpt.spec.load import Loaded, load, resolve_params
-from gitckpt.spec.problem import NoWorkflowFile, ParamsInvalid
+from gitckpt.spec.problem import ParamsInvalid
 
 HEAD = "version: 1\nworkflow: w\n"
 

@@ -18,7 +18,8 @@ from gitckpt.plumbing.reader import Reader, Signature
 from gitckpt.plumbing.refs import RefUpdate, transact
 from gitckpt.plumbing.repository import Repository, discover
 from gitckpt.store import refs
-from gitckpt.store.checkpoint import FILE, Checkpoint
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.layout import FILE
 from gitckpt.store.publish import Draft, publish, write_commit
 from gitckpt.store.store import Store
 from tests.repo import Repo

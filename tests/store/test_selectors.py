@@ -10,8 +10,8 @@ from gitckpt.errors import ExitCode
 from gitckpt.model.events import Edited, Event, Named, RolledBack
 from gitckpt.model.manifest import fresh, rewound
 from gitckpt.model.names import RunId
+from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.selectors import NoSuchCheckpoint, select
-from gitckpt.store.store import NoCheckpoints
 from tests.model.made import AT, completed, failed, manifest, skipped, started
 from tests.repo import Repo
 from tests.store.ledger import Ledger

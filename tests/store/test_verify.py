@@ -15,9 +15,10 @@ from gitckpt.errors import GitckptError
 from gitckpt.model.codec import Damaged, NewerSchema, require_writable
 from gitckpt.model.events import Edited
 from gitckpt.model.manifest import SCHEMA, PhaseState, Status
-from gitckpt.store.checkpoint import NotACheckpoint
+from gitckpt.store.branch import NoCheckpoints, OtherPlace
+from gitckpt.store.layout import NotACheckpoint
 from gitckpt.store.selectors import select
-from gitckpt.store.store import BranchCheckedOut, NoCheckpoints, OtherPlace
+from gitckpt.store.store import BranchCheckedOut
 from gitckpt.store.verify import Report, verify
 from tests.model.made import AT, completed, failed, manifest, name, started
 from tests.repo import Repo
