@@ -1,50 +1,16 @@
 """What can go wrong, as facts with data: each error says what failed, on which object, and the one next step.
 
-Owns the exit codes and the base class. Knows nothing of terminals; one boundary in `cli` turns an error into text
-and an exit code.
+Owns those that several modules raise; the others are where they are raised. Knows nothing of terminals; one boundary
+in `cli` turns an error into text and an exit code.
 """
 
 from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import ClassVar
 
-
-class ExitCode(IntEnum):
-    """The closed meanings of the exit codes; later commands may be added, other meanings may not."""
-
-    DONE = 0
-    FAILED = 1
-    USAGE = 2
-    WAITING = 3
-    BUSY = 4
-    CONFLICT = 5
-    BUG = 70
-    STOPPED = 75
-    INTERRUPTED = 130
-    TERMINATED = 143
-
-
-class GitckptError(Exception):
-    """A fact the user can act on. Subclasses are `@dataclass(eq=False)` values with `message` and `hint`."""
-
-    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
-
-    @property
-    def message(self) -> str:
-        """What failed and on which object; one line, or one line a problem."""
-        raise TypeError(f"{type(self).__name__} has no message")
-
-    @property
-    def hint(self) -> str:
-        """The next step; empty where there is none."""
-        return ""
-
-    def __str__(self) -> str:
-        return self.message
-
+from gitckpt.exits import ExitCode as ExitCode
+from gitckpt.exits import GitckptError as GitckptError
 
 # --- git ----------------------------------------------------------------------------------------------------------
 

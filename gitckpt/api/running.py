@@ -110,7 +110,8 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         manifest = hold.at_tip.manifest
         complete = is_complete(manifest)
         last = f"{hold.at_tip.number:04d}" if resumed and not began else None
-        reporter(RunBegan(workflow=hold.name, number_of_phases=len(hold.workflow.phases), resumed_at=last))
+        names = tuple(phase.name for phase in hold.workflow.phases)
+        reporter(RunBegan(workflow=hold.name, number_of_phases=len(names), resumed_at=last, phases=names))
         ends(None)
         _say_changed(hold)
         _say_edited(hold, limits)
@@ -204,7 +205,7 @@ def _warn_stuck(hold: Hold) -> None:
         if cut_offs >= STUCK:
             hold.reporter(
                 Note(
-                    f"{name} was cut off {cut_offs} times in a row; to get past it, call `gitckpt checkpoint -m …` "
-                    "inside it, or give it more time"
+                    f"{name} was cut off {cut_offs} times in a row; to get past it: gitckpt run --detach, or "
+                    "`foreach`, or `gitckpt checkpoint -m …` inside it"
                 )
             )

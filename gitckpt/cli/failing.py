@@ -10,24 +10,29 @@ import re
 import click
 
 from gitckpt.api.running import Ran
+from gitckpt.engine.leavings import Leavings, leavings
 from gitckpt.engine.listed import failure_checkpoint
+from gitckpt.engine.place import Place
 from gitckpt.execute.output import cause, tail_lines
+from gitckpt.model.events import AttemptFailed
 from gitckpt.model.items import ItemsFailed
 from gitckpt.model.manifest import Items, Status, state_of
 from gitckpt.model.moment import Verdict
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.model.text import safe
-from gitckpt.plumbing.content import compare
+from gitckpt.plumbing.user import source
 from gitckpt.progress.text import count, duration, size
 from gitckpt.store.store import Store
 
 LONG_MS = 5 * 60 * 1000
+BIG = 1024**3
+SHOWN = 10
 MOST_TRIES = 100
 WIDEST = 1000
 """Characters of one line of output; `gitckpt output` has all of it."""
 
 
-def say_failure(store: Store, ran: Ran, name: PhaseName) -> None:
+def say_failure(place: Place, store: Store, ran: Ran, name: PhaseName) -> None:
     """What a phase failed with: what it printed last, what it left, how to go on."""
     state = state_of(ran.tip.manifest, name)
     number = f"{ran.tip.number:04d}"
@@ -39,7 +44,10 @@ def say_failure(store: Store, ran: Ran, name: PhaseName) -> None:
     events = store.read(at).events if at else ()
     failed = next((event for event in events if isinstance(event, ItemsFailed)), None)
     if failed is not None and at is not None and state.items is not None:
-        _say_items(store, ran, failed, at, state.items)
+        left = _left(place, store, name, failed.attempt)
+        _say_cost(left, name, f"{name}@{failed.attempt}", failed.duration_ms)
+        _say_items(store, ran, failed, at)
+        _say_left(left, ran, failed, state.items)
         return
     if at is None and store.attempt(name, state.attempts) is None:
         # A gate that was rejected: nothing was tried.
@@ -49,25 +57,28 @@ def say_failure(store: Store, ran: Ran, name: PhaseName) -> None:
     attempt = f"{name}@{state.attempts}"
     lines = tail_lines(store.output(at or ran.tip.oid, name) or b"")
     told = cause(lines)
-    if (state.duration_ms or 0) >= LONG_MS:
-        _line(f"{name} ran {duration(state.duration_ms or 0)}; to go on from its files: gitckpt restore {attempt}")
+    left = _left(place, store, name, state.attempts)
+    _say_cost(left, name, attempt, state.duration_ms or 0)
     why, _, mend = (state.detail or "").partition("\n")
     why += _loops(ran)
     # A reason that says how to mend it needs no line of the output to tell why.
     _line(f"{name} failed: {safe(why)}" + (f": {_cut(told)}" if told and not mend else ""))
     for line in lines:
         _line(f"  | {_cut(line)}")
-    kept = _kept(store, name, state.attempts)
-    _line(f"Your files are as at {number}. {kept}" if not state.partial else f"Its files stay. {kept}")
+    kept = _kept(left, attempt)
+    # `state.partial` is also true where a named checkpoint of the phase itself is what the next attempt goes on from.
+    stays = any(isinstance(event, AttemptFailed) and event.partial for event in events)
+    _line(f"Your files are as at {number}. {kept}" if not stays else f"Its files stay. {kept}")
+    if not stays:
+        _say_tracked(left, attempt)
     for line in mend.splitlines():
         _line(f"  mend it    {safe(line)}")
     _line(f"  see it     gitckpt diff {attempt} · gitckpt output {attempt}")
     _line("  go on      gitckpt run")
 
 
-def _say_items(store: Store, ran: Ran, failed: ItemsFailed, at: Oid, items: Items) -> None:
+def _say_items(store: Store, ran: Ran, failed: ItemsFailed, at: Oid) -> None:
     name = failed.phase
-    attempt = f"{name}@{failed.attempt}"
     told = re.match(r"(items? .*?(?:\)|of [0-9,]+)): (.*)", failed.detail, re.DOTALL)
     which, why = (told[1], told[2]) if told else ("", failed.detail)
     why += _loops(ran)
@@ -78,11 +89,15 @@ def _say_items(store: Store, ran: Ran, failed: ItemsFailed, at: Oid, items: Item
     most_telling = cause(lines)
     for line in [most_telling, *lines] if len(lines) > 1 else lines:
         _line(f"  | {_cut(line)}")
-    if failed.duration_ms >= LONG_MS:
-        _line(f"That took {duration(failed.duration_ms)}; to go on from its files: gitckpt restore {attempt}")
-    kept = _kept(store, name, failed.attempt)
+
+
+def _say_left(left: Leavings, ran: Ran, failed: ItemsFailed, items: Items) -> None:
+    name, attempt = failed.phase, f"{failed.phase}@{failed.attempt}"
+    kept = _kept(left, attempt)
     where = "Its files stay" if failed.partial else f"Your files are as at {ran.tip.number:04d}"
     _line(f"{where} ({_share(items)}). {kept}")
+    if not failed.partial:
+        _say_tracked(left, attempt)
     _line(f"  see it     gitckpt diff {attempt} · gitckpt output {attempt} · gitckpt items {name} --failed")
     _line(f"  go on      gitckpt run · without it: gitckpt skip {name} --item KEY")
 
@@ -127,17 +142,32 @@ def say_tolerated(ran: Ran) -> None:
             _line(f"{name}: {told}: gitckpt items {name} --failed · again: gitckpt retry {name}")
 
 
-def _kept(store: Store, name: PhaseName, number: int) -> str:
+def _left(place: Place, store: Store, name: PhaseName, number: int) -> Leavings:
+    return leavings(store, place, name, number, source(store.repository).head)
+
+
+def _files(left: Leavings) -> str:
+    return f"{count(left.files)} {'file' if left.files == 1 else 'files'} ({size(left.size)})"
+
+
+def _say_cost(left: Leavings, name: PhaseName, attempt: str, ms: int) -> None:
+    """What took long, or is big, is said first: doing it again costs as much."""
+    if ms >= LONG_MS or left.size >= BIG:
+        _line(f"{name} ran {duration(ms)} and left {_files(left)}, kept as {attempt}.")
+        _line(f"  To go on from those files: gitckpt restore {attempt}")
+
+
+def _kept(left: Leavings, attempt: str) -> str:
     """How many files an attempt left behind, their size, and what it is called."""
-    oid = store.attempt(name, number)
-    files, total = 0, 0
-    if oid is not None:
-        kept = store.read(oid)
-        changes = compare(store.reader, store.read(kept.parents[0]).content, kept.content)
-        items = [change.new for change in changes if change.new and change.new.kind != "dir"]
-        files, total = len(items), sum(store.reader.size(item.oid) for item in items if item.oid)
-    what = f"{count(files)} {'file' if files == 1 else 'files'} ({size(total)})"
-    return f"What the attempt left: {what}, kept as {name}@{number}"
+    return f"What the attempt left: {_files(left)}, kept as {attempt}"
+
+
+def _say_tracked(left: Leavings, attempt: str) -> None:
+    """It may be the user who changed these while the phase ran."""
+    if left.tracked:
+        names = ", ".join(safe(path) for path in left.tracked[:SHOWN]) + (" …" if len(left.tracked) > SHOWN else "")
+        _line(f"Among them files that your HEAD tracks: {names}")
+        _line(f"  yours?     gitckpt restore {attempt} -- {safe(left.tracked[0])}")
 
 
 def _cut(line: str) -> str:

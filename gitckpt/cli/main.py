@@ -6,7 +6,9 @@ any command does.
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -14,7 +16,7 @@ from importlib import import_module
 
 import click
 
-from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.exits import ExitCode, GitckptError
 from gitckpt.model.text import safe
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -140,13 +142,26 @@ def guarded(arguments: list[str]) -> int:
     except GitckptError as error:
         say_error(error.message, error.hint)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO) or error.filename is not None:
+            return _bug(error, arguments)
+        # What is written without a name is stdout; Python would complain again when it closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        say_error(f"cannot write to stdout: {error.strerror}", "make room where it goes, then run the command again")
+        return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001 - the boundary: a bug becomes a report, never a traceback
-        report: str = import_module("gitckpt.cli.bug").report(error, arguments)
-        say_error(f"a bug in gitckpt: {type(error).__name__}: {error}", report)
-        return ExitCode.BUG
+        return _bug(error, arguments)
+
+
+def _bug(error: Exception, arguments: list[str]) -> int:
+    report: str = import_module("gitckpt.cli.bug").report(error, arguments)
+    say_error(f"a bug in gitckpt: {type(error).__name__}: {error}", report)
+    return ExitCode.BUG
 
 
 def say_error(message: str, hint: str = "") -> None:
     """What failed, then the next step."""
     lines = [*message.splitlines(), *(f"  {line}" for line in hint.splitlines())]
-    click.echo("error: " + "\n".join(map(safe, lines)), err=True)
+    # A problem in a workflow file says that itself, after where it stands: editors look for that form.
+    begin = "" if re.match(r".+?:\d+:\d+: error: ", message) else "error: "
+    click.echo(begin + "\n".join(map(safe, lines)), err=True)

@@ -13,7 +13,7 @@ from gitckpt.api.opening import open_store
 from gitckpt.api.running import EXIT_CODES
 from gitckpt.api.writing import write
 from gitckpt.cli.notes import ends_reporter, quiet_reporter
-from gitckpt.cli.reading_words import taken_back_words, uncaptured_lines
+from gitckpt.cli.reading_words import EDIT, taken_back_words, uncaptured_lines
 from gitckpt.cli.terminal import Signals, inside, print_json, where
 from gitckpt.engine.compensations import Undecided
 from gitckpt.engine.export import export
@@ -22,6 +22,7 @@ from gitckpt.engine.rewind import Moved, Outside
 from gitckpt.engine.rewind import adopt as adopt_files
 from gitckpt.engine.rewind import restore as restore_files
 from gitckpt.engine.rewind import undo as take_back
+from gitckpt.model.events import RolledBack
 from gitckpt.model.manifest import DONE, Json, state_of
 from gitckpt.model.moment import Stop
 from gitckpt.model.text import safe
@@ -181,7 +182,7 @@ def _say(moved: Moved, *, as_json: bool, kept_edits: bool) -> None:
             }
         )
         return
-    taken = taken_back_words(moved.taken_back)
+    taken = taken_back_words(moved.taken_back, _edit_words(moved, kept_edits=kept_edits))
     if taken:
         click.echo(f"Takes back: {taken}")
     edits = [checkpoint for checkpoint in moved.taken_back if checkpoint.title.kind == "edit"]
@@ -194,9 +195,17 @@ def _say(moved: Moved, *, as_json: bool, kept_edits: bool) -> None:
         click.echo(line)
     if moved.rescued:
         click.echo(f"Your files as they were are kept as {moved.rescued}: gitckpt diff {moved.rescued}")
-    click.echo(
-        f"Now at {moved.now.number:04d} = {label(moved.target)}. {_next(moved.now)} Take this back: gitckpt undo"
-    )
+    beside = next((event.beside for event in moved.now.events if isinstance(event, RolledBack)), None)
+    target = beside or label(moved.target)
+    click.echo(f"Now at {moved.now.number:04d} = {target}. {_next(moved.now)} Take this back: gitckpt undo")
+
+
+def _edit_words(moved: Moved, *, kept_edits: bool) -> str:
+    """How an edit that is taken back is said; empty where none is. `undo` has no --keep-edits to offer."""
+    if kept_edits:
+        return ""
+    rolled_back = any(isinstance(event, RolledBack) for event in moved.now.events)
+    return f"{EDIT} (keep it: --keep-edits)" if rolled_back else EDIT
 
 
 def _uncaptured(moved: Moved) -> list[str]:

@@ -148,8 +148,8 @@ def _intervention_words(event: Reopened | RolledBack | Undone | Reset | Adopted)
     match event:
         case Reopened(phases=phases, author=author, reason=reason):
             return f"{author} made {_list(phases)} pending again: {reason}"
-        case RolledBack(to=to, author=author):
-            return f"{author} went back to {to:04d}"
+        case RolledBack(to=to, author=author, beside=beside):
+            return f"{author} went back to {beside or f'{to:04d}'}"
         case Undone(of=of, author=author):
             return f"{author} took back {of:04d} and what came after it"
         case Reset(author=author, reason=reason):

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import click
 
 from gitckpt.api.opening import open_store
+from gitckpt.api.writing import NoSuchPhase, near_names
 from gitckpt.cli.reading_words import path_json, table
 from gitckpt.cli.terminal import print_json, where
-from gitckpt.engine.listed import STATES, Known, Listed, NotListed, indices_in, open_items
+from gitckpt.engine.listed import STATES, Known, Listed, indices_in, open_items
 from gitckpt.model.manifest import Json
 from gitckpt.model.names import PhaseName
 from gitckpt.model.shard import COMPENSATED, DONE, FAILED, PENDING, SKIPPED
@@ -41,8 +42,9 @@ def items(ctx: click.Context, *, phase: str, which: str | None, limit: int | Non
         tip = store.tip()
         if tip is None:
             raise NoCheckpoints(store.workflow)
-        if phase not in tip.manifest.phases:
-            raise NotListed(phase)
+        names = tip.manifest.phases
+        if phase not in names:
+            raise NoSuchPhase(phase, near_names(phase, list(names)))
         with open_items(store, workspace.place, tip, PhaseName(phase)) as listed:
             most = limit if limit is not None else SHOWN_JSON if as_json else SHOWN
             indices, more = indices_in(listed, states, most)

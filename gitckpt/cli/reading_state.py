@@ -68,7 +68,8 @@ def _status_lines(workspace: Workspace, branch: Branch, now: Standing) -> list[s
         if state.uncaptured:
             lines += uncaptured_lines(name, state.uncaptured)
     lines += [
-        f"{name} was cut off again and again: call `gitckpt checkpoint -m …` inside it, or give it more time"
+        f"{name} was cut off again and again; to get past it: gitckpt run --detach, or `foreach`, or "
+        "`gitckpt checkpoint -m …` inside it"
         for name in now.stuck
     ]
     lines += [f"note: {safe(text)}" for text in now.unfinished]
@@ -175,7 +176,7 @@ def _status_json(workspace: Workspace, branch: Branch, now: Standing) -> dict[st
         "run": manifest.run if manifest else None,
         "current_state": manifest.current_state if manifest else None,
         "started_at": manifest.started_at if manifest else None,
-        "updated_at": iso(now.tip.seconds) if now.tip else None,
+        "updated_at": iso(branch.made_at(now.tip.oid)) if now.tip else None,
         "params": dict(manifest.params) if manifest else {},
         "outside": list(manifest.outside) if manifest else [],
         "gates": [_gate_json(manifest, name) for name in open_gates(manifest)] if manifest else [],

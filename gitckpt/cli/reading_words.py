@@ -5,9 +5,9 @@ Owns the wording. Must not know where values come from; reads no repository.
 
 from __future__ import annotations
 
-import base64
 import os
 import re
+from binascii import b2a_base64
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # `status` has words of time and number only
     from gitckpt.store.checkpoint import Checkpoint
 
 SHOWN_PATHS = 3
+EDIT = "your edit {}"
+"""How an edit is named, by its number."""
 
 STATUS_WORDS = {Status.COMPLETED: "done", Status.FAILED: "FAILED", Status.BLOCKED: "BLOCKED"}
 """The words for people where they are not the status itself."""
@@ -135,10 +137,10 @@ def items_json(done: ItemsCompleted) -> dict[str, Json]:
     return {"ranges": ranges, "count": done.count, "batch": done.batch, "duration_ms": done.duration_ms}
 
 
-def taken_back_words(checkpoints: Sequence[Checkpoint]) -> str:
+def taken_back_words(checkpoints: Sequence[Checkpoint], edit: str = f"{EDIT} (keep it: --keep-edits)") -> str:
     """What going back takes back: `transform, load (61 batches), your edit 0007 (keep it: --keep-edits)`.
 
-    `checkpoints`: newest first.
+    `checkpoints`: newest first. `edit` says an edit with its number; empty where edits are not taken back.
     """
     parts: dict[str, int] = {}
     more: list[str] = []
@@ -152,7 +154,7 @@ def taken_back_words(checkpoints: Sequence[Checkpoint]) -> str:
                 parts.pop(f"{named.phase} batch", None)
             parts[key] = parts.get(key, 0) + 1
         elif named.kind == "edit":
-            more.append(f"your edit {checkpoint.number:04d} (keep it: --keep-edits)")
+            more += [edit.format(f"{checkpoint.number:04d}")] if edit else []
         elif named.kind in ("named", "partial"):
             more.append(f"{named.kind} {checkpoint.number:04d}")
     return ", ".join([*(_part_words(key, number) for key, number in parts.items()), *more])
@@ -169,7 +171,7 @@ def path_json(path: bytes) -> Json:
     try:
         return path.decode()
     except UnicodeDecodeError:
-        return {"b64": base64.b64encode(path).decode("ascii")}
+        return {"b64": b2a_base64(path, newline=False).decode("ascii")}
 
 
 def shown_folder(path: str | os.PathLike[str]) -> str:

@@ -162,9 +162,9 @@ def _say(place: Where, ran: Ran, *, quiet: bool) -> None:
             failing.say_tolerated(ran)
     match ran.stop.verdict:
         case Verdict.FAILED | Verdict.BLOCKED:
-            with open_store(place) as (_, store):
+            with open_store(place) as (workspace, store):
                 for name in ran.stop.phases:
-                    failing.say_failure(store, ran, name)
+                    failing.say_failure(workspace.place, store, ran, name)
         case _ if quiet:
             return
         case Verdict.COMPLETE if ran.began_complete:

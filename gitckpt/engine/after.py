@@ -29,7 +29,7 @@ from gitckpt.model.outcome import (
     Succeeded,
     Unwanted,
 )
-from gitckpt.model.workflow import Phase, continues_after_items, is_retried, retry_delay_ms
+from gitckpt.model.workflow import Ended, Phase, continues_after_items, is_retried, retry_delay_ms
 from gitckpt.progress.events import ItemsEnded, Note, PhaseEnded, Warned
 from gitckpt.store.checkpoint import Checkpoint
 
@@ -67,12 +67,30 @@ def _spent(hold: Hold, agenda: Agenda, phase: Phase, part: Part, moment: Moment,
     return replace(moment, spent={**moment.spent, phase.name: now})
 
 
+def with_end_of_tries(agenda: Agenda, flight: InFlight, outcome: Outcome, moment: Moment) -> Outcome:
+    """A failure with the word on whether this call tries it again."""
+    if not isinstance(outcome, Failed):
+        return outcome
+    retry = flight.phase.retry
+    ended: Ended = "timeout" if outcome.timed_out else "failure"
+    again = is_retried(retry, ended=ended, exit_code=outcome.exit_code)
+    return replace(outcome, final=not again or _count(agenda, outcome, moment) >= retry.max)
+
+
+def _count(agenda: Agenda, failed: Failed, moment: Moment) -> int:
+    """How often it failed before in this call. Of a group of items each has its own tries: that another one failed
+    before it is no try of it."""
+    name = failed.attempt.phase
+    if failed.part is not None:
+        return agenda.failures(name, failed.part)
+    return moment.tried[name].count if name in moment.tried else 0
+
+
 def _failed(hold: Hold, agenda: Agenda, phase: Phase, outcome: Failed, moment: Moment) -> Moment:
-    tried = moment.tried.get(phase.name, Tried(count=0, ready_ms=None))
-    again = is_retried(phase.retry, ended="timeout" if outcome.timed_out else "failure", exit_code=outcome.exit_code)
-    # Of a group of items each has its own tries: that another one failed before it is no try of it.
-    count = tried.count if outcome.part is None else agenda.failures(phase.name, outcome.part)
-    if again and count < phase.retry.max:
+    count = _count(agenda, outcome, moment)
+    if not outcome.final:
+        if outcome.part is not None:
+            agenda.failed(phase.name, outcome.part)
         chance = int(hold.clock.jitter() * 1000)
         delay = retry_delay_ms(phase.retry, retries_made=count, chance_permille=chance)
         ready = hold.clock.monotonic_ms() + delay

@@ -34,14 +34,13 @@ MOST_UNITS = 1_000
 
 @dataclass(slots=True)
 class Course:
-    """A phase's way through its list in this call: `position` is where the next group is looked for, `late` where among
-    the items that failed in an earlier call. `again`: those that failed in this one and are tried again."""
+    """A phase's way through its list in this call: `position` is where the next group is looked for, `late` where it is
+    looked for among the items that an earlier call gave up."""
 
     folder: bytes | None = None
     progress: Progress | None = None
     position: int = 0
     late: int = 0
-    again: set[int] = field(default_factory=set)
     given_up: set[int] = field(default_factory=set)
     count: int = 0
     failures: dict[int, int] = field(default_factory=dict)
@@ -156,7 +155,6 @@ class Agenda:
         course = self._courses[name]
         if part.ranges[0][0] >= course.position:
             course.position = part.ranges[-1][1] + 1
-        course.again.clear()
         course.failures.clear()
 
     def gave_up(self, name: PhaseName, part: Part) -> None:
@@ -166,13 +164,14 @@ class Agenda:
         course.count += part.count
 
     def failures(self, name: PhaseName, part: Part) -> int:
-        """How often these items failed before in this call; from now on once more."""
-        course = self._courses[name]
-        course.again.update(indices_of(part.ranges))
-        counted = course.failures
-        first = part.ranges[0][0]
-        counted[first] = counted.get(first, 0) + 1
-        return counted[first] - 1
+        """How often these items failed before in this call."""
+        return self._courses[name].failures.get(part.ranges[0][0], 0)
+
+    def failed(self, name: PhaseName, part: Part) -> None:
+        """These failed once more, and are tried again before anything else."""
+        course, first = self._courses[name], part.ranges[0][0]
+        course.failures[first] = course.failures.get(first, 0) + 1
+        course.position = min(course.position, first)
 
     def forget(self, names: Iterable[PhaseName]) -> None:
         """These phases begin anew."""
@@ -212,21 +211,22 @@ class Agenda:
         return phase is None or not continues_after_items(phase) or self._moment.limits.item is not None
 
     def _early(self, name: PhaseName, start: int) -> Iterator[int]:
-        """What is still to be done, from `start` on; where the order does not count, what failed in an earlier call is
+        """What is still to be done, from `start` on; where the order does not count, what an earlier call gave up is
         left for the end: else a few such items at the front would use up each call's time."""
         course, progress, items = self._courses.setdefault(name, Course()), self.progress(name), self.items(name)
         in_order = self._in_order(name)
         for index in progress.open(start, items.total if items else 0):
             if index in course.given_up:
                 continue
-            if in_order or index in course.again or progress.state(index) != FAILED:
+            failure = None if in_order else progress.failure(index)
+            if failure is None or not failure.final:
                 yield index
 
     def _late(self, name: PhaseName, start: int) -> Iterator[int]:
-        """What failed in an earlier call and was not tried again by this one."""
+        """What an earlier call gave up and this one did not yet."""
         course, progress, items = self._courses.setdefault(name, Course()), self.progress(name), self.items(name)
         failed = progress.among(frozenset({FAILED}), start, items.total if items else 0)
-        return (index for index in failed if index not in course.given_up and index not in course.again)
+        return (index for index in failed if index not in course.given_up and _is_final(progress, index))
 
     def _one(self, name: PhaseName, index: int) -> Offer:
         course, progress = self._courses.setdefault(name, Course()), self.progress(name)
@@ -259,6 +259,11 @@ class Agenda:
             )
             self._stored = (tip, frozenset(able))
         return self._stored[1]
+
+
+def _is_final(progress: Progress, index: int) -> bool:
+    failure = progress.failure(index)
+    return failure is not None and failure.final
 
 
 def compensation(hold: AtTip, name: PhaseName) -> Phase | None:

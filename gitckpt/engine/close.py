@@ -9,7 +9,7 @@ import os
 from dataclasses import replace
 from typing import assert_never
 
-from gitckpt.engine.after import after, report
+from gitckpt.engine.after import after, report, with_end_of_tries
 from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.attempt import outcome_of
 from gitckpt.engine.capturing import secret_values
@@ -60,6 +60,7 @@ def land_outcome(hold: Hold, agenda: Agenda, flight: InFlight, result: Result, m
             outcome = Failed(
                 attempt=outcome.attempt, at=outcome.at, duration_ms=result.duration_ms, exit_code=1, detail=detail
             )
+        outcome = with_end_of_tries(agenda, flight, outcome, moment)
         checkpoint = _land(hold, pack, outcome, found, result.output_from if flight.running else None)
     report(hold, outcome, result, checkpoint)
     return after(hold, agenda, flight, outcome, moment)

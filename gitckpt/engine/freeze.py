@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gitckpt.engine.agenda import list_file
+from gitckpt.engine.capturing import secret_values
 from gitckpt.engine.hold import Hold
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.items import Ranges
@@ -45,6 +46,23 @@ class LineBreakInItem(GitckptError):
         return "end each item with a zero byte (`batch: {separator: nul}`), or hand them over with `input: args`"
 
 
+@dataclass(eq=False)
+class SecretInItem(GitckptError):
+    """An item with the value of a secret would put it into every checkpoint from here on."""
+
+    position: int
+
+    exit_code = ExitCode.FAILED
+
+    @property
+    def message(self) -> str:
+        return f"item {self.position:,} of its list holds the value of a declared secret"
+
+    @property
+    def hint(self) -> str:
+        return "items are kept in checkpoints: let the item be a name, and the command read the secret by itself"
+
+
 def freeze(hold: Hold, pack: Pack, phase: Phase, source: Foreach, attempt: Attempt) -> Listed:
     """Make the list, put it into the pack, and say what of it is done. Raises what reading the source raises."""
     lists = hold.place.lists
@@ -74,9 +92,13 @@ def _items(hold: Hold, phase: Phase, source: Foreach) -> Iterator[Item]:
     by_lines = batch is not None and batch.input != "args" and batch.separator == "newline"
     in_lines = batch is not None and batch.input != "args"
     fits = None if in_lines else longest_item(*((source.variable, "GITCKPT_ITEM") if batch is None else ("",)))
-    for item in read_items(hold.given.root, source, hold.place.feed / "printed", fits):
+    secret = secret_values(hold.workflow, hold.given.environment)
+    read = read_items(hold.given.root, source, hold.place.feed / "printed", fits)
+    for position, item in enumerate(read, start=1):
         if by_lines and b"\n" in item.value:
             raise LineBreakInItem(phase.name, item.key)
+        if any(value in item.value or value in item.key for value in secret):
+            raise SecretInItem(position)
         yield item
 
 

@@ -27,7 +27,7 @@ from gitckpt.plumbing.content import defaults_of
 from gitckpt.plumbing.extra import Defaults, defaults_under
 from gitckpt.plumbing.pack import Pack, sweep
 from gitckpt.plumbing.reader import Reader, Signature
-from gitckpt.plumbing.refs import remove_own_locks
+from gitckpt.plumbing.refs import remove_own_locks, remove_packed_lock
 from gitckpt.plumbing.repository import Repository, require_git
 from gitckpt.progress.events import Warned
 from gitckpt.store import refs
@@ -304,14 +304,18 @@ def sweep_locks(hold: Hold) -> None:
             stack.enter_context(Lock.take(hold.place.branch_lock(died)))
         for name in {hold.name, died}:
             remove_own_locks(hold.given.repository, refs.branch(name), refs.tags(name), refs.others(name))
+    if hold.record.refs_moving:
+        remove_packed_lock(hold.given.repository, os.stat(hold.place.folder / "workspace.json").st_mtime_ns)
 
 
 @contextmanager
 def moving_refs(hold: Hold) -> Iterator[None]:
     """Journal that refs are moved outside a landing: what a kill leaves of their locks would block them for ever."""
     hold.write_record(replace(hold.record, refs_moving=True))
-    yield
-    hold.write_record(replace(hold.record, refs_moving=False))
+    try:
+        yield
+    finally:
+        hold.write_record(replace(hold.record, refs_moving=False))
 
 
 def with_base(hold: Hold, workflow: WorkflowName, tip: Checkpoint) -> Record:

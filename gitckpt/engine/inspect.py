@@ -129,10 +129,9 @@ def _unfinished(branch: Branch, record: Record, tip: Point | None) -> Iterator[s
     elif landing is not None and landing.workflow != branch.workflow:
         yield f"a command of workflow {landing.workflow} was interrupted here; run that one first"
     if attempt is not None and attempt.workflow == branch.workflow:
-        yield (
-            f"{attempt.phase}@{attempt.number} was cut off; the next `gitckpt run` keeps what it left "
-            "and puts your files back"
-        )
+        # The commands of `always` are no attempt of a phase: they have no number.
+        what = f"{attempt.phase}@{attempt.number}" if attempt.number else str(attempt.phase)
+        yield (f"{what} was cut off; the next `gitckpt run` keeps what it left and puts your files back")
     if tip is not None and landing is None:
         yield from _away(branch, record, tip)
     elif tip is None and branch.elsewhere():

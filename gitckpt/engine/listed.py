@@ -55,7 +55,8 @@ class NotListed(GitckptError):
     @property
     def hint(self) -> str:
         start = f"gitckpt run --until {safe(self.phase)}" if self.phase else "gitckpt run"
-        return f"let it start: {start}; see where it stands: gitckpt status"
+        where = "where it has `foreach`, let it start" if self.phase else "let it start"
+        return f"{where}: {start}; see where it stands: gitckpt status"
 
 
 @dataclass(eq=False)

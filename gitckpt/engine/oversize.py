@@ -72,9 +72,12 @@ def with_moved(hold: Hold, pack: Pack, selected: Selected) -> Content:
 def moved_files(place: Place, workflow: WorkflowName, selected: Selected) -> dict[bytes, Path]:
     """Where the files of an attempt are that were moved away, by their paths in the workspace."""
     phase, _, number = selected.label.rpartition("@")
-    folder = _folder(place, workflow, PhaseName(phase), int(number)) if selected.beside and phase else None
-    if folder is None or not folder.is_dir():
-        return {}
+    return moved_away(place, workflow, PhaseName(phase), int(number)) if selected.beside and phase else {}
+
+
+def moved_away(place: Place, workflow: WorkflowName, phase: PhaseName, number: int) -> dict[bytes, Path]:
+    """As `moved_files`, of the attempt of that number."""
+    folder = _folder(place, workflow, phase, number)
     return {
         os.fsencode(path.relative_to(folder)): path
         for at, _, names in os.walk(folder)

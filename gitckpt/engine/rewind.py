@@ -41,7 +41,7 @@ from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.refs import RefUpdate, transact
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
-from gitckpt.store.selectors import Selected, select
+from gitckpt.store.selectors import Selected, name_beside, select
 
 Outside: TypeAlias = Literal["ask", "compensate", "leave"]
 """What becomes of what was done outside: refuse and list it, compensate it first, or leave it as it is."""
@@ -318,6 +318,7 @@ def _rolled_back(hold: Hold, target: Checkpoint, outside: tuple[PhaseName, ...] 
         target=target.oid,
         manifest=replace(manifest, goal=Goal(), outside=left),
         author=hold.person(),
+        beside=name_beside(hold.store, target.oid),
     )
 
 

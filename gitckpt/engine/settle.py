@@ -6,7 +6,6 @@ workspace may go on, setting a dead attempt's leavings aside, and recording the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -15,6 +14,7 @@ from gitckpt.engine.capturing import secret_values
 from gitckpt.engine.graft import with_changes
 from gitckpt.engine.hold import Hold, open_pack, seal, sweep_locks, sweep_packs, take_snapshot
 from gitckpt.engine.land import Beside, Landing, arrive, finish_landing, land
+from gitckpt.engine.leavings import leavings
 from gitckpt.engine.oversize import move_oversize
 from gitckpt.engine.place import AttemptUnderWay
 from gitckpt.errors import ExitCode, GitckptError
@@ -27,6 +27,7 @@ from gitckpt.model.decide import phase_named
 from gitckpt.model.events import CUT_OFF, Concluded, Edited, Event, ForeignChange, Redefined
 from gitckpt.model.names import Oid
 from gitckpt.model.outcome import Attempt, CutOff, judge
+from gitckpt.model.text import safe
 from gitckpt.model.workflow import digest, order, secrets
 from gitckpt.plumbing.content import Change, Content, compare
 from gitckpt.plumbing.pack import Pack
@@ -38,6 +39,9 @@ from gitckpt.workspace.times import changed_since
 
 EditPolicy: TypeAlias = Literal["tell-apart", "discard", "keep"]
 """What of a dead attempt's workspace is the user's: by time stamp, nothing, or everything."""
+
+SHOWN = 20
+"""How many of a dead attempt's paths are named; `gitckpt diff` names all."""
 
 
 @dataclass(eq=False)
@@ -243,16 +247,16 @@ def _output_of_dead(hold: Hold) -> bytes:
 def _say_set_aside(hold: Hold, under_way: AttemptUnderWay, reason: str) -> None:
     name = f"{under_way.phase}@{under_way.number}"
     word = "was cut off" if reason == "died" else "was interrupted"
-    oid = hold.store.attempt(under_way.phase, under_way.number)
-    if oid is None:
+    if hold.store.attempt(under_way.phase, under_way.number) is None:
         return
-    kept = hold.store.read(oid)
-    parent = hold.store.read(kept.parents[0])
-    files = [c.path for c in compare(hold.store.reader, parent.content, kept.content)]
-    text = f"{name} {word}; what it left ({len(files)} files) is kept: gitckpt diff {name}"
-    if files:
-        shown = ", ".join(os.fsdecode(path) for path in files[:5]) + (" …" if len(files) > 5 else "")
-        text += f"\n  {shown}\n  bring one back: gitckpt restore {name} -- {os.fsdecode(files[0])}"
+    left = leavings(hold.store, hold.place, under_way.phase, under_way.number, hold.given.source.head)
+    # What HEAD tracks first: that is the likeliest to be the user's after all.
+    paths = (*left.tracked, *(path for path in left.paths if path not in left.tracked))
+    files = "1 file" if len(paths) == 1 else f"{len(paths):,} files"
+    text = f"{name} {word}; what it left ({files}) is kept: gitckpt diff {name}"
+    if paths:
+        shown = ", ".join(safe(path) for path in paths[:SHOWN]) + (" …" if len(paths) > SHOWN else "")
+        text += f"\n  {shown}\n  bring one back: gitckpt restore {name} -- {safe(paths[0])}"
     hold.reporter(Note(text))
 
 

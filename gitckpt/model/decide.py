@@ -193,8 +193,8 @@ def _work(phase: Phase, state: PhaseState, moment: Moment) -> Work | None:
 
 
 def _offer(phase: Phase, items: Items, moment: Moment) -> Offer:
-    """What is next of the items. Those that failed in an earlier call are tried while the budget lasts, then given
-    up: were the run to stop and say to run it again, the same ones would use up every budget for ever."""
+    """What is next of the items. Those that an earlier call gave up are tried while the budget lasts, then given up
+    again: were the run to stop and say to run it again, the same ones would use up every budget for ever."""
     offer = moment.offers.get(phase.name, Offer())
     over = moment.until_ms is not None and moment.now_ms >= moment.until_ms and phase.name in moment.spent
     if offer.group is None or not offer.group.late or not (over or _spent(phase, moment)):

@@ -256,13 +256,15 @@ class Concluded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolledBack:
-    """Files, definition and state went back to checkpoint number `to`."""
+    """Files, definition and state went back to checkpoint number `to`; `beside` names an attempt or a rescue of that
+    number, which is no checkpoint of the branch."""
 
     at: str
     to: int
     target: Oid
     manifest: Manifest
     author: str
+    beside: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

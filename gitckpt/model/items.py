@@ -58,7 +58,7 @@ class ItemsCompleted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemsFailed:
-    """A try of items ended badly; `newly` of them had not failed before."""
+    """A try of items ended badly; `newly` of them had not failed before. `final`: the call gave them up with it."""
 
     at: str
     phase: PhaseName
@@ -70,6 +70,7 @@ class ItemsFailed:
     exit_code: int | None
     detail: str
     partial: bool = False
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -257,6 +257,8 @@ def rewound(current: Manifest, target: Manifest) -> Manifest:
     names = dict.fromkeys((*target.phases, *current.phases))
     return replace(
         target,
+        # In the middle of an earlier way back that one is over: it is not gone again.
+        goal=Goal(),
         phases={name: one(name) for name in names},
         sequence=current.sequence,
         source=current.source,

@@ -38,8 +38,8 @@ class Tried:
 class Group:
     """Items that are tried together: those from `first` to `last` that are still to be done, `count` of them.
 
-    `failed` of them failed before. `units`: of how many processes, each an item or a batch. `late`: they failed in an
-    earlier call, and nothing but such items is left.
+    `failed` of them failed before. `units`: of how many processes, each an item or a batch. `late`: an earlier call
+    gave them up, and nothing but such items is left.
     """
 
     first: int

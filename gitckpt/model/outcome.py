@@ -55,7 +55,8 @@ class Succeeded:
 class Failed:
     """The command, the validation, the outs or the clock said no, to the phase or to a `part` of its items.
 
-    `partial`: its files are to be kept. `compensating`: it was the compensation that failed.
+    `partial`: its files are to be kept. `compensating`: it was the compensation that failed. `final`: this call tries
+    it no more.
     """
 
     attempt: Attempt
@@ -67,6 +68,7 @@ class Failed:
     partial: bool = False
     part: Part | None = None
     compensating: bool = False
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,4 +275,5 @@ def _failed(outcome: Failed) -> Event:
         exit_code=outcome.exit_code,
         detail=outcome.detail,
         partial=outcome.partial,
+        final=outcome.final,
     )

@@ -31,11 +31,12 @@ PENDING, DONE, FAILED, SKIPPED, COMPENSATED = range(5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemFailure:
-    """The last failed try of an item."""
+    """The last failed try of an item. `final`: the call that tried it gave it up; else it is still under way."""
 
     attempt: int
     exit_code: int | None
     detail: str
+    final: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,7 +70,9 @@ def apply(shard: Shard, event: ItemsEvent, number: int) -> None:
             _put(shard, ranges, DONE, number)
         case ItemsFailed(items=ranges):
             _put(shard, ranges, FAILED, 0)
-            failure = ItemFailure(attempt=event.attempt, exit_code=event.exit_code, detail=event.detail)
+            failure = ItemFailure(
+                attempt=event.attempt, exit_code=event.exit_code, detail=event.detail, final=event.final
+            )
             for first, last in _inside(shard, ranges):
                 shard.failures.update(dict.fromkeys(range(shard.first + first, shard.first + last + 1), failure))
         case ItemsSkipped(items=ranges):
@@ -108,7 +111,7 @@ def encode(shard: Shard) -> bytes:
         elif state in runs:
             runs[state].append([shard.first + first, shard.first + last])
     failed: dict[str, Json] = {
-        str(index): {"attempt": f.attempt, "exit_code": f.exit_code, "detail": f.detail}
+        str(index): {"attempt": f.attempt, "exit_code": f.exit_code, "detail": f.detail, "final": f.final}
         for index, f in shard.failures.items()
     }
     plain: dict[str, Json] = {
@@ -179,6 +182,7 @@ def _decoded(plain: Json) -> Shard:
             attempt=_number(told["attempt"]),
             exit_code=None if code is None else _number(code),
             detail=str(told["detail"]),
+            final=told.get("final") is True,
         )
         _put(shard, ((int(index), int(index)),), FAILED, 0)
         shard.failures[int(index)] = failure

@@ -77,15 +77,9 @@ def with_items(state: PhaseState, event: ItemsEvent, number: int) -> PhaseState:
             state = replace(state, generation=anew, completed=None, definition=None)
         case ItemsCompensated():
             items = replace(items, done=items.done - event.count)
+            state = replace(state, generation=state.generation + 1, landed=event.newest, completed=None)
             # What its compensation failed with before is over.
-            state = replace(
-                state,
-                generation=state.generation + 1,
-                landed=event.newest,
-                completed=None,
-                exit_code=None if items.failed == 0 else state.exit_code,
-                detail=None if items.failed == 0 else state.detail,
-            )
+            state = state if items.failed else replace(state, exit_code=None, detail=None)
         case _:
             assert_never(event)
     return replace(state, items=_sane(items), status=_status(state, items, event))

@@ -80,6 +80,8 @@ def _title(event: Event) -> Title | None:  # noqa: C901 - one flat table of the 
     match event:
         case RunStarted():
             return Title(kind="start", status="started")
+        case RolledBack(beside=str() as beside):
+            return Title(kind="rollback", status="rolled back", detail=f"to {beside}")
         case RolledBack(to=to):
             return Title(kind="rollback", status="rolled back", detail=f"to {to:04d}")
         case Undone(of=of):

@@ -86,8 +86,9 @@ def object_id(object_format: str, kind: str, data: bytes) -> bytes:
 # `.`, `..`, `.git`, `git~1` or a character that HFS+ does not see. It spares the close look for nearly every
 # name.
 _SUSPECT = re.compile(rb"\A(?:\Z|\.(?:\Z|\.\Z|[gG\xe2\xef])|[gG][iI][tT]~1|[\xe2\xef])|[/\\\0]")
-_NTFS_DOT_GIT = re.compile(rb"(?:\.git|git~1)[. ]*(?:\Z|[:\\/])", re.IGNORECASE)
-_HFS_UNSEEN = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
+# Hardly ever asked, so compiled when they are.
+_NTFS_DOT_GIT = rb"(?i:(?:\.git|git~1)[. ]*(?:\Z|[:\\/]))"
+_HFS_UNSEEN = "[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]"
 
 
 def refusable(name: bytes) -> bool:
@@ -102,7 +103,7 @@ def refusable(name: bytes) -> bool:
     if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
         return True
     # With core.protectNTFS a backslash parts components too.
-    if any(_NTFS_DOT_GIT.match(part) for part in _backslash_tails(name)):
+    if any(re.match(_NTFS_DOT_GIT, part) for part in _backslash_tails(name)):
         return True
     return _is_hfs_dot_git(name)
 
@@ -123,7 +124,7 @@ def _is_hfs_dot_git(name: bytes) -> bool:
         # git stops at the first malformed character as at the name's end.
         seen = name[: broken.start].decode("utf-8")
         whole = False
-    seen = _HFS_UNSEEN.sub("", seen)
+    seen = re.sub(_HFS_UNSEEN, "", seen)
     return seen.isascii() and seen.lower() == ".git" and (whole or len(seen) == 4)
 
 

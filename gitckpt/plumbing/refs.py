@@ -26,13 +26,15 @@ from gitckpt.plumbing.process import environment_for, git
 from gitckpt.plumbing.repository import Repository
 
 _FORMAT = "--format=%(objectname) %(refname)"
-_REFUSED = re.compile(
+# What git says when it fails; compiled only then.
+_REFUSED = (
     r"'(/[^'\n]*)': "
     "(Permission denied|Read-only file system|No space left on device|Disk quota exceeded|Input/output error)"
 )
-_IN_COMMIT = re.compile(r"^fatal: commit:", re.MULTILINE)
+_IN_COMMIT = r"(?m)^fatal: commit:"
 _ORPHAN_S = 0.5
-_UNWRITTEN = re.compile(r"(?:couldn't|unable to) (?:write|close|append to) '?(/[^'\n]*)")
+_PACKED_S = 2.0
+_UNWRITTEN = r"(?:couldn't|unable to) (?:write|close|append to) '?(/[^'\n]*)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def _landed(repository: Repository, updates: Sequence[RefUpdate]) -> bool:
 
 def _reason(repository: Repository, updates: Sequence[RefUpdate], failed: GitFailed) -> GitckptError:
     """Why the transaction was refused, found by looking, because git's words change between versions."""
-    if _IN_COMMIT.search(failed.stderr):
+    if re.search(_IN_COMMIT, failed.stderr):
         # It held every lock and had checked every old value: those that moved it moved itself, then the disk failed.
         return _unwritable(repository, updates, failed.stderr) or failed
     there: dict[str, Oid] = {}
@@ -110,10 +112,10 @@ def _reason(repository: Repository, updates: Sequence[RefUpdate], failed: GitFai
 
 
 def _unwritable(repository: Repository, updates: Sequence[RefUpdate], said: str) -> RepositoryNotWritable | None:
-    refused = _REFUSED.search(said)
+    refused = re.search(_REFUSED, said)
     if refused:
         return RepositoryNotWritable(refused[1], refused[2])
-    unwritten = _UNWRITTEN.search(said)
+    unwritten = re.search(_UNWRITTEN, said)
     if unwritten:
         full = not os.statvfs(repository.common_dir).f_bavail
         return RepositoryNotWritable(unwritten[1], os.strerror(errno.ENOSPC) if full else "git could not write it")
@@ -188,6 +190,29 @@ def remove_own_locks(repository: Repository, *prefixes: str) -> None:
                 remove_own_lock(repository, name)
             return
         time.sleep(_ORPHAN_S / 10)
+
+
+def remove_packed_lock(repository: Repository, since_ns: int) -> None:
+    """Remove the `packed-refs.lock` that a killed deletion of ours left: it would block the user's git as well as ours.
+
+    After an unclean end only. A lock from before `since_ns`, when the deletion began, is somebody else's. A newer one
+    may be the work of a living git: it stays until it is two seconds old, and for good if others follow.
+    """
+    lock = os.path.join(repository.common_dir, "packed-refs.lock")
+    until = time.monotonic() + 2 * _PACKED_S
+    while time.monotonic() < until:
+        try:
+            made_ns = os.lstat(lock).st_mtime_ns
+            if made_ns < since_ns:
+                return
+            if time.time_ns() - made_ns >= _PACKED_S * 1e9:
+                os.unlink(lock)
+                return
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise RepositoryNotWritable(lock, error.strerror or str(error)) from None
+        time.sleep(_PACKED_S / 20)
 
 
 def locked_refs(repository: Repository, *prefixes: str) -> list[str]:

@@ -12,11 +12,12 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunBegan:
-    """A run begins, or goes on from an earlier one: `resumed_at` names the checkpoint."""
+    """A run begins, or goes on from an earlier one: `resumed_at` names the checkpoint. `phases` by name."""
 
     workflow: str
     number_of_phases: int
     resumed_at: str | None = None
+    phases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

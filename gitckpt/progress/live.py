@@ -6,6 +6,7 @@ stderr is a terminal: rich takes 60 ms. There is no thread: the loop's `tick` re
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import dataclass, field
@@ -83,7 +84,14 @@ class LiveReporter:
     """One row a running phase: name, elapsed time, what is left by the last run's measure, the last line printed."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._console = _Screen(file=stream or sys.stderr, highlight=False, markup=False, emoji=False)
+        self._console = _Screen(
+            file=stream or sys.stderr,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            # Rich alone would only leave the colours out, and still write bold and dim.
+            color_system=None if os.environ.get("NO_COLOR") else "auto",
+        )
         self._live = Live(
             console=self._console,
             auto_refresh=False,
@@ -119,6 +127,8 @@ class LiveReporter:
             case Warned():
                 self._print(Text("\n".join(lines_of(event)), style="yellow"))
             case RunBegan() | Note():
+                for phase in event.phases if isinstance(event, RunBegan) else ():
+                    self._name(phase)
                 self._print(Text("\n".join(lines_of(event)), style="dim"))
             case _:
                 assert_never(event)

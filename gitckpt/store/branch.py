@@ -56,12 +56,10 @@ class NoCheckpoints(GitckptError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One point of a history, as far as its manifest tells; `seconds` since 1970. A checkpoint is one with its files
-    and events."""
+    """One point of a history, as far as its manifest tells. A checkpoint is one with its files and events."""
 
     oid: Oid
     manifest: Manifest
-    seconds: int
 
     @property
     def number(self) -> int:
@@ -93,11 +91,15 @@ class Branch:
         except NotACheckpoint:
             self.refuse_other_place(oid)
             raise
-        return Point(oid=oid, manifest=manifest, seconds=commit_of(self.reader, oid).author.seconds)
+        return Point(oid=oid, manifest=manifest)
 
     def manifest(self, oid: Oid) -> Manifest:
         """Only the manifest. Raises NotACheckpoint, Damaged."""
         return read_manifest(self.reader, oid, self.prefix)
+
+    def made_at(self, oid: Oid) -> int:
+        """When a checkpoint was made, in seconds since 1970. Raises NotACheckpoint."""
+        return commit_of(self.reader, oid).author.seconds
 
     def ids(self, tip: Oid | None = None) -> list[Oid]:
         """The commits along first parents, newest first."""

@@ -27,6 +27,7 @@ class Checkpoint(Point):
     content: Content
     events: tuple[Event, ...]
     author: str
+    seconds: int
     offset_minutes: int
 
     @property

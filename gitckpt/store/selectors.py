@@ -63,6 +63,16 @@ def label(checkpoint: Checkpoint) -> str:
     return f"{checkpoint.number:04d}-{named.phase or named.kind}"
 
 
+def name_beside(store: Store, oid: Oid) -> str | None:
+    """What an attempt, a rescue or a diverged history is called: `load@2`; None for a checkpoint of the branch."""
+    if oid in store.ids():
+        return None
+    names = {each: f"{phase}@{number}" for (phase, number), each in store.all_attempts().items()}
+    names |= {each: f"rescue@{number}" for number, each in store.rescues().items()}
+    names |= {each: f"diverged@{number}" for number, each in store.diverged().items()}
+    return names.get(oid)
+
+
 def _beside(store: Store, selector: str) -> Selected | None:
     kind, _, text = selector.rpartition("@")
     if not kind or not re.fullmatch(r"[0-9]{1,9}", text):

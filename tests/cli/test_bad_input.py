@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,14 @@ def test_a_workspace_that_git_ignores_is_told_before_its_first_checkpoint(repo: 
     repo.write("sub/gitckpt.yaml", text + 'workspace: {include: ["*"]}\n')
     repo.run("run", cwd=repo.path / "sub")
     assert repo.git("show", "gitckpt/demo:sub/one") == "1"
+
+
+def test_output_that_cannot_be_written_is_told_and_is_no_bug(repo: Repo) -> None:
+    repo.write("gitckpt.yaml", "version: 1\nworkflow: demo\nphases: {one: {run: 'true'}}\n")
+    repo.run("run")
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "gitckpt", "log"]
+        done = subprocess.run(command, cwd=repo.path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: cannot write to stdout: No space left on device\n")
+    assert "Traceback" not in done.stderr

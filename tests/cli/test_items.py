@@ -109,7 +109,7 @@ def test_tolerated_failures_are_counted_and_their_command_is_named(repo: Repo) -
     said = repo.run("run").stderr
     assert re.search(r"fetch done 3/4 items, 1 failed \d+\.\d s 0003\.\.000\d\n", said)
     assert "fetch: 1 of 4 items failed, which is tolerated: gitckpt items fetch --failed · again: gitckpt retry" in said
-    assert "1 items failed, so many may" in repo.run("status").stdout
+    assert "1 item failed, so many may" in repo.run("status").stdout
 
 
 # --- one item -----------------------------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ def test_items_are_listed_with_state_checkpoint_and_failure_and_can_be_chosen(re
         "exit_code": 7,
         "detail": "",
     }
-    assert "has no frozen list" in repo.run("items", "nothing", ok=2).stderr
+    assert "no phase is called 'nothing'" in repo.run("items", "nothing", ok=2).stderr
 
 
 def test_the_output_of_an_item_is_that_of_its_own_checkpoint_or_of_its_failed_try(repo: Repo) -> None:

@@ -70,8 +70,23 @@ def test_edits_become_a_checkpoint_before_they_are_rolled_back(done: Repo) -> No
 
 def test_keep_edits_applies_them_again_on_top(done: Repo) -> None:
     done.write("note", "mine\n")
-    done.run("rollback", "--keep-edits", "a")
+    said = done.run("rollback", "--keep-edits", "a").stdout
     assert files(done) == ["a", "note"]
+    assert said.splitlines()[:2] == ["Takes back: b, c", "Your edits (0005) are applied on top."]
+
+
+def test_only_a_rollback_offers_to_keep_edits(done: Repo) -> None:
+    done.run("rollback", "c")
+    done.write("note", "mine\n")
+    assert done.run("undo").stdout.startswith("Takes back: your edit 0006\n")
+    assert "your edit 0006 (keep it: --keep-edits)" in done.run("rollback", "a").stdout
+
+
+def test_adopting_can_be_undone(done: Repo) -> None:
+    done.write("note", "mine\n")
+    done.run("adopt")
+    done.run("undo")
+    assert files(done) == ["b", "d", "d/c"]
 
 
 def test_edits_that_clash_stop_the_rollback_before_anything_is_written(done: Repo) -> None:

@@ -62,6 +62,13 @@ def test_status_before_the_first_run_says_so_and_names_the_next_command(repo: Re
     assert (told["schema"], told["checkpoint"], told["phases"], told["next_command"]) == (1, None, [], "gitckpt run")
 
 
+def test_status_works_in_a_folder_whose_name_no_question_to_git_can_hold(repo: Repo) -> None:
+    repo.write("two\nlines/gitckpt.yaml", THREE)
+    there = repo.path / "two\nlines"
+    repo.run("run", ok=1, cwd=there)
+    assert repo.run("status", cwd=there).stdout.startswith("demo   in load, at 0003\n")
+
+
 def test_status_names_each_phase_with_its_status_attempts_and_detail(repo: Repo) -> None:
     failed(repo)
     rows = [line.split() for line in repo.run("status").stdout.splitlines()]

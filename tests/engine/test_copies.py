@@ -121,3 +121,34 @@ def test_what_another_workflow_did_here_is_foreign_and_the_rest_is_yours(repo: R
     assert subjects(repo)[2:] == ["foreign by two", "edit by Ann Example"]
     changed = repo.git("diff", "--name-only", "gitckpt/demo~2", "gitckpt/demo~1", "--", ":!.gitckpt")
     assert changed.split() == ["c", "two.yaml"]
+
+
+def test_a_clone_without_the_workflow_file_says_so_and_takes_it_from_the_newest_checkpoint(
+    repo: Repo, tmp_path: Path
+) -> None:
+    repo.write("src", "1\n")
+    repo.commit()
+    workflow(repo, PHASES)
+    repo.run("run", ok=1)
+    clone = tmp_path / "clone"
+    repo.git("clone", "-q", str(repo.path), str(clone))
+    assert not (clone / "gitckpt.yaml").exists()
+    before = refs(clone)
+    said = repo.run("run", ok=5, cwd=clone).stderr
+    assert "workflow demo has its history on origin" in said
+    assert "gitckpt rollback latest" in said
+    assert refs(clone) == before
+    repo.run("rollback", "latest", cwd=clone)
+    assert (clone / "gitckpt.yaml").read_bytes() == (repo.path / "gitckpt.yaml").read_bytes()
+    (clone / "ok").touch()
+    repo.run("run", cwd=clone)
+
+
+def test_a_workflow_file_that_was_removed_is_brought_back_from_a_checkpoint(half: Repo) -> None:
+    text = (half.path / "gitckpt.yaml").read_bytes()
+    (half.path / "gitckpt.yaml").unlink()
+    assert "bring it back: gitckpt restore latest -- gitckpt.yaml" in half.run("run", ok=2).stderr
+    assert "b@1" in half.run("log").stdout, "reading goes on"
+    half.run("restore", "latest", "--", "gitckpt.yaml")
+    assert (half.path / "gitckpt.yaml").read_bytes() == text
+    assert "resumed at" in half.run("run", ok=1).stderr

@@ -16,13 +16,23 @@ from gitckpt import errors
 from gitckpt.cli.main import COMMANDS
 from tests.conftest import PROJECT
 from tests.ready import gitckpt
+from tests.repo import Repo
 
 FILE_LINES = 400
 FUNCTION_LINES = 60
 FILES = {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", ".pre-commit-config.yaml"}
 TOP_LEVEL = FILES | {"gitckpt", "tests", "examples", "docs", "benchmarks", ".ci"}
-HEAVY = ("git", "msgspec", "yaml", "rich", "subprocess", "pathspec")
+HEAVY = ("git", "msgspec", "yaml", "rich", "subprocess", "pathspec", "dataclasses", "gitckpt.errors")
 """Modules that cost more than `--help` takes: it must be there within 1.5 times the time of `import click`."""
+NOT_FOR_STATUS = (
+    *("git", "yaml", "rich", "pathspec"),
+    *("ctypes", "socket", "tempfile", "asyncio", "base64"),
+    *("gitckpt.model.events", "gitckpt.model.items", "gitckpt.model.workflow", "gitckpt.model.decide"),
+    *("gitckpt.plumbing.content", "gitckpt.plumbing.pack", "gitckpt.plumbing.file_system", "gitckpt.plumbing.scratch"),
+    *("gitckpt.spec.problem", "gitckpt.spec.load", "gitckpt.store.checkpoint", "gitckpt.store.store"),
+    *("gitckpt.engine.hold", "gitckpt.engine.inspect_events", "gitckpt.workspace.walk", "gitckpt.execute.process"),
+)
+"""What `status` has no use for while nothing runs and nothing was cut off."""
 
 # One letter of each in brackets, so that this file does not name what it looks for.
 MACHINE = re.compile(r"/(?:roo[t]|wor[k]|far[m])/|/(?:hom[e]|User[s])/(?!ann\b|you\b)[a-z]|bash_job[s]")
@@ -119,6 +129,22 @@ def test_help_and_version_load_nothing_heavy(arguments: tuple[str, ...]) -> None
         f"print('LOADED', *sorted({set(HEAVY)!r} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED"
+
+
+def test_status_loads_no_more_than_where_a_workflow_stands(repo: Repo) -> None:
+    """It must be there within 3 times the time of `import click`; the events alone would take a third of that time.
+
+    Measure (benchmarks/bench_startup.py) before a module leaves the list."""
+    repo.write("gitckpt.yaml", "version: 1\nworkflow: demo\nphases:\n  a:\n    run: echo a > a\n")
+    repo.run("run")
+    probe = (
+        "import sys\nfrom gitckpt.cli.main import guarded\n"
+        "assert guarded(['status']) == 0\n"
+        f"print('LOADED', *sorted({set(NOT_FOR_STATUS)!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], cwd=repo.path, capture_output=True, text=True, check=True)
+    assert "complete" in done.stdout
     assert done.stdout.splitlines()[-1] == "LOADED"
 
 

@@ -23,7 +23,6 @@ class Course:
     """The way through one list in one call."""
 
     position: int = 0
-    again: set[int] = field(default_factory=set)
     given_up: set[int] = field(default_factory=set)
     count: int = 0
     failures: dict[int, int] = field(default_factory=dict)
@@ -39,25 +38,27 @@ class Offers:
     courses: dict[PhaseName, Course] = field(default_factory=dict)
 
     def early(self, name: PhaseName) -> list[int]:
-        """What is still to be done, from where this call stands; where the order does not count, without what failed in
-        an earlier call."""
+        """What is still to be done, from where this call stands; where the order does not count, without what an
+        earlier call gave up."""
         course, states = self.courses.setdefault(name, Course()), self.shards[name].states
         in_order = not continues_after_items(phase(self.workflow, name))
         return [
             index
             for index in range(course.position, self._total(name))
-            if states[index] in OPEN
-            and index not in course.given_up
-            and (in_order or index in course.again or states[index] != FAILED)
+            if states[index] in OPEN and index not in course.given_up and (in_order or not self._is_final(name, index))
         ]
 
     def late(self, name: PhaseName) -> list[int]:
-        """What failed in an earlier call and was not tried by this one, where the order does not count."""
+        """What an earlier call gave up and this one did not yet, where the order does not count."""
         course, states = self.courses.setdefault(name, Course()), self.shards[name].states
         if not continues_after_items(phase(self.workflow, name)):
             return []
-        left = [index for index in range(self._total(name)) if states[index] == FAILED]
-        return [index for index in left if index not in course.given_up and index not in course.again]
+        left = [index for index in range(self._total(name)) if states[index] == FAILED and self._is_final(name, index)]
+        return [index for index in left if index not in course.given_up]
+
+    def _is_final(self, name: PhaseName, index: int) -> bool:
+        failure = self.shards[name].failures.get(index)
+        return failure is not None and failure.final
 
     def _total(self, name: PhaseName) -> int:
         items = state_of(self.manifest, name).items

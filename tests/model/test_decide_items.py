@@ -31,7 +31,7 @@ from gitckpt.model.moment import (
 )
 from gitckpt.model.names import PhaseName
 from gitckpt.model.repeat import Budget, Foreach, Tolerate, tolerated
-from gitckpt.model.workflow import Phase, Workflow
+from gitckpt.model.workflow import Phase, Workflow, item_digest
 from tests.model.made import manifest, name, workflow
 
 A = name("a")
@@ -258,4 +258,9 @@ def test_a_compensation_that_failed_for_good_stops_with_its_reason() -> None:
 
 def test_why_a_phase_runs_names_its_items() -> None:
     flow = workflow(each())
-    assert explain(flow, manifest("a", "b", a=with_items(done=2)), A) == "2 of 3 items are done"
+    state = with_items(done=2)
+    assert state.items is not None
+    same = replace(state, items=replace(state.items, definition=item_digest(flow.phases[0], flow)))
+    assert explain(flow, manifest("a", "b", a=same), A) == "2 of 3 items are done"
+    changed = explain(flow, manifest("a", "b", a=state), A)
+    assert changed.startswith("2 of 3 items are done; its definition changed since, and only the rest follows")

@@ -141,6 +141,34 @@ def _wanted(run: WholeRun) -> list[Phase]:
     return [each for each in run.workflow.phases if each.name not in run.world.unwanted]
 
 
+@settings(max_examples=75)
+@given(runs(), st.lists(st.integers(1, 12), max_size=4))
+def test_what_a_killed_run_does_it_does_in_the_order_of_one_that_was_not(run: WholeRun, deaths: list[int]) -> None:
+    """Also where it dies between a failure and the retry: items may add to one file, and their order is its bytes."""
+    flow = workflow(
+        *(
+            replace(each, retry=Retry(max=3), on_failure=OnFailure())
+            for each in run.workflow.phases
+            if each.gate is None
+        )
+    )
+    flow = workflow(*(replace(each, needs=tuple(n for n in each.needs if _is_in(flow, n))) for each in flow.phases))
+    world = replace(run.world, bad=frozenset(), blocked=frozenset())
+    smooth, rough = (WholeRun(flow, manifest(*order(flow)), world=world) for _ in range(2))
+    for death in deaths:
+        rough.dying_call(death)
+    for each in (smooth, rough):
+        for _ in range(MOST_CALLS):
+            if each.call().verdict is Verdict.COMPLETE:
+                break
+        assert is_complete(each.manifest)
+    assert rough.done == smooth.done
+
+
+def _is_in(flow: Workflow, name: PhaseName) -> bool:
+    return any(each.name == name for each in flow.phases)
+
+
 @st.composite
 def sagas(draw: st.DrawFn) -> WholeRun:
     """Everything can be undone, and the last phase fails."""

@@ -76,6 +76,7 @@ class WholeRun(Offers):
     tries: dict[str, int] = field(default_factory=dict)
     effects: dict[PhaseName, dict[int, int]] = field(default_factory=dict)
     ran: list[tuple[PhaseName, int]] = field(default_factory=list)
+    done: list[tuple[PhaseName, int]] = field(default_factory=list)
     begun: int = 0
 
     # --- one call -----------------------------------------------------------------------------------------------
@@ -191,6 +192,7 @@ class WholeRun(Offers):
         self._land(_succeeded(attempt, this, self.workflow))
         if this.foreach is None:
             self.effects[this.name] = {0: self.manifest.sequence}
+            self.done.append((this.name, 0))
         return replace(_untried(moment, this.name), landed=moment.landed + 1)
 
     def _list(self, this: Phase, attempt: Attempt) -> None:
@@ -219,22 +221,24 @@ class WholeRun(Offers):
             self.ran += [(this.name, index) for index in unit]
             if sum(self._fails(f"{this.name}/{index}") for index in unit):
                 part = self._part(this.name, unit)
-                self._land(replace(_failed(attempt), part=part))
+                count = self.courses[this.name].failures.get(part.ranges[0][0], 0)
+                self._land(replace(_failed(attempt), part=part, final=count >= this.retry.max))
                 return self._items_failed(this, part, moment)
         part = self._part(this.name, chosen)
         self._land(replace(_succeeded(attempt, this, self.workflow), part=part, closes=closes))
         self.effects[this.name].update(dict.fromkeys(chosen, self.manifest.sequence))
+        self.done += [(this.name, index) for index in chosen]
         course = self.courses[this.name]
         course.position = chosen[-1] + 1 if chosen[0] >= course.position else course.position
-        course.again, course.failures = set(), {}
+        course.failures = {}
         return replace(_untried(self._spent(this.name, part, moment), this.name), landed=moment.landed + closes)
 
     def _items_failed(self, this: Phase, part: Part, moment: Moment) -> Moment:
         course, first = self.courses[this.name], part.ranges[0][0]
         count = course.failures.get(first, 0)
-        course.again.update(indices_of(part.ranges))
-        course.failures[first] = count + 1
         if count < this.retry.max:
+            course.failures[first] = count + 1
+            course.position = min(course.position, first)
             return self._tried(this, moment, count)
         course.given_up.update(indices_of(part.ranges))
         course.count += part.count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,7 @@ from gitckpt.errors import ExitCode, GitFailed, RefBlocked, RefLocked, RefMoved
 from gitckpt.model.names import Oid
 from gitckpt.plumbing.objects import Signature
 from gitckpt.plumbing.pack import Pack
-from gitckpt.plumbing.refs import RefUpdate, list_refs, remove_own_lock, resolve, rev_list, transact
+from gitckpt.plumbing.refs import RefUpdate, list_refs, remove_own_lock, remove_packed_lock, resolve, rev_list, transact
 from gitckpt.plumbing.repository import Repository, discover
 
 Plain = Callable[..., bytes]
@@ -243,3 +244,21 @@ def test_a_linked_worktree_writes_the_refs_that_all_share(
     linked = discover(tmp_path / "linked")
     transact(linked, [RefUpdate(BRANCH, chain[1], None)], "from the side")
     assert resolve(repository, BRANCH) == resolve(linked, BRANCH) == chain[1]
+
+
+def test_a_packed_lock_goes_when_it_can_be_of_a_deletion_that_died_and_not_before(repository: Repository) -> None:
+    lock = repository.common_dir / "packed-refs.lock"
+    now = time.time_ns()
+    second = 10**9
+    remove_packed_lock(repository, now)
+    lock.touch()
+    os.utime(lock, ns=(now - 3 * second, now - 3 * second))
+    remove_packed_lock(repository, now - 2 * second)
+    assert lock.exists(), "it was there before the deletion began"
+    remove_packed_lock(repository, now - 4 * second)
+    assert not lock.exists()
+    lock.touch()
+    began = time.monotonic()
+    remove_packed_lock(repository, now)
+    assert time.monotonic() - began > 1, "a living git gets its time"
+    assert not lock.exists()

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from gitckpt.progress.events import Note, OutputLine, PhaseBegan, PhaseEnded, RunEnded, Waiting
+from gitckpt.progress.events import Note, OutputLine, PhaseBegan, PhaseEnded, RunBegan, RunEnded, Waiting
 from gitckpt.progress.live import LiveReporter
 
 
@@ -140,3 +140,25 @@ def test_there_is_no_thread_and_the_cursor_comes_back(terminal: Terminal) -> Non
     hides = [found.start() for found in re.finditer(r"\x1b\[\?25l", terminal.getvalue())]
     assert shows
     assert max(shows) > max(hides)
+
+
+def test_columns_stay_in_line_from_the_first_phase_on_however_long_later_names_are(terminal: Terminal) -> None:
+    reporter = LiveReporter(terminal)
+    reporter(RunBegan(workflow="etl", number_of_phases=2, phases=("a", "transform")))
+    reporter(PhaseEnded(phase="a", status="completed", duration_ms=9, checkpoint_number=2))
+    reporter(PhaseEnded(phase="transform", status="completed", duration_ms=9, checkpoint_number=3))
+    reporter.close()
+    assert terminal.screen()[1:] == ["a          done       0.0 s   0002", "transform  done       0.0 s   0003"]
+
+
+def test_no_color_leaves_out_every_way_of_writing_text_that_is_not_plain(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    reporter = LiveReporter(terminal)
+    reporter(Note("said"))
+    reporter(PhaseBegan(phase="a", attempt=1))
+    reporter(PhaseEnded(phase="a", status="failed", detail="exit 1", duration_ms=9, checkpoint_number=2))
+    reporter.close()
+    assert not re.search(r"\x1b\[[0-9;]*m", terminal.getvalue())
+    assert "FAILED" in terminal.getvalue()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gitckpt.model.codec import stable
@@ -198,9 +198,49 @@ def test_a_workflow_killed_anywhere_ends_as_one_that_was_not(case: Case) -> None
     checked(replace(case, deaths=case.deaths[:3]))
 
 
+DIES_BEFORE_A_RETRY = Case(
+    (
+        Written(
+            name="p0",
+            needs=(),
+            lines=(
+                "foreach: [i0, i1, i2, i3, i4]",
+                "batch: {size: 3, input: args}",
+                "retry: {max: 2, delay: 1ms}",
+                "tolerate: {count: 2, to: p0.jsonl}",
+                "budget: {items: 1}",
+            ),
+            items=5,
+            flaky=(0, 3),
+        ),
+    ),
+    (142, 133, 160),
+)
+FAILS_FIRST_UNDER_A_BUDGET = Case(
+    (
+        Written(
+            name="p0",
+            needs=(),
+            lines=(
+                "foreach: [i0, i1, i2]",
+                "batch: {size: 2, input: args}",
+                "budget: {items: 1}",
+                "on_item_failure: continue",
+                "checkpoint_every: {items: 3}",
+            ),
+            items=3,
+            bad=(0, 1),
+        ),
+    ),
+    (120,),
+)
+
+
 @pytest.mark.full
 @pytest.mark.timeout(7200)
 @DEEP
+@example(DIES_BEFORE_A_RETRY)
+@example(FAILS_FIRST_UNDER_A_BUDGET)
 @given(cases(most=4))
 def test_many_workflows_killed_anywhere_end_as_those_that_were_not(case: Case) -> None:
     checked(case)

@@ -1,0 +1,44 @@
+"""How a command can end: the exit codes, and what every error has in common.
+
+Owns these two, apart from the errors themselves, so that `--help` does not wait for twenty dataclasses. Everybody else
+takes them from `errors`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """The closed meanings of the exit codes; later commands may be added, other meanings may not."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    WAITING = 3
+    BUSY = 4
+    CONFLICT = 5
+    BUG = 70
+    STOPPED = 75
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class GitckptError(Exception):
+    """A fact the user can act on. Subclasses are `@dataclass(eq=False)` values with `message` and `hint`."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
+
+    @property
+    def message(self) -> str:
+        """What failed and on which object; one line, or one line a problem."""
+        raise TypeError(f"{type(self).__name__} has no message")
+
+    @property
+    def hint(self) -> str:
+        """The next step; empty where there is none."""
+        return ""
+
+    def __str__(self) -> str:
+        return self.message
