@@ -20,7 +20,7 @@ from gitckpt.engine.conclude import NAME as ALWAYS
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.place import Place
 from gitckpt.engine.ports import Reporter
-from gitckpt.engine.requests import Answer, Request, ask, do, event_of
+from gitckpt.engine.requests import Answer, Request, ask, do, event_of, refuse_secret
 from gitckpt.engine.settle import settle
 from gitckpt.errors import Busy, GitckptError, Holder
 from gitckpt.execute.inbox import NotTaken
@@ -150,6 +150,7 @@ def _do_now(hold: Hold, request: Request) -> Answer:
     if request.target is not None:
         phase_name(hold.workflow, request.target)
     event = event_of(request, hold.now())
+    refuse_secret(hold, request)
     if hold.tip is None:
         settle(hold)
         if request.verb in ("approve", "reject"):

@@ -11,6 +11,7 @@ from gitckpt.api.definition import load
 from gitckpt.api.reading import Where, find_workspace
 from gitckpt.api.writing import SystemClock, given_of, phase_name
 from gitckpt.engine.begin import ensure_run, reopen, reopen_from, reopen_item
+from gitckpt.engine.capturing import require_no_secret
 from gitckpt.engine.conclude import conclude, is_concluded, promise
 from gitckpt.engine.edited import edited_items
 from gitckpt.engine.flight import Signalled
@@ -100,6 +101,7 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         inbox.sweep(hold.place.inbox)
         resumed = hold.tip is not None and bool(hold.tip.manifest.run)
         params = resolve_params(loaded.workflow, request.params, _recorded(hold, request))
+        require_no_secret(loaded.workflow, hold.given.environment, "a param", *params.values())
         settle(hold, request.edits)
         if hold.tip is None:
             guard(hold, request.large)

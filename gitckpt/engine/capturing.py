@@ -4,9 +4,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.workflow import Workflow, secrets
 from gitckpt.workspace.rules import CaptureRules
+
+
+@dataclass(eq=False)
+class HoldsSecret(GitckptError):
+    """What was given for the workflow's state holds the value of a declared secret, and state is in checkpoints."""
+
+    what: str
+
+    exit_code = ExitCode.USAGE
+
+    @property
+    def message(self) -> str:
+        return (
+            f"{self.what} holds the value of a declared secret, and would be in every checkpoint; it was not recorded"
+        )
+
+    @property
+    def hint(self) -> str:
+        return "let the phase read the secret from its environment, and record a name for it"
+
+
+def require_no_secret(workflow: Workflow, environment: Mapping[str, str], what: str, *given: str) -> None:
+    """Raises HoldsSecret."""
+    hidden = secret_values(workflow, environment)
+    if any(value in os.fsencode(text) for value in hidden for text in given):
+        raise HoldsSecret(what)
 
 
 def capture_rules(workflow: Workflow, environment: Mapping[str, str]) -> CaptureRules:

@@ -7,6 +7,7 @@ lands with it. Must not know who waits for the answer.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import msgspec
 
 from gitckpt.engine.answers import Reply, answer
 from gitckpt.engine.begin import record, skip
+from gitckpt.engine.capturing import require_no_secret
 from gitckpt.engine.hold import Hold, open_pack, take_snapshot
 from gitckpt.engine.land import Landing, land
 from gitckpt.engine.mirror import mirror_running
@@ -156,6 +158,7 @@ def do(hold: Hold, running: PhaseName | None, request: Request) -> Answer:
     Raises IllegalEvent for a change that cannot be, RequestRefused, AlreadyDone, and what answering a gate raises.
     """
     event = event_of(request, hold.now())
+    refuse_secret(hold, request)
     match request.verb:
         case "checkpoint" | "set" | "append" | "incr":
             assert event is not None  # these four have one
@@ -180,6 +183,13 @@ def do(hold: Hold, running: PhaseName | None, request: Request) -> Answer:
             assert_never(request.verb)
     _show_running(hold, running)
     return Answer(number=made.number, phase=made.title.phase)
+
+
+def refuse_secret(hold: Hold, request: Request) -> None:
+    """Raises HoldsSecret where what is to be recorded has the value of a declared secret in it."""
+    value = request.value if isinstance(request.value, str) else json.dumps(request.value, ensure_ascii=False)
+    given = (request.text, request.key, value, *request.fields.values())
+    require_no_secret(hold.workflow, hold.given.environment, "that", *given)
 
 
 def _event_done(

@@ -108,7 +108,10 @@ def _apply(manifest: Manifest | None, event: Event, number: int) -> Manifest:
         case WentBack(phase=failed, phases=phases):
             state = _known(manifest, failed)
             counted = _put(manifest, failed, replace(state, gotos=state.gotos + 1))
-            return _reopen(counted, phases)
+            reopened_all = _reopen(counted, phases)
+            # What went wrong may lie in any item: unlike after `run --from`, none of them counts as done.
+            anew = {name: replace(reopened_all.phases[name], items=None) for name in phases}
+            return replace(reopened_all, phases={**reopened_all.phases, **anew})
         case GoalSet(goal=goal, outside=outside):
             listed = tuple(dict.fromkeys((*manifest.outside, *outside)))
             return replace(manifest, goal=goal, outside=listed)

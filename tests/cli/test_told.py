@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 
+import pytest
+
 from tests.repo import Repo
 
 HEAD = "version: 1\nworkflow: told\nphases:\n"
@@ -139,3 +141,17 @@ def test_undo_of_a_rollback_with_compensations_is_not_followed_by_the_same_rollb
     assert "under way" not in repo.run("status").stdout
     repo.run("run")
     assert (repo.path / "db").read_text() == "1\na\nb\n1\na\nb\n"
+
+
+def test_a_secret_is_refused_as_data_and_as_a_param(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "s3cr3t-value")
+    repo.write(
+        "gitckpt.yaml",
+        "version: 1\nworkflow: w\nsecrets: [TOKEN]\nparams: {P: {default: x}}\nphases: {a: {run: 'true'}}\n",
+    )
+    assert repo.run("run").returncode == 0
+    for words in (("state", "set", "k", "it is s3cr3t-value"), ("run", "--again", "--set", "P=s3cr3t-value")):
+        refused = repo.run(*words, ok=2)
+        assert "declared secret" in refused.stderr
+        assert "s3cr3t" not in refused.stderr
+    assert "s3cr3t" not in repo.git("log", "-p", "--all")

@@ -35,7 +35,9 @@ def _option(parameter: click.Option) -> str:
 
 def _section(name: str, command: click.Command, level: int) -> Iterator[str]:
     arguments = [_argument(each) for each in command.params if isinstance(each, click.Argument)]
-    options = [each for each in command.params if isinstance(each, click.Option) and not each.hidden and each.name != "help"]
+    options = [
+        each for each in command.params if isinstance(each, click.Option) and not each.hidden and each.name != "help"
+    ]
     yield f"{'#' * level} `{' '.join([name, *arguments])}`\n"
     yield inspect.cleandoc(command.help or "").replace("\b\n", "") + "\n"
     if options:
