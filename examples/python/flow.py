@@ -61,7 +61,7 @@ def report(ctx: gitckpt.Context) -> None:
 flow.gate("approve", prompt="Publish the report?", show="diff report")
 
 
-def withdraw(ctx: gitckpt.Context) -> None:
+def withdraw(_: gitckpt.Context) -> None:
     """Undoes `publish`, on the way back past it."""
     Path("../published.json").unlink(missing_ok=True)
 
