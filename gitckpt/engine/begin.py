@@ -30,8 +30,9 @@ from gitckpt.model.shard import DONE as DONE_ITEM
 from gitckpt.model.shard import FAILED, SKIPPED
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import dependents, order
+from gitckpt.plumbing.content import Content
 from gitckpt.store.checkpoint import Checkpoint
-from gitckpt.store.layout import items_folder
+from gitckpt.store.layout import TREE, items_folder
 from gitckpt.store.shards import Progress, phase_folder
 
 
@@ -102,11 +103,27 @@ def begin_run(hold: Hold, params: Mapping[str, str]) -> Checkpoint:
     )
     base = hold.tip.manifest if hold.tip else blank
     manifest = fresh(base, run=run, at=now, order=names)
-    manifest = replace(manifest, params=dict(params), source=given.source)
+    manifest = replace(manifest, params=dict(params))
     with open_pack(hold) as pack:
         found = take_snapshot(hold, pack)
+        manifest = replace(manifest, source=replace(given.source, dirty=_is_dirty(hold, found.content)))
         event = RunStarted(at=now, manifest=manifest)
         return land(hold, pack, Landing(events=(event,), content=found.content, found=found.content))
+
+
+def _is_dirty(hold: Hold, content: Content) -> bool | None:
+    """Whether the files differ from those of the user's HEAD, byte for byte; None where there is no HEAD yet."""
+    reader, head = hold.store.reader, hold.given.source.head
+    commit = reader.commit(head) if head else None
+    if commit is None:
+        return None
+    tree = commit.tree
+    for part in hold.given.prefix.split(b"/") if hold.given.prefix else ():
+        entry = reader.tree(tree).get(part)
+        if entry is None or entry.mode != TREE:
+            return True
+        tree = entry.oid
+    return tree != content.files
 
 
 def record(hold: Hold, *events: Event) -> Checkpoint:

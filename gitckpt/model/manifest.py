@@ -123,10 +123,12 @@ class Goal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The user's own HEAD when the run began, and who began it, by git's `user.email`."""
+    """The user's own HEAD when the run began, whether the files then differed from it (`dirty`), and who began the
+    run, by git's `user.email`."""
 
     head: Oid | None = None
     branch: str | None = None
+    dirty: bool | None = None
     author: str | None = None
 
 

@@ -183,3 +183,16 @@ def test_the_generation_never_falls_and_attempt_numbers_are_never_used_again(rep
     seen = [line.split() for line in (Path(os.environ["HOME"]) / "keys").read_text().splitlines()]
     assert [number for _, number in seen] == ["1", "2", "3"]
     assert len({key for key, _ in seen}) == 3
+
+
+def test_a_run_records_the_head_it_began_from_and_whether_the_files_were_those_of_it(repo: Repo) -> None:
+    def source() -> dict[str, object]:
+        found: dict[str, object] = json.loads(repo.git("show", "gitckpt/w:.gitckpt/state.json"))["source"]
+        return found
+
+    repo.write("gitckpt.yaml", "version: 1\nworkflow: w\nphases: {a: {run: 'true'}}\n")
+    repo.run("run")
+    assert source()["dirty"] is not False
+    repo.commit("all of it")
+    repo.run("run", "--again")
+    assert (source()["head"], source()["dirty"]) == (repo.git("rev-parse", "HEAD"), False)
