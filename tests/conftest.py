@@ -23,6 +23,7 @@ from tests.repo import OURS, Repo, Watched
 
 PROJECT = Path(__file__).parents[1]
 SLOW = "the slow tier, run with --full"
+SWEEP = "a sweep of many kills, run in CI (CI=true) or with --full"
 ABSENT = "is not beside this checkout"
 POWERLESS = "no disk here whose power can be cut"
 SERVERLESS = "PostgreSQL is not installed here"
@@ -68,6 +69,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("full"):
             item.add_marker(pytest.mark.skip(reason=SLOW))
+        elif item.get_closest_marker("sweep") and not os.environ.get("CI"):
+            item.add_marker(pytest.mark.skip(reason=SWEEP))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -78,7 +81,7 @@ def pytest_runtest_makereport(
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
         reason = report.longrepr[2]
-        if not any(known in reason for known in (SLOW, ABSENT, POWERLESS, SERVERLESS)):
+        if not any(known in reason for known in (SLOW, SWEEP, ABSENT, POWERLESS, SERVERLESS)):
             report.outcome = "failed"
             report.longrepr = f"skipped, which hides what it would have shown: {reason}"
     return report

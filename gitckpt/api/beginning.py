@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from gitckpt.engine.hold import Hold, take_measure
 from gitckpt.errors import GitckptError
+from gitckpt.model.amount import plural
 from gitckpt.model.names import LIVE_FOLDER
 from gitckpt.model.text import safe
 from gitckpt.plumbing.ignore import Ignore
@@ -29,8 +30,9 @@ class TooMuch(GitckptError):
 
     @property
     def message(self) -> str:
-        big = ", ".join(f"{os.fsdecode(path)} ({size:,} bytes)" for path, size in self.biggest[:5])
-        return f"the first checkpoint would hold {self.files:,} files, {self.size:,} bytes; the biggest: {big}"
+        big = ", ".join(f"{os.fsdecode(path)} ({plural(size, 'byte')})" for path, size in self.biggest[:5])
+        held = f"{plural(self.files, 'file')}, {plural(self.size, 'byte')}"
+        return f"the first checkpoint would hold {held}; the biggest: {big}"
 
     @property
     def hint(self) -> str:

@@ -19,7 +19,6 @@ from gitckpt.execute.follow import LiveOutput
 from gitckpt.model.codec import Damaged
 from gitckpt.model.manifest import DONE, state_of
 from gitckpt.model.names import PhaseName
-from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.definition import decode_workflow
 
 _LOOK_S = 0.01
@@ -131,7 +130,7 @@ def _secrets(where: Where, workspace: Workspace) -> Sequence[bytes]:
                 names = decode_workflow(store.definition(tip)).secrets
                 break
         if active(workspace) is None:
-            raise NoCheckpoints(store.workflow)
+            raise store.no_checkpoints()
         time.sleep(_LOOK_S)
     for name in names:
         if not os.environ.get(name):

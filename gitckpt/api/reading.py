@@ -21,7 +21,7 @@ from gitckpt.model.source import declared_name
 from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.repository import Repository, discover
 from gitckpt.spec.find import FILE_NAME, NoWorkflowFile, find
-from gitckpt.store.branch import Branch, NoCheckpoints
+from gitckpt.store.branch import Branch
 
 
 @dataclass(eq=False)
@@ -183,5 +183,5 @@ def read_data(where: Where) -> dict[str, Json]:
             return dict(decode_manifest(mirror.read_bytes(), str(mirror)).data)
         tip = branch.tip_oid()
         if tip is None:
-            raise NoCheckpoints(branch.workflow)
+            raise branch.no_checkpoints()
         return dict(branch.manifest(tip).data)

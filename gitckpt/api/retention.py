@@ -10,7 +10,6 @@ from gitckpt.api.writing import write
 from gitckpt.engine.ports import Reporter
 from gitckpt.engine.retention import Dropping, drop_runs, forget, forgettable, outlook
 from gitckpt.engine.settle import settle
-from gitckpt.store.branch import NoCheckpoints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +24,7 @@ def would_drop(where: Where, keep_runs: int) -> Dropping | None:
     """What `drop` would do. Takes no lock. Raises NoCheckpoints."""
     with open_store(where) as (_, store):
         if store.tip_oid() is None:
-            raise NoCheckpoints(store.workflow)
+            raise store.no_checkpoints()
         return outlook(store, keep_runs)
 
 
@@ -37,7 +36,7 @@ def drop(where: Where, keep_runs: int, reason: str, reporter: Reporter) -> Dropp
     with write(where, reporter) as hold:
         settle(hold)
         if hold.tip is None:
-            raise NoCheckpoints(hold.name)
+            raise hold.store.no_checkpoints()
         return drop_runs(hold, keep_runs, reason)
 
 

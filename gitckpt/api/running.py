@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from gitckpt.api.beginning import TooMuch, guard
 from gitckpt.api.definition import load
+from gitckpt.api.params import params_of
 from gitckpt.api.reading import Where, find_workspace
 from gitckpt.api.writing import SystemClock, given_of, phase_name
 from gitckpt.engine.begin import ensure_run, reopen, reopen_from, reopen_item
-from gitckpt.engine.capturing import require_no_secret
 from gitckpt.engine.conclude import conclude, is_concluded, promise
 from gitckpt.engine.edited import edited_items
 from gitckpt.engine.flight import Signalled
+from gitckpt.engine.forecast import resumed
 from gitckpt.engine.hold import Hold, held
 from gitckpt.engine.housekeeping import tidy_packs, tidy_tags
 from gitckpt.engine.inspect import STUCK
@@ -27,6 +28,7 @@ from gitckpt.engine.terrain import warn_of_network
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute import inbox
 from gitckpt.execute.process import LocalExecutor
+from gitckpt.model.amount import plural
 from gitckpt.model.decide import changed_definitions, changed_midway
 from gitckpt.model.manifest import DONE, is_complete, state_of
 from gitckpt.model.moment import Limits, Moment, Stop, Verdict
@@ -34,7 +36,6 @@ from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import Workflow
 from gitckpt.progress.events import Note, RunBegan, RunEnded
-from gitckpt.spec.load import resolve_params
 from gitckpt.store.checkpoint import Checkpoint
 
 
@@ -99,9 +100,9 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
     with held(given_of(workspace, loaded), workspace.place, SystemClock(), reporter) as hold, remembered(hold) as ends:
         warn_of_network(hold)
         inbox.sweep(hold.place.inbox)
-        resumed = hold.tip is not None and bool(hold.tip.manifest.run)
-        params = resolve_params(loaded.workflow, request.params, _recorded(hold, request))
-        require_no_secret(loaded.workflow, hold.given.environment, "a param", *params.values())
+        goes_on = hold.tip is not None and bool(hold.tip.manifest.run)
+        going_on = resumed(hold.tip.manifest if hold.tip else None, again=request.again)
+        params = params_of(loaded.workflow, hold.given.environment, going_on, request.params)
         settle(hold, request.edits)
         if hold.tip is None:
             guard(hold, request.large)
@@ -111,7 +112,7 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         _prepare(hold, start_from, limits, request.item or "")
         manifest = hold.at_tip.manifest
         complete = is_complete(manifest)
-        last = f"{hold.at_tip.number:04d}" if resumed and not began else None
+        last = f"{hold.at_tip.number:04d}" if goes_on and not began else None
         names = tuple(phase.name for phase in hold.workflow.phases)
         reporter(RunBegan(workflow=hold.name, number_of_phases=len(names), resumed_at=last, phases=names))
         ends(None)
@@ -130,14 +131,6 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         tidy_packs(hold)
         ends(int(EXIT_CODES[stop.verdict]))
         return Ran(stop=stop, tip=hold.at_tip, began_complete=complete)
-
-
-def _recorded(hold: Hold, request: RunRequest) -> Mapping[str, str]:
-    """The params of the run that goes on; none where a new one begins."""
-    tip = hold.tip
-    if tip is None or not tip.manifest.run or (request.again and is_complete(tip.manifest)):
-        return {}
-    return tip.manifest.params
 
 
 def _moment(request: RunRequest, limits: Limits) -> Moment:
@@ -186,8 +179,9 @@ def _say_changed(hold: Hold) -> None:
         )
     for name in changed_midway(hold.workflow, hold.at_tip.manifest):
         items = state_of(hold.at_tip.manifest, name).items
-        done = f"{items.done:,} of {items.total:,} items" if items else ""
-        kept = f"{name} changed after {done} were done; these stay, the rest follows the new definition"
+        assert items is not None  # some of them are done
+        done = f"{items.done:,} of {plural(items.total, 'item')} {'was' if items.done == 1 else 'were'} done"
+        kept = f"{name} changed after {done}; these stay, the rest follows the new definition"
         hold.reporter(Note(f"{kept}; to do all anew: gitckpt run --from {name}"))
 
 

@@ -18,6 +18,7 @@ from gitckpt.engine.ports import Reporter
 from gitckpt.errors import GitckptError
 from gitckpt.model.manifest import Source
 from gitckpt.model.names import PhaseName
+from gitckpt.model.text import safe
 from gitckpt.model.workflow import Workflow
 from gitckpt.plumbing.environment import phase_environment
 from gitckpt.plumbing.user import identity, source
@@ -57,6 +58,22 @@ class ComesFromAFile(GitckptError):
         return f"name the file: gitckpt --file {self.path} …"
 
 
+@dataclass(eq=False)
+class NotUtf8(GitckptError):
+    """A folder or file whose name no checkpoint can hold as text."""
+
+    what: str
+    path: str
+
+    @property
+    def message(self) -> str:
+        return f"the name of the {self.what} {safe(self.path)} is not UTF-8, and checkpoints name it"
+
+    @property
+    def hint(self) -> str:
+        return f"rename the {self.what} (mv), then run the command again; nothing was changed"
+
+
 class SystemClock:
     """The machine's clocks."""
 
@@ -71,10 +88,13 @@ class SystemClock:
 
 
 def given_of(workspace: Workspace, loaded: Loaded) -> Given:
-    """What a writing command starts from."""
+    """What a writing command starts from. Raises NotUtf8."""
+    path = NO_FILE if workspace.script else os.fsdecode(os.path.relpath(loaded.path, workspace.root))
+    for what, name in (("workspace's folder", os.fsdecode(workspace.prefix)), ("workflow file", path)):
+        if not _is_text(name):
+            raise NotUtf8(what, name)
     person = identity(workspace.repository)
     at = source(workspace.repository)
-    path = NO_FILE if workspace.script else os.fsdecode(os.path.relpath(loaded.path, workspace.root))
     return Given(
         repository=workspace.repository,
         root=workspace.root,
@@ -87,9 +107,20 @@ def given_of(workspace: Workspace, loaded: Loaded) -> Given:
     )
 
 
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @contextmanager
 def write(where: Where, reporter: Reporter, fileless: Fileless = "known") -> Iterator[Hold]:
-    """Both locks, for a command that writes. Raises Busy, ComesFromAFile, and what finding and loading raise."""
+    """Both locks, for a command that writes.
+
+    Raises Busy, ComesFromAFile, NotUtf8, and what finding and loading raise.
+    """
     workspace = find_workspace(where, fileless)
     loaded = definition_of(workspace)
     with held(given_of(workspace, loaded), workspace.place, SystemClock(), reporter) as hold:

@@ -14,6 +14,7 @@ from gitckpt.engine.leavings import Leavings, leavings
 from gitckpt.engine.listed import failure_checkpoint
 from gitckpt.engine.place import Place
 from gitckpt.execute.output import cause, tail_lines
+from gitckpt.model.amount import plural
 from gitckpt.model.events import AttemptFailed
 from gitckpt.model.items import ItemsFailed
 from gitckpt.model.manifest import Items, Status, state_of
@@ -36,7 +37,7 @@ def say_failure(place: Place, store: Store, ran: Ran, name: PhaseName) -> None:
     """What a phase failed with: what it printed last, what it left, how to go on."""
     state = state_of(ran.tip.manifest, name)
     number = f"{ran.tip.number:04d}"
-    if ran.stop.verdict is Verdict.BLOCKED:
+    if ran.stop.verdict is Verdict.BLOCKED and name == ran.stop.phases[0]:
         _line(f"{name} is blocked: {safe(ran.stop.reason)}. Nothing of it ran; your files are as at {number}.")
         _line("  go on      gitckpt run, once that holds")
         return
@@ -60,7 +61,7 @@ def say_failure(place: Place, store: Store, ran: Ran, name: PhaseName) -> None:
     left = _left(place, store, name, state.attempts)
     _say_cost(left, name, attempt, state.duration_ms or 0)
     why, _, mend = (state.detail or "").partition("\n")
-    why += _loops(ran)
+    why += _why_no_way_back(ran, name)
     # A reason that says how to mend it needs no line of the output to tell why.
     _line(f"{name} failed: {safe(why)}" + (f": {_cut(told)}" if told and not mend else ""))
     for line in lines:
@@ -81,7 +82,7 @@ def _say_items(store: Store, ran: Ran, failed: ItemsFailed, at: Oid) -> None:
     name = failed.phase
     told = re.match(r"(items? .*?(?:\)|of [0-9,]+)): (.*)", failed.detail, re.DOTALL)
     which, why = (told[1], told[2]) if told else ("", failed.detail)
-    why += _loops(ran)
+    why += _why_no_way_back(ran, name)
     tries = _tries(store, failed, at)
     after = f" after {count(tries)} tries" if tries > 1 else ""
     _line(f"{name}  FAILED  {', '.join(safe(word) for word in (which, why) if word)}{after}")
@@ -102,17 +103,18 @@ def _say_left(left: Leavings, ran: Ran, failed: ItemsFailed, items: Items) -> No
     _line(f"  go on      gitckpt run · without it: gitckpt skip {name} --item KEY")
 
 
-def _loops(ran: Ran) -> str:
-    """That a `goto` has gone back as often as it may: the decision says it, the attempt cannot know."""
-    found = re.search(r" \(it went back to [^()]* already\)$", ran.stop.reason)
-    return found[0] if found else ""
+def _why_no_way_back(ran: Ran, name: PhaseName) -> str:
+    """That a `goto` has gone back as often as it may, or a pivot is done: the decision says it of the phase that it
+    names first, the attempt cannot know."""
+    found = re.search(r" \((?:it went back to [^()]* already|nothing is compensated past [^()]*)\)$", ran.stop.reason)
+    return found[0] if found and name == ran.stop.phases[0] else ""
 
 
 def _share(items: Items) -> str:
-    words = [f"{count(items.done)} of {count(items.total)} items done"]
+    words = [f"{count(items.done)} of {plural(items.total, 'item')} done"]
     if items.batch is not None:
         batches = items.done // items.batch
-        words.append(f"{count(batches)} {'batch' if batches == 1 else 'batches'}")
+        words.append(f"{plural(batches, 'batch')}")
     words += [f"{count(items.failed)} failed"] if items.failed else []
     words += [f"{count(items.skipped)} skipped"] if items.skipped else []
     return ", ".join(words)
@@ -138,7 +140,7 @@ def say_tolerated(ran: Ran) -> None:
     for name in ran.tip.manifest.order:
         state = state_of(ran.tip.manifest, name)
         if state.items is not None and state.items.failed and state.status is Status.COMPLETED:
-            told = f"{count(state.items.failed)} of {count(state.items.total)} items failed, which is tolerated"
+            told = f"{count(state.items.failed)} of {plural(state.items.total, 'item')} failed, which is tolerated"
             _line(f"{name}: {told}: gitckpt items {name} --failed · again: gitckpt retry {name}")
 
 
@@ -147,7 +149,7 @@ def _left(place: Place, store: Store, name: PhaseName, number: int) -> Leavings:
 
 
 def _files(left: Leavings) -> str:
-    return f"{count(left.files)} {'file' if left.files == 1 else 'files'} ({size(left.size)})"
+    return f"{plural(left.files, 'file')} ({size(left.size)})"
 
 
 def _say_cost(left: Leavings, name: PhaseName, attempt: str, ms: int) -> None:

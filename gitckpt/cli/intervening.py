@@ -4,21 +4,43 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from typing import Literal
 
 import click
 
 from gitckpt.api.changing import change
 from gitckpt.api.reading import read_data
-from gitckpt.api.writing import phase_name, write
+from gitckpt.api.writing import near_names, phase_name, write
 from gitckpt.cli.notes import quiet_reporter
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine import begin
 from gitckpt.engine.requests import Request
 from gitckpt.engine.settle import settle
+from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.model.amount import plural
 from gitckpt.model.manifest import Json
 from gitckpt.model.names import PhaseName
-from gitckpt.store.branch import NoCheckpoints
+from gitckpt.model.text import safe
+
+
+@dataclass(eq=False)
+class NoSuchKey(GitckptError):
+    """A key that the workflow's data does not have."""
+
+    key: str
+    near: tuple[str, ...]
+
+    exit_code = ExitCode.FAILED
+
+    @property
+    def message(self) -> str:
+        near = f"; near it: {safe(', '.join(self.near))}" if self.near else ""
+        return f"the workflow's data has no key {safe(self.key)!r}{near}"
+
+    @property
+    def hint(self) -> str:
+        return "see all data: gitckpt state get"
 
 
 @click.command()
@@ -33,10 +55,10 @@ def retry(ctx: click.Context, *, phase: str | None) -> int:
         chosen = phase_name(hold.workflow, phase) if phase else None
         settle(hold)
         if hold.tip is None:
-            raise NoCheckpoints(hold.name)
+            raise hold.store.no_checkpoints()
         tried = begin.retry(hold, chosen)
         number = hold.at_tip.number
-    names = [f"{each.phase} ({each.items:,} failed items)" if each.items else each.phase for each in tried]
+    names = [f"{each.phase} ({plural(each.items, 'failed item')})" if each.items else each.phase for each in tried]
     click.echo(f"{', '.join(names)} will be tried ({number:04d}): gitckpt run" if names else "No phase has failed.")
     return 0
 
@@ -91,7 +113,7 @@ def reset(ctx: click.Context, *, message: str) -> int:
     with write(where(ctx), quiet_reporter()) as hold:
         settle(hold)
         if hold.tip is None:
-            raise NoCheckpoints(hold.name)
+            raise hold.store.no_checkpoints()
         made = begin.reset(hold, message)
     click.echo(f"The run is given up ({made.number:04d}). `gitckpt run` begins anew. Take this back: gitckpt undo")
     return 0
@@ -129,7 +151,7 @@ def get(ctx: click.Context, *, key: str | None, as_json: bool) -> int:
     if key is not None and key not in data:
         if as_json:
             print_json({"key": key, "value": None})
-        return 1
+        raise NoSuchKey(key, near_names(key, list(data)))
     value: Json = data if key is None else data[key]
     if as_json:
         print_json({"data": value} if key is None else {"key": key, "value": value})

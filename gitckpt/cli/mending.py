@@ -6,9 +6,9 @@ import click
 
 from gitckpt.api.mending import examine, exit_code, mend
 from gitckpt.cli.notes import quiet_reporter
-from gitckpt.cli.reading_words import plural
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.finding import Diagnosis, Finding
+from gitckpt.model.amount import plural
 from gitckpt.model.manifest import Json
 from gitckpt.model.text import safe
 

@@ -22,6 +22,7 @@ from gitckpt.engine.rewind import Moved, Outside
 from gitckpt.engine.rewind import adopt as adopt_files
 from gitckpt.engine.rewind import restore as restore_files
 from gitckpt.engine.rewind import undo as take_back
+from gitckpt.model.amount import plural
 from gitckpt.model.events import RolledBack
 from gitckpt.model.manifest import DONE, Json, state_of
 from gitckpt.model.moment import Stop
@@ -116,7 +117,7 @@ def restore(ctx: click.Context, *, checkpoint: str, paths: tuple[str, ...], fold
             wanted = tuple(inside(workspace.root, path, place.directory) for path in paths)
             moved = moved_files(workspace.place, store.workflow, chosen)
             written = export(store, chosen, wanted, Path(folder), moved)
-        click.echo(f"{written} files of {chosen.label} are in {folder}")
+        click.echo(f"{plural(written, 'file')} of {chosen.label} {'is' if written == 1 else 'are'} in {folder}")
         return 0
     with write(place, quiet_reporter()) as hold:
         wanted = tuple(inside(hold.given.root, path, place.directory) for path in paths)

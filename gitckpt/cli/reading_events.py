@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from gitckpt.cli.reading_words import plural
+from gitckpt.model.amount import plural
 from gitckpt.model.events import (
     Adopted,
     AttemptCutOff,

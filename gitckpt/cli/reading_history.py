@@ -19,7 +19,6 @@ from gitckpt.cli.reading_words import (
     items_words,
     mark,
     path_json,
-    plural,
     table,
 )
 from gitckpt.cli.terminal import print_json, where
@@ -34,12 +33,12 @@ from gitckpt.engine.history import (
     whole_history,
 )
 from gitckpt.engine.inspect import standing
+from gitckpt.model.amount import plural
 from gitckpt.model.manifest import Json, state_of
 from gitckpt.model.names import Oid
 from gitckpt.model.text import safe
 from gitckpt.plumbing.content import Change
 from gitckpt.plumbing.diff import unsaid
-from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.selectors import Selected, select
 from gitckpt.store.store import Store
 
@@ -69,7 +68,7 @@ def log(ctx: click.Context, *, limit: int | None, everything: bool, this_run: bo
     most = SHOWN_ROWS if limit is None else limit
     with open_store(where(ctx)) as (workspace, store):
         if store.tip() is None:
-            raise NoCheckpoints(store.workflow)
+            raise store.no_checkpoints()
         if everything or as_json:
             found = (run_history if this_run else whole_history)(store, None if everything else most)
         else:
@@ -116,7 +115,7 @@ def _status(row: Row) -> str:
         return " ".join(word for word in (row.title.status, _told(row)) if word)
     items = state_of(row.checkpoint.manifest, done.phase).items
     if row.title.kind == "phase" or row.oldest is not None:
-        share = f"{items.done:,}/{items.total:,} items" if items else ""
+        share = f"{items.done:,}/{plural(items.total, 'item')}" if items else ""
         return f"{row.title.status} {share}" if row.title.kind == "phase" else share
     return items_words(done, items)
 

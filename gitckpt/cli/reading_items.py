@@ -11,11 +11,11 @@ from gitckpt.api.writing import NoSuchPhase, near_names
 from gitckpt.cli.reading_words import path_json, table
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.listed import STATES, Known, Listed, indices_in, open_items
+from gitckpt.model.amount import plural
 from gitckpt.model.manifest import Json
 from gitckpt.model.names import PhaseName
 from gitckpt.model.shard import COMPENSATED, DONE, FAILED, PENDING, SKIPPED
 from gitckpt.model.text import safe
-from gitckpt.store.branch import NoCheckpoints
 
 SHOWN = 50
 SHOWN_JSON = 10_000
@@ -41,7 +41,7 @@ def items(ctx: click.Context, *, phase: str, which: str | None, limit: int | Non
     with open_store(where(ctx)) as (workspace, store):
         tip = store.tip()
         if tip is None:
-            raise NoCheckpoints(store.workflow)
+            raise store.no_checkpoints()
         names = tip.manifest.phases
         if phase not in names:
             raise NoSuchPhase(phase, near_names(phase, list(names)))
@@ -61,7 +61,7 @@ def _lines(listed: Listed, rows: Sequence[Known], more: int) -> list[str]:
     left = all_of_them.total - all_of_them.done - all_of_them.failed - all_of_them.skipped
     counts = ((all_of_them.done, "done"), (all_of_them.failed, "failed"), (all_of_them.skipped, "skipped"))
     told = [f"{count:,} {word}" for count, word in (*counts, (left, "to do")) if count]
-    lines = [f"{listed.phase}   {all_of_them.total:,} items: {', '.join(told) or 'none'}"]
+    lines = [f"{listed.phase}   {plural(all_of_them.total, 'item')}: {', '.join(told) or 'none'}"]
     if all_of_them.stale:
         lines.append("  the list is made anew when the phase starts; what is done carries over by its key")
     lines += table([_row(listed, known) for known in rows], "  ")

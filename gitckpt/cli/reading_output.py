@@ -22,7 +22,6 @@ from gitckpt.model.events import AttemptFailed, PhaseCompleted
 from gitckpt.model.manifest import Json, state_of
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.model.text import safe
-from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.store import Store
 
 
@@ -114,7 +113,7 @@ def _of_item(ctx: click.Context, phase: PhaseName, key: str, attempt: int | None
         raise click.UsageError("--item and an attempt exclude each other")
     with open_store(where(ctx)) as (workspace, store):
         if store.tip() is None:
-            raise NoCheckpoints(store.workflow)
+            raise store.no_checkpoints()
         found = printed_by(store, workspace.place, phase, os.fsencode(key))
     if found is None:
         raise NoOutput(f"{phase}, item {key}", ())
@@ -132,7 +131,7 @@ def _output(store: Store, phase: PhaseName, attempt: int | None) -> tuple[bytes,
     """The output and the number of the attempt that printed it. Raises NoOutput, NoCheckpoints."""
     tip = store.tip()
     if tip is None:
-        raise NoCheckpoints(store.workflow)
+        raise store.no_checkpoints()
     last = state_of(tip.manifest, phase).attempts
     wanted = last if attempt is None else attempt
     oid = tip.oid if attempt is None else _holder_of(store, phase, wanted)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from datetime import datetime
 
 import click
 
 from gitckpt.api.definition import definition_of, load
 from gitckpt.api.opening import open_store
+from gitckpt.api.params import params_of
 from gitckpt.api.reading import Where, active, find_workspace
 from gitckpt.api.writing import NoSuchPhase, near_names, phase_name
+from gitckpt.cli.assignments import assignments
 from gitckpt.cli.reading_words import table, taken_back_words
 from gitckpt.cli.terminal import print_json, where
+from gitckpt.engine.begin import require_same_params
 from gitckpt.engine.compensations import effects_since
-from gitckpt.engine.forecast import Flags, Forecast, about, because, foresee, reason_of, starting_point
+from gitckpt.engine.forecast import Flags, Forecast, about, because, foresee, reason_of, resumed, starting_point
 from gitckpt.engine.foresight import Look, WayBack, foresee_rollback
 from gitckpt.engine.inspect import Standing, standing
 from gitckpt.model.manifest import Json, Manifest, state_of
@@ -21,9 +26,9 @@ from gitckpt.model.moment import Limits
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import Workflow
+from gitckpt.plumbing.environment import phase_environment
 from gitckpt.spec.load import resolve_params
 from gitckpt.spec.problem import ParamsInvalid
-from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.definition import decode_workflow
 from gitckpt.store.store import Store
 
@@ -33,6 +38,9 @@ from gitckpt.store.store import Store
 @click.option("--until", metavar="P", help="As `run --until`.")
 @click.option("--from", "start_from", metavar="P", help="As `run --from`.")
 @click.option("--only", metavar="P", help="As `run --only`.")
+@click.option("--step", is_flag=True, help="As `run --step`.")
+@click.option("--again", is_flag=True, help="As `run --again`.")
+@click.option("--set", "given", metavar="K=V", multiple=True, help="As `run --set`.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 def plan(
@@ -42,6 +50,9 @@ def plan(
     until: str | None,
     start_from: str | None,
     only: str | None,
+    step: bool,
+    again: bool,
+    given: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Show what `run` would do with each phase, and why. Nothing is run and nothing is changed.
@@ -51,25 +62,39 @@ def plan(
     if (until and only) or (start_from and only):
         raise click.UsageError("--only excludes --until and --from")
     if way:
-        if len(way) != 2 or way[0] != "rollback" or until or start_from or only:
+        if len(way) != 2 or way[0] != "rollback" or until or start_from or only or step or again or given:
             raise click.UsageError("a plan is for `run`, or: gitckpt plan rollback CHECKPOINT")
         return _plan_back(ctx, way[1], as_json=as_json)
-    workflow = load(find_workspace(where(ctx)).file).workflow
+    params = assignments(given)
+    loaded = load(find_workspace(where(ctx)).file)
+    workflow = loaded.workflow
     limits = Limits(
-        only=phase_name(workflow, only) if only else None, until=phase_name(workflow, until) if until else None
+        only=phase_name(workflow, only) if only else None,
+        until=phase_name(workflow, until) if until else None,
+        step=step,
     )
     begin = phase_name(workflow, start_from) if start_from else None
     with open_store(where(ctx)) as (workspace, store):
         now = standing(store, workspace.place, active(workspace))
         wall = datetime.now().astimezone().isoformat(timespec="seconds")
-        flags = Flags(limits=limits, start_from=begin, wall=wall, undoable=_undoable(workflow, store, now))
+        undoable = _undoable(workflow, store, now)
+        if params:
+            _refuse_params(workflow, resumed(now.tip.manifest if now.tip else None, again=again), params)
+    flags = Flags(limits=limits, start_from=begin, wall=wall, undoable=undoable, again=again)
     found = foresee(workflow, now.tip.manifest if now.tip else None, flags)
-    notes = [*now.unfinished, *_missing_params(workflow, found)]
+    notes = [*now.unfinished, *(() if params else _missing_params(workflow, found))]
     if as_json:
         print_json(_plan_json(workflow, found, now, notes))
     else:
         click.echo("\n".join(_plan_lines(workflow, found, now, notes)))
     return 0
+
+
+def _refuse_params(workflow: Workflow, going_on: Manifest | None, given: Mapping[str, str]) -> None:
+    """Raises what `run` raises of such params."""
+    params = params_of(workflow, phase_environment(os.environ), going_on, given)
+    if going_on is not None:
+        require_same_params(going_on, params, given)
 
 
 def _undoable(workflow: Workflow, store: Store, now: Standing) -> frozenset[PhaseName]:
@@ -110,7 +135,7 @@ def _plan_back(ctx: click.Context, selector: str, *, as_json: bool) -> int:
     with open_store(where(ctx)) as (workspace, store):
         now = standing(store, workspace.place, active(workspace))
         if now.tip is None:
-            raise NoCheckpoints(store.workflow)
+            raise store.no_checkpoints()
         found = foresee_rollback(Look(workflow=workflow, store=store, at_tip=store.read(now.tip.oid)), selector)
     if as_json:
         print_json(_back_json(found, now))
@@ -159,7 +184,7 @@ def _look(place: Where) -> tuple[Workflow, Standing]:
         if workspace.file.suffix != ".py":
             return definition_of(workspace).workflow, now
         if now.tip is None:
-            raise NoCheckpoints(store.workflow)
+            raise store.no_checkpoints()
         return decode_workflow(store.definition(now.tip.oid)), now
 
 
@@ -192,7 +217,9 @@ def _plan_lines(workflow: Workflow, found: Forecast, now: Standing, notes: list[
     elif now.running is not None:
         head = "a command works here now; what it leaves would go on like this"
     else:
-        head = "`gitckpt run` begins a new run" if found.begins_run else "`gitckpt run` goes on with the run"
+        again = " --again" if now.tip is not None and now.tip.manifest.run else ""
+        begins = f"`gitckpt run{again}` begins a new run"
+        head = begins if found.begins_run else "`gitckpt run` goes on with the run"
     lines = [f"{workflow.workflow}   {head}"]
     lines += table([(each.phase, each.fate, safe(each.reason)) for each in found.phases], "  ")
     if found.changed:

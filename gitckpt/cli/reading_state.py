@@ -12,7 +12,6 @@ from gitckpt.cli.reading_words import (
     at_iso,
     elapsed,
     iso,
-    plural,
     shown_folder,
     status_word,
     table,
@@ -20,6 +19,7 @@ from gitckpt.cli.reading_words import (
 )
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.inspect import Pace, Running, Standing, open_gates, standing
+from gitckpt.model.amount import plural
 from gitckpt.model.manifest import DONE, Items, Json, Manifest, PhaseState, Status, state_of
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import headline, safe
@@ -60,7 +60,7 @@ def _status_lines(workspace: Workspace, branch: Branch, now: Standing) -> list[s
         lines = [f"{branch.workflow}   no checkpoints yet in {shown_folder(workspace.root)}"]
     else:
         manifest = now.tip.manifest
-        lines = [f"{branch.workflow}   {_stands(manifest)}, at {now.tip.number:04d}"]
+        lines = [f"{branch.workflow}   {_stands(manifest)}{_progress(manifest)}, at {now.tip.number:04d}"]
     if now.running is not None:
         lines.append(_running_line(now.running))
     lines += table([_phase_row(name, state, now.running) for name, state in now.phases.items()], "  ")
@@ -121,6 +121,17 @@ def _stands(manifest: Manifest) -> str:
             return f"in {safe(phase)}"
 
 
+def _progress(manifest: Manifest) -> str:
+    """`, 2/5 phases done`; empty where no run is on, and where scripts make the checkpoints."""
+    if not manifest.run or not manifest.order:
+        return ""
+    return f", {_phases_done(manifest)}/{plural(len(manifest.order), 'phase')} done"
+
+
+def _phases_done(manifest: Manifest) -> int:
+    return sum(state_of(manifest, name).status in DONE for name in manifest.order)
+
+
 def _running_line(running: Running) -> str:
     who = running.who
     by = f"process {who.pid} on {safe(who.host)} since {at_iso(who.since)}" if who.pid else "another process"
@@ -151,7 +162,7 @@ def _share(items: Items | None) -> str:
         return ""
     if items.stale:
         return "items to be listed anew"
-    words = [f"{items.done:,}/{items.total:,} items"]
+    words = [f"{items.done:,}/{plural(items.total, 'item')}"]
     words += [f"{items.failed:,} failed"] if items.failed else []
     words += [f"{items.skipped:,} skipped"] if items.skipped else []
     return ", ".join(words)
@@ -175,6 +186,8 @@ def _status_json(workspace: Workspace, branch: Branch, now: Standing) -> dict[st
         "commit": now.tip.oid if now.tip else None,
         "run": manifest.run if manifest else None,
         "current_state": manifest.current_state if manifest else None,
+        "phases_done": _phases_done(manifest) if manifest else 0,
+        "phases_total": len(manifest.order) if manifest else 0,
         "started_at": manifest.started_at if manifest else None,
         "updated_at": iso(branch.made_at(now.tip.oid)) if now.tip else None,
         "params": dict(manifest.params) if manifest else {},

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from gitckpt.api.opening import open_store
-from gitckpt.cli.reading_words import plural
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.errors import ExitCode
+from gitckpt.model.amount import plural
 from gitckpt.model.manifest import Json
 from gitckpt.model.text import safe
 from gitckpt.store.verify import Report

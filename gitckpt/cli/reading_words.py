@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from gitckpt.model.amount import plural
 from gitckpt.model.manifest import Items, Json, Status, Uncaptured
 from gitckpt.model.text import safe
 from gitckpt.progress.text import count, duration, size
@@ -98,14 +99,9 @@ def counts(changes: Sequence[Change]) -> str:
         return f"{mark(changes[0])} {safe(changes[0].path)}"
     marks = [mark(change) for change in changes]
     made, changed, removed = marks.count("A"), marks.count("M"), marks.count("D")
-    parts = [f"+{count(made)} files" if made else "", f"{count(changed)} changed" if changed else ""]
+    parts = [f"+{plural(made, 'file')}" if made else "", f"{count(changed)} changed" if changed else ""]
     parts.append(f"{count(removed)} removed" if removed else "")
     return ", ".join(part for part in parts if part)
-
-
-def plural(number: int, word: str) -> str:
-    """`1 file`, `2,000 files`."""
-    return f"{count(number)} {word}{'' if number == 1 else 's'}"
 
 
 def uncaptured_lines(phase: str, mark_: Uncaptured) -> list[str]:

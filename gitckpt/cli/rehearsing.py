@@ -8,10 +8,10 @@ import sys
 import click
 
 from gitckpt.api.rehearsing import RehearsalRequest, Rehearsed, effects, rehearse
-from gitckpt.cli.reading_words import plural
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.rehearsal import Differing
 from gitckpt.errors import ExitCode
+from gitckpt.model.amount import plural
 from gitckpt.model.duration import parse_duration
 from gitckpt.model.manifest import Json
 from gitckpt.model.names import PhaseName

@@ -7,9 +7,9 @@ import click
 from gitckpt.api.opening import open_store
 from gitckpt.api.retention import Forgotten, drop, let_go, would_drop, would_forget
 from gitckpt.cli.notes import quiet_reporter
-from gitckpt.cli.reading_words import plural
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.retention import KEPT_RUNS, Dropping
+from gitckpt.model.amount import plural
 from gitckpt.model.manifest import Json
 from gitckpt.progress.text import size
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
@@ -16,16 +15,17 @@ from gitckpt.api.opening import open_store
 from gitckpt.api.reading import Where
 from gitckpt.api.running import EXIT_CODES, Ran, RunRequest, run_workflow
 from gitckpt.cli import detached, failing, gates
+from gitckpt.cli.assignments import assignments
 from gitckpt.cli.live import reporter_for
 from gitckpt.cli.reading_words import uncaptured_lines
 from gitckpt.cli.terminal import Signals, where
 from gitckpt.engine.settle import EditPolicy
 from gitckpt.errors import GitckptError
 from gitckpt.model.duration import parse_duration
-from gitckpt.model.manifest import state_of
+from gitckpt.model.manifest import Status, state_of
 from gitckpt.model.moment import Verdict
 from gitckpt.model.names import PhaseName
-from gitckpt.model.text import safe
+from gitckpt.model.text import headline, safe
 
 
 @click.command()
@@ -38,7 +38,7 @@ from gitckpt.model.text import safe
 @click.option("--step", is_flag=True, help="Run one phase, then stop with 75.")
 @click.option("--detach", is_flag=True, help="Run in the background: returns once the run has begun.")
 @click.option("--dry-run", is_flag=True, help="Show what would run, with reasons (= gitckpt plan).")
-@click.option("--set", "assignments", metavar="K=V", multiple=True, help="Set a param; recorded with the run.")
+@click.option("--set", "given", metavar="K=V", multiple=True, help="Set a param; recorded with the run.")
 @click.option("--discard-edits", is_flag=True, help="After a dead run: set your own changes aside too.")
 @click.option("--keep-everything", is_flag=True, help="After a dead run: count all changes as your own.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for every event, on stdout.")
@@ -56,7 +56,7 @@ def run(
     step: bool,
     detach: bool,
     dry_run: bool,
-    assignments: tuple[str, ...],
+    given: tuple[str, ...],
     discard_edits: bool,
     keep_everything: bool,
     as_json: bool,
@@ -72,7 +72,8 @@ def run(
     if item is not None and (until or start_from or again or dry_run):
         raise click.UsageError("--item goes with --only alone: it does nothing but that item")
     if dry_run:
-        return _planned(ctx, [("--from", start_from), ("--only", only), ("--until", until)], as_json=as_json)
+        _duration(budget)  # a wrong one is refused here, too
+        return _planned(ctx)
     if detach:
         return detached.detach(ctx, as_json=as_json)
     began_ms = time.monotonic_ns() // 1_000_000
@@ -85,7 +86,7 @@ def run(
         step=step,
         item=item,
         budget_ms=_duration(budget),
-        params=_assignments(assignments),
+        params=assignments(given),
         edits=policy,
         large=_ask_large,
     )
@@ -119,11 +120,20 @@ def _rest_of(request: RunRequest, began_ms: int) -> RunRequest:
     return replace(request, again=False, start_from=None, only=None, until=until, budget_ms=budget)
 
 
-def _planned(ctx: click.Context, flags: Iterable[tuple[str, str | None]], *, as_json: bool) -> int:
+PLANNED = {"start_from": "--from", "only": "--only", "until": "--until"}
+PLANNED_ALONE = {"again": "--again", "step": "--step", "as_json": "--json"}
+"""The flags of `run` that a plan has too, by the names of their values."""
+
+
+def _planned(ctx: click.Context) -> int:
+    """`plan`, with the flags of this call."""
+    given = ctx.params
+    arguments = [f"{flag}={given[name]}" for name, flag in PLANNED.items() if given[name] is not None]
+    arguments += [f"--set={text}" for text in given["given"]]
+    arguments += [flag for name, flag in PLANNED_ALONE.items() if given[name]]
     plan = ctx.parent.command.get_command(ctx, "plan") if isinstance(ctx.parent.command, click.Group) else None  # type: ignore[union-attr]
     assert plan is not None  # it is in the list of commands
-    arguments = [word for flag, value in flags if value for word in (flag, value)]
-    with plan.make_context("plan", [*arguments, *(["--json"] if as_json else [])], parent=ctx.parent) as inner:
+    with plan.make_context("plan", arguments, parent=ctx.parent) as inner:
         return int(plan.invoke(inner) or 0)
 
 
@@ -134,16 +144,6 @@ def _duration(text: str | None) -> int | None:
         return parse_duration(text)
     except ValueError as error:
         raise click.UsageError(f"--budget cannot be {text!r}: {error}") from error
-
-
-def _assignments(given: tuple[str, ...]) -> dict[str, str]:
-    found = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise click.UsageError(f"--set takes NAME=VALUE, not {text!r}")
-        found[name] = value
-    return found
 
 
 def _ask_large(problem: TooMuch) -> bool:
@@ -178,11 +178,20 @@ def _say(place: Where, ran: Ran, *, quiet: bool) -> None:
             why = f"Stopped at {number}: {safe(ran.stop.reason)}"
             _line(why + (f"; left: {left}" if left else "") + ". Run again to continue: gitckpt run")
         case Verdict.WAITING:
+            _say_passed_over(ran)
             for name in ran.stop.phases:
                 _line(f"{name} waits: {safe(state_of(ran.tip.manifest, name).detail or '')}")
             _say_question(place, ran.stop.phases[0])
         case Verdict.INTERRUPTED | Verdict.TERMINATED:
             _line(f"Interrupted. Your files are as at {number}. Go on: gitckpt run")
+
+
+def _say_passed_over(ran: Ran) -> None:
+    """What failed and did not keep the run from the gate."""
+    for name in ran.tip.manifest.order:
+        state = state_of(ran.tip.manifest, name)
+        if state.status is Status.FAILED:
+            _line(f"{name} failed: {headline(state.detail or '')}")
 
 
 def _say_question(place: Where, phase: PhaseName) -> None:

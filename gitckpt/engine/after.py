@@ -13,6 +13,7 @@ from gitckpt.engine.begin import progress_at_tip
 from gitckpt.engine.flight import InFlight
 from gitckpt.engine.hold import Hold
 from gitckpt.execute.process import Result
+from gitckpt.model.amount import plural
 from gitckpt.model.items import Part
 from gitckpt.model.manifest import Uncaptured, state_of
 from gitckpt.model.moment import Moment, Spent, Tried
@@ -116,7 +117,7 @@ def report(hold: Hold, outcome: Outcome, result: Result, checkpoint: Checkpoint 
             known = sum(last - first + 1 for first, last in carried)
             more = f", {known:,} of them done before" if known else ""
             anew = f"; to do all anew: gitckpt rollback --keep-edits before:{phase}" if known else ""
-            hold.reporter(Note(f"{phase}: {total:,} items{more}{anew}"))
+            hold.reporter(Note(f"{phase}: {plural(total, 'item')}{more}{anew}"))
             return
         case Asked(prompt=prompt):
             hold.reporter(PhaseEnded(phase=phase, status="waiting", detail=prompt, checkpoint_number=number))
@@ -155,7 +156,7 @@ def _with_items(hold: Hold, ended: PhaseEnded) -> PhaseEnded:
     items = state.items
     if items is None:
         return ended
-    words = [f"{items.done:,}/{items.total:,} items"]
+    words = [f"{items.done:,}/{plural(items.total, 'item')}"]
     words += [f"{items.failed:,} failed"] if items.failed else []
     words += [f"{items.skipped:,} skipped"] if items.skipped else []
     first = progress_at_tip(hold, name).oldest() or ended.checkpoint_number

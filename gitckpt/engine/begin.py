@@ -79,13 +79,17 @@ def ensure_run(hold: Hold, *, again: str, params: Mapping[str, str], given: Iter
     """
     tip = hold.tip
     if tip is not None and tip.manifest.run and not (again == "anew" and is_complete(tip.manifest)):
-        known = tip.manifest.params
-        differing = tuple(name for name in given if known.get(name) != params[name])
-        if differing:
-            raise ParamsDiffer(differing)
+        require_same_params(tip.manifest, params, given)
         return False
     begin_run(hold, params)
     return True
+
+
+def require_same_params(manifest: Manifest, params: Mapping[str, str], given: Iterable[str]) -> None:
+    """The params `given` by hand are those that the run began with, too. Raises ParamsDiffer."""
+    differing = tuple(name for name in given if manifest.params.get(name) != params[name])
+    if differing:
+        raise ParamsDiffer(differing)
 
 
 def begin_run(hold: Hold, params: Mapping[str, str]) -> Checkpoint:

@@ -31,7 +31,6 @@ from gitckpt.model.names import Oid, PhaseName
 from gitckpt.plumbing.content import Change, Content, Defaults, compare, defaults_of
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.repository import Repository
-from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.selectors import NoSuchCheckpoint, Selected, label, select
 from gitckpt.store.store import Store
@@ -99,7 +98,7 @@ def base_of(store: Store, place: Place) -> Checkpoint:
     """The checkpoint this workspace was last made equal to; the newest where none is known. Raises NoCheckpoints."""
     tip = store.tip()
     if tip is None:
-        raise NoCheckpoints(store.workflow)
+        raise store.no_checkpoints()
     base = place.read().bases.get(store.workflow)
     known = base is not None and base != tip.oid and store.reader.commit(base) is not None
     return store.read(base) if known and base is not None else tip
@@ -177,7 +176,7 @@ def _pieces(store: Store, selector: str) -> list[Checkpoint] | None:
     """The checkpoints of a phase's newest run, newest first; None where `selector` names no phase."""
     tip = store.tip_oid()
     if tip is None:
-        raise NoCheckpoints(store.workflow)
+        raise store.no_checkpoints()
     if selector not in store.manifest(tip).phases:
         return None
     phase = PhaseName(selector)

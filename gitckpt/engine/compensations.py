@@ -12,6 +12,7 @@ from gitckpt.engine.agenda import compensation, list_file
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.ports import AtTip
 from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.model.amount import plural
 from gitckpt.model.compensate import has_effect, past_pivot, to_undo
 from gitckpt.model.events import Event, PhaseCompensated
 from gitckpt.model.items import ItemsCompensated, count_of, indices_of, ranges_of
@@ -72,7 +73,7 @@ def commands_of(hold: AtTip, effects: Effects) -> tuple[tuple[str, str], ...]:
     for name in effects.undo:
         phase, items = compensation(hold, name), state_of(hold.at_tip.manifest, name).items
         text = " ; ".join(phase.compensate) if phase else ""
-        told.append((name, f"{text}  (for each of {items.done:,} items)" if items else text))
+        told.append((name, f"{text}  (for each of {plural(items.done, 'item')})" if items else text))
     return tuple(told)
 
 

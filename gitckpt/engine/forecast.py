@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, assert_never
 
+from gitckpt.model.amount import plural
 from gitckpt.model.compensate import to_undo
 from gitckpt.model.decide import (
     ancestors,
@@ -74,12 +75,13 @@ class Forecast:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
     """What the forecast is for: the flags of `run`, the wall clock's time as ISO 8601 with offset, and the phases that
-    had a compensation when they were completed."""
+    had a compensation when they were completed. `again`: one that is complete is followed by a new run."""
 
     limits: Limits
     start_from: PhaseName | None
     wall: str
     undoable: frozenset[PhaseName] = frozenset()
+    again: bool = False
 
 
 def foresee(workflow: Workflow, manifest: Manifest | None, flags: Flags) -> Forecast:
@@ -87,11 +89,13 @@ def foresee(workflow: Workflow, manifest: Manifest | None, flags: Flags) -> Fore
 
     Every phase named must be in the workflow.
     """
-    begins = manifest is None or not manifest.run
-    now = starting_point(workflow, manifest)
+    going_on = resumed(manifest, again=flags.again)
+    now = starting_point(workflow, going_on)
+    if going_on is None and manifest is not None:
+        now = fresh(manifest, run=RunId("next"), at="", order=order(workflow))
     now = _reopened(now, _chosen(workflow, now, flags.limits, flags.start_from))
     fates = _undone(workflow, now, flags) if now.goal.kind != "finish" else _begun(workflow, now, flags)
-    wanted = wanted_phases(workflow, flags.limits)
+    wanted = _asked_for(workflow, now, flags, fates)
     phases = tuple(
         Foreseen(phase=name, fate=fate, reason=_reason(workflow, now, fates, name, fate))
         for name in now.order
@@ -101,11 +105,29 @@ def foresee(workflow: Workflow, manifest: Manifest | None, flags: Flags) -> Fore
     before = manifest.phases if manifest else {}
     return Forecast(
         phases=phases,
-        begins_run=begins,
+        begins_run=going_on is None,
         complete=is_complete(now),
         changed=changed_definitions(workflow, now),
         dropped=tuple(n for n in before if n not in known and before[n].status is not Status.PENDING),
     )
+
+
+def resumed(manifest: Manifest | None, *, again: bool) -> Manifest | None:
+    """The newest state, where the next `run` goes on with that run; None where it begins one."""
+    if manifest is None or not manifest.run or (again and is_complete(manifest)):
+        return None
+    return manifest
+
+
+def _asked_for(
+    workflow: Workflow, manifest: Manifest, flags: Flags, fates: Mapping[PhaseName, Fate]
+) -> frozenset[PhaseName]:
+    """The phases that the flags let this call get to; with `--step` what comes after the one is for the next."""
+    wanted = wanted_phases(workflow, flags.limits)
+    if not flags.limits.step or manifest.goal.kind != "finish":
+        return wanted
+    all_the_way = _begun(workflow, manifest, replace(flags, limits=replace(flags.limits, step=False)))
+    return wanted - (frozenset(all_the_way) - frozenset(fates))
 
 
 def starting_point(workflow: Workflow, manifest: Manifest | None) -> Manifest:
@@ -238,7 +260,7 @@ def _of_items(phase: Phase, state: PhaseState) -> str:
         return "its list of items is made anew, and what is done carries over by its key"
     left = items.total - items.done - items.skipped
     failed = f", {items.failed:,} of them failed" if items.failed else ""
-    return f"{left:,} of {items.total:,} items are left{failed}"
+    return f"{left:,} of {plural(items.total, 'item')} {'is' if left == 1 else 'are'} left{failed}"
 
 
 def about(workflow: Workflow, manifest: Manifest, name: PhaseName) -> tuple[str, ...]:
@@ -251,9 +273,8 @@ def about(workflow: Workflow, manifest: Manifest, name: PhaseName) -> tuple[str,
     if phase.foreach is not None and state.status not in DONE:
         told.append(_of_items(phase, state))
     elif items is not None and items.failed:
-        told.append(
-            f"{items.failed:,} of {items.total:,} items failed, which is tolerated: gitckpt items {name} --failed"
-        )
+        failed = f"{items.failed:,} of {plural(items.total, 'item')} failed"
+        told.append(f"{failed}, which is tolerated: gitckpt items {name} --failed")
     if state.status is Status.WAITING:
         told.append(f"answer it: gitckpt approve {name}, or gitckpt reject {name}")
         told += [f"it answers itself at {state.expires}"] if state.expires else []

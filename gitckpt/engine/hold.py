@@ -31,7 +31,6 @@ from gitckpt.plumbing.refs import remove_own_locks, remove_packed_lock
 from gitckpt.plumbing.repository import Repository, require_git
 from gitckpt.progress.events import Warned
 from gitckpt.store import refs
-from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.publish import PROGRAM
 from gitckpt.store.store import Store
@@ -136,7 +135,7 @@ class Hold:
     def at_tip(self) -> Checkpoint:
         """The newest checkpoint. Raises NoCheckpoints where there is none yet."""
         if self.tip is None:
-            raise NoCheckpoints(self.name)
+            raise self.store.no_checkpoints()
         return self.tip
 
     def now(self) -> str:

@@ -16,13 +16,14 @@ from gitckpt.engine.graft import with_items
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.place import Place
 from gitckpt.execute.heartbeat import begin_ns
+from gitckpt.model.amount import plural
 from gitckpt.model.names import PhaseName, WorkflowName
 from gitckpt.plumbing.content import Content, Item
 from gitckpt.plumbing.extra import MODE_BITS
 from gitckpt.plumbing.file_system import sync_tree
 from gitckpt.plumbing.pack import Pack
 from gitckpt.progress.events import Warned
-from gitckpt.progress.text import count, size
+from gitckpt.progress.text import size
 from gitckpt.store.selectors import Selected
 from gitckpt.workspace.recent import changed_files
 
@@ -48,7 +49,7 @@ def move_oversize(hold: Hold, phase: PhaseName, number: int) -> Path | None:
     _move(given.root, list(changed), folder)
     hold.reporter(
         Warned(
-            f"{phase}@{number} left {count(len(changed))} files ({size(total)}), more than attempts.keep_up_to;\n"
+            f"{phase}@{number} left {plural(len(changed), 'file')} ({size(total)}), more than attempts.keep_up_to;\n"
             f"  they were moved, not stored: {folder}\n"
             f"  to go on from them: gitckpt restore {phase}@{number}"
         )

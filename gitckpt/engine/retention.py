@@ -17,6 +17,7 @@ from gitckpt.engine.land import arrive
 from gitckpt.engine.place import LandingUnderWay, Place
 from gitckpt.errors import Busy, GitckptError
 from gitckpt.execute.lock import Lock
+from gitckpt.model.amount import plural
 from gitckpt.model.codec import Damaged, loads
 from gitckpt.model.names import Oid
 from gitckpt.plumbing.refs import RefUpdate, transact
@@ -74,7 +75,7 @@ def drop_runs(hold: Hold, keep_runs: int, reason: str) -> Dropping | None:
         # A kill in git's own transaction can leave some refs moved: as with any landing, the branch decides.
         landing = LandingUnderWay(workflow=hold.name, to=now, before=before.oid, kept_ref=kept_ref)
         hold.write_record(replace(hold.record, landing=landing))
-        words = f"gitckpt: gc, {cut.runs} runs dropped"
+        words = f"gitckpt: gc, {plural(cut.runs, 'run')} dropped"
         transact(hold.given.repository, updates, f"{words}: {reason}" if reason else words)
         pack.release()
         note_pack(hold, pack.name)

@@ -22,6 +22,7 @@ from gitckpt.execute.heartbeat import border
 from gitckpt.execute.leftovers import end_leftovers
 from gitckpt.execute.output import capped
 from gitckpt.model.advance import IllegalEvent, advance
+from gitckpt.model.amount import plural
 from gitckpt.model.codec import loads
 from gitckpt.model.decide import phase_named
 from gitckpt.model.events import CUT_OFF, Concluded, Edited, Event, ForeignChange, Redefined
@@ -252,7 +253,7 @@ def _say_set_aside(hold: Hold, under_way: AttemptUnderWay, reason: str) -> None:
     left = leavings(hold.store, hold.place, under_way.phase, under_way.number, hold.given.source.head)
     # What HEAD tracks first: that is the likeliest to be the user's after all.
     paths = (*left.tracked, *(path for path in left.paths if path not in left.tracked))
-    files = "1 file" if len(paths) == 1 else f"{len(paths):,} files"
+    files = plural(len(paths), "file")
     text = f"{name} {word}; what it left ({files}) is kept: gitckpt diff {name}"
     if paths:
         shown = ", ".join(safe(path) for path in paths[:SHOWN]) + (" …" if len(paths) > SHOWN else "")

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from gitckpt.model.compensate import next_undone
+from gitckpt.model.amount import plural
+from gitckpt.model.compensate import next_undone, past_pivot
 from gitckpt.model.manifest import DONE, Items, Manifest, PhaseState, Status, is_complete, state_of
 from gitckpt.model.moment import (
     Asking,
@@ -92,7 +93,7 @@ def _why_given_up(phase: Phase, state: PhaseState, moment: Moment) -> str | None
     bearable = tolerated(phase.tolerate, state.items.total)
     too_many = phase.tolerate is not None and offer.given_up > bearable
     if too_many or (offer.group is None and state.items.failed > bearable):
-        return f"{offer.given_up:,} of {state.items.total:,} items failed, the last: {state.detail or ''}"
+        return f"{offer.given_up:,} of {plural(state.items.total, 'item')} failed, the last: {state.detail or ''}"
     return None
 
 
@@ -159,7 +160,8 @@ def _step(workflow: Workflow, manifest: Manifest, phase: Phase, moment: Moment) 
         if state.status is not Status.BLOCKED and phase.on_failure.action == "continue":
             return None
         verdict = Verdict.BLOCKED if state.status is Status.BLOCKED else Verdict.FAILED
-        return Stop(verdict=verdict, reason=state.detail or "", phases=(phase.name,))
+        phases = _and_failed(workflow, manifest, phase, moment)
+        return Stop(verdict=verdict, reason=state.detail or "", phases=phases)
     if tried is not None and tried.ready_ms is not None:
         if tried.ready_ms > moment.now_ms:
             return Await(until_ms=tried.ready_ms, reason="until it is tried again", phase=phase.name)
@@ -208,9 +210,9 @@ def _spent(phase: Phase, moment: Moment) -> str | None:
     if budget is None or spent is None:
         return None
     if budget.items is not None and spent.items >= budget.items:
-        return f"the budget of {budget.items:,} items is used up"
+        return f"the budget of {plural(budget.items, 'item')} is used up"
     if budget.batches is not None and spent.batches >= budget.batches:
-        return f"the budget of {budget.batches:,} batches is used up"
+        return f"the budget of {plural(budget.batches, 'batch')} is used up"
     if budget.time_ms is not None and moment.now_ms - spent.began_ms >= budget.time_ms:
         return "the budget of time is used up"
     return None
@@ -225,9 +227,18 @@ def _failed(workflow: Workflow, manifest: Manifest, phase: Phase, why: str, mome
         why = f"{why} (it went back to {policy.goto} {policy.max} times already)"
     elif policy.action == "continue":
         return None
-    elif policy.action == "compensate" and next_undone(workflow, manifest, moment.undoable, after=0) is not None:
-        return Return(way="compensate", reason=why, phase=phase.name)
-    return Stop(verdict=Verdict.FAILED, reason=why, phases=(phase.name,))
+    elif policy.action == "compensate":
+        if next_undone(workflow, manifest, moment.undoable, after=0) is not None:
+            return Return(way="compensate", reason=why, phase=phase.name)
+        pivot = past_pivot(workflow, manifest, after=0)
+        why = f"{why} (nothing is compensated past the pivot {pivot})" if pivot is not None else why
+    return Stop(verdict=Verdict.FAILED, reason=why, phases=_and_failed(workflow, manifest, phase, moment))
+
+
+def _and_failed(workflow: Workflow, manifest: Manifest, phase: Phase, moment: Moment) -> tuple[PhaseName, ...]:
+    """The phase that stops the run, then those that failed in this call and that the rest went on without."""
+    among = wanted_phases(workflow, moment.limits) - {phase.name}
+    return (phase.name, *(name for name in _given_up(workflow, manifest, moment) if name in among))
 
 
 def _undo(workflow: Workflow, manifest: Manifest, moment: Moment) -> Step:
@@ -373,7 +384,8 @@ def _reason(manifest: Manifest, phase: Phase) -> str:
         case Status.WAITING:
             return f"it waits for an answer: {state.detail}"
         case _ if state.items is not None and not state.items.stale and state.items.done:
-            return f"{state.items.done:,} of {state.items.total:,} items are done"
+            are = "is" if state.items.done == 1 else "are"
+            return f"{state.items.done:,} of {plural(state.items.total, 'item')} {are} done"
         case _ if state.cut_offs:
             return f"its attempt {state.attempts} was cut off"
         case _ if state.partial:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gitckpt.model.amount import plural
 from gitckpt.model.events import (
     Adopted,
     AttemptCutOff,
@@ -160,7 +161,7 @@ def _of_ways(
 def _of_items(event: ItemsEvent) -> Title:
     match event:
         case ItemsListed(phase=phase, total=total):
-            return Title(kind="item", phase=phase, status="listed", detail=f"{total:,} items")
+            return Title(kind="item", phase=phase, status="listed", detail=plural(total, "item"))
         case ItemsCompleted(phase=phase, batch=batch, detail=detail):
             return Title(kind="item" if batch is None else "batch", phase=phase, status="done", detail=detail)
         case ItemsFailed(phase=phase, attempt=attempt, detail=detail, partial=partial):

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from gitckpt.model.amount import plural
 from gitckpt.model.text import safe
 from gitckpt.progress.events import (
     ItemsEnded,
@@ -66,7 +67,7 @@ class _Row:
         ended = items.done + items.failed
         rate = max(ended - self.first, 0) / seconds
         left = items.total - ended - items.skipped
-        words = [f"{items.done:,}/{items.total:,} items"]
+        words = [f"{items.done:,}/{plural(items.total, 'item')}"]
         words += [f"{items.failed:,} failed"] if items.failed else []
         if rate > 0:
             words.append(f"{rate:,.0f}/s" if rate >= 1 else f"{rate * 60:,.0f}/min")

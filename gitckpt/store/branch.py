@@ -41,16 +41,24 @@ class OtherPlace(GitckptError):
 
 @dataclass(eq=False)
 class NoCheckpoints(GitckptError):
-    """There is no history yet."""
+    """There is no history yet, or only on `remotes`."""
 
     workflow: str
+    remotes: tuple[str, ...] = ()
 
     @property
     def message(self) -> str:
+        if self.remotes:
+            return f"workflow {self.workflow} has no checkpoints here; its history is on {', '.join(self.remotes)}"
         return f"workflow {self.workflow} has no checkpoints yet"
 
     @property
     def hint(self) -> str:
+        if self.remotes:
+            return (
+                "take the newest checkpoint (your files are rescued first): gitckpt rollback latest\n"
+                f"or take these files as the newest edit: gitckpt adopt {self.remotes[0]}"
+            )
         return "start it: gitckpt run"
 
 
@@ -112,6 +120,10 @@ class Branch:
         back = self.manifest(tip).sequence - number if tip else -1
         ids = self.ids(tip)
         return ids[back] if 0 <= back < len(ids) else None
+
+    def no_checkpoints(self) -> NoCheckpoints:
+        """The error for a branch that is not here; it names the remotes that have it."""
+        return NoCheckpoints(self.workflow, tuple(sorted(self.elsewhere())))
 
     def elsewhere(self) -> dict[str, Oid]:
         """The branch as remotes have it: remote name to commit."""

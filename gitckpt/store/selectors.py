@@ -15,7 +15,6 @@ from gitckpt.model.events import GateAnswered, PhaseCompleted, PhaseSkipped
 from gitckpt.model.manifest import state_of
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.store import refs
-from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.store import Store
 
@@ -50,7 +49,7 @@ def select(store: Store, selector: str) -> Selected:
     """Find a checkpoint. Raises NoCheckpoints, NoSuchCheckpoint with the near names, and what reading raises."""
     tip = store.tip_oid()
     if tip is None:
-        raise NoCheckpoints(store.workflow)
+        raise store.no_checkpoints()
     found = _beside(store, selector) or _on_branch(store, tip, selector)
     if found is None:
         raise NoSuchCheckpoint(selector, _near(store, tip, selector))

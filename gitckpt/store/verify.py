@@ -13,7 +13,6 @@ from gitckpt.model.advance import IllegalEvent, advance
 from gitckpt.model.manifest import SCHEMA
 from gitckpt.model.names import Oid
 from gitckpt.plumbing.reach import faults
-from gitckpt.store.branch import NoCheckpoints
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.law_of_items import Counts, faults_of_items
 from gitckpt.store.store import Store
@@ -41,7 +40,7 @@ def verify(store: Store) -> Report:
     """Check every checkpoint of the branch, and every object that it and the refs beside it need."""
     tip = store.tip_oid()
     if tip is None:
-        raise NoCheckpoints(store.workflow)
+        raise store.no_checkpoints()
     findings: list[Finding] = []
     before: Checkpoint | None = None
     sound: int | None = None

@@ -19,11 +19,13 @@ SECRET_NAME = 11
 SECRET_MODE = 12
 PRIVATE_KEY = 13
 SECRET_VALUE = 14
+WAY = 15
+"""A folder that git ignores and that a rule of ours names on the way to what it captures: kept even when empty."""
 
 HELD = frozenset({FILE, LINK})
 """Entries whose bytes are in the content."""
 
-WALKED = frozenset({FOLDER, HIDDEN_FOLDER})
+WALKED = frozenset({FOLDER, HIDDEN_FOLDER, WAY})
 LEFT_OUT = {
     SECRET_NAME: "a secret by its name",
     SECRET_MODE: "named like a key and readable by its owner only",

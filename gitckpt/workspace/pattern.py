@@ -1,4 +1,5 @@
-"""Which entries of the workspace a phase's `glob` patterns match, found in one walk.
+"""Which entries of the workspace a phase's `glob` patterns match, found in one walk; and the folders that patterns of
+capture rules name above what they match.
 
 Owns the meaning of a pattern and the walk. As in gitignore(5), `*` and `?` match no slash but do match a dot at the
 start of a name, `[..]` is a set, `**` any number of folders, and a final slash says folders only; unlike there, each
@@ -52,6 +53,32 @@ def matching(root: Path, patterns: Sequence[str]) -> Iterator[bytes]:
                 yield path
             if is_folder and below:
                 waiting.append((path + b"/", below))
+
+
+class Ways:
+    """The folders that gitignore-style patterns name above what they match: of `a/*/c` these are `a` and `a/*`."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        above = {way for pattern in patterns for way in _above(pattern)}
+        self._patterns = [_compiled(way) for way in sorted(above)]
+        self._top = _closed(self._patterns, ((number, 0) for number in range(len(self._patterns))))
+
+    def lead_through(self, path: bytes) -> bool:
+        """Whether the folder `path`, seen from the workspace's top, is one of them."""
+        places, matched = self._top, False
+        for name in path.split(b"/"):
+            matched, places = _step(self._patterns, places, name, folder=True)
+        return matched
+
+
+def _above(pattern: str) -> Iterator[str]:
+    """Patterns of the folders above what `pattern` matches, from the first one with a name; none of a negated one."""
+    if pattern.startswith(("!", "#")):
+        return
+    parts = [part for part in pattern.split("/") if part]
+    for depth in range(1, len(parts)):
+        if any(part != "**" for part in parts[:depth]):
+            yield "/".join(parts[:depth])
 
 
 def _entries(top: bytes, folder: bytes) -> Iterator[tuple[bytes, bool]]:

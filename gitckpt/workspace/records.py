@@ -15,6 +15,7 @@ from typing import IO, NoReturn, TypeAlias
 
 import msgspec
 
+from gitckpt.model.amount import plural
 from gitckpt.model.listing import Item
 
 Record: TypeAlias = tuple[int | None, Item]
@@ -87,7 +88,7 @@ def _column(columns: list[str], key: str | None, line: int) -> int | None:
 
 def _row(columns: list[str], row: list[str], key: int | None, line: int) -> Item:
     if len(row) != len(columns):
-        raise BadRecord(line, f"the row has {len(row)} columns, the header has {len(columns)}")
+        raise BadRecord(line, f"the row has {plural(len(row), 'column')}, the header has {len(columns)}")
     value = _text(dict(zip(columns, row, strict=True)), line)
     return Item(value, value if key is None else row[key].encode())
 

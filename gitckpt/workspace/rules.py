@@ -14,6 +14,8 @@ from functools import cached_property
 
 from pathspec import GitIgnoreSpec
 
+from gitckpt.workspace.pattern import Ways
+
 QUIET_CACHES = frozenset(
     {
         b".venv",
@@ -74,6 +76,7 @@ class Matcher:
         self._include = GitIgnoreSpec.from_lines(rules.include) if rules.include else None
         brought = (*rules.include, *rules.outs)
         self._brought = GitIgnoreSpec.from_lines(brought) if brought else None
+        self._ways = Ways(brought)
         values = sorted({value for value in rules.secrets if len(value) >= SHORTEST_SECRET})
         self._secret = re.compile(b"|".join(re.escape(value) for value in values)) if values else None
         self.overlap = max((len(value) for value in values), default=1) - 1
@@ -96,6 +99,13 @@ class Matcher:
     def brought_in(self, path: bytes) -> bool:
         """Whether `include` or a phase's `outs` captures this path although git ignores it."""
         return self._brought is not None and self._brought.match_file(_text(path))
+
+    def leads(self, path: bytes) -> bool:
+        """Whether `include` or `outs` names this folder on the way to what it captures, as `data/*.csv` does `data`.
+
+        `path` has no final slash. A pattern that may match at any depth, such as `*.csv`, names no folder.
+        """
+        return self._ways.lead_through(path)
 
     def looks_into(self, name: bytes) -> bool:
         """Whether some pattern names a path inside a quiet cache called `name`, so that it must be walked."""

@@ -22,7 +22,7 @@ FIELDS = 5
 """Integers a record keeps for an entry: mode, inode, size, mtime ns, ctime ns (only the mode for a folder).
 """
 
-_MAGIC = b"gitckpt stat cache 2\n"
+_MAGIC = b"gitckpt stat cache 3\n"
 _FULL_INODE = (1 << 63) - 1
 
 Escaped = tuple[bytes, str, int, bytes]

@@ -236,6 +236,9 @@ class Walk:
             return self._decide_seen(path, name, mode)
         if not folder:
             return self._decide_seen(path, name, mode) if self._hiding.tracked(path) else kinds.HIDDEN
+        if (self._matcher.leads(path) or self._hiding.tracked(path)) and not refusable(name):
+            # By its name alone, never by what it holds now: so it is there again after a restore.
+            return kinds.WAY
         if name in QUIET_CACHES and not self._hiding.tracked(path) and not self._matcher.looks_into(name):
             return kinds.QUIET
         return kinds.HIDDEN_FOLDER
@@ -261,7 +264,7 @@ class Walk:
             if folder.zone == VERBATIM or (folder.kinds[index] == kinds.FOLDER and refusable(name)):
                 zone = VERBATIM
             else:
-                zone = HIDDEN if folder.kinds[index] == kinds.HIDDEN_FOLDER else CAPTURED
+                zone = HIDDEN if folder.kinds[index] in (kinds.HIDDEN_FOLDER, kinds.WAY) else CAPTURED
             path = folder.child_path(name)
             child = Folder(path, zone, self._cache.folders.get(path))
             child.parent, child.name, child.mode = folder, name, folder.numbers[index * FIELDS]

@@ -68,6 +68,7 @@ def test_three_lines_are_added_and_nothing_is_changed() -> None:
     assert all(line in (ADOPT / "README.md").read_text() for line in (f"+{each[2:]}" for each in changed))
 
 
+@pytest.mark.sweep
 def test_killed_anywhere_the_adopted_script_goes_on_and_can_be_rolled_back(script: Script) -> None:
     repo = script.repo
     # Before the state file says it, before the state is recorded, and before what was recorded has its name.

@@ -173,6 +173,15 @@ def test_a_file_of_the_user_s_in_the_reserved_folder_is_an_error_before_the_firs
     assert (repo.path / ".gitckpt/mine").read_text() == "precious\n"
 
 
+def test_a_workspace_whose_name_is_not_utf8_is_refused_before_anything_is_written(repo: Repo) -> None:
+    workflow(repo, FINE)
+    there = os.fsencode(repo.path) + b"/caf\xe9"
+    os.mkdir(there)
+    os.rename(repo.path / "gitckpt.yaml", there + b"/gitckpt.yaml")
+    refused(repo, 2, "is not UTF-8", "rename", cwd=Path(os.fsdecode(there)))
+    assert not (repo.path / ".git/gitckpt").exists()
+
+
 def test_init_never_overwrites(repo: Repo) -> None:
     workflow(repo, FINE)
     refused(repo, 2, "is never overwritten", command=("init",))

@@ -165,6 +165,10 @@ def test_state_and_checkpoint_work_from_any_script(done: Repo) -> None:
     done.run("state", "append", "names", "x y")
     assert done.run("state", "incr", "limit", "2").stdout == "7\n"
     assert json.loads(done.run("state", "get").stdout) == {"limit": 7, "names": ["x y"]}
+    missing = done.run("state", "get", "limits", ok=1)
+    assert (missing.stdout, "near it: limit\n" in missing.stderr) == ("", True)
+    assert "gitckpt state get\n" in missing.stderr
+    assert json.loads(done.run("state", "get", "nope", "--json", ok=1).stdout)["value"] is None
     assert "not a whole number" in done.run("state", "incr", "names", ok=2).stderr
     done.write("more")
     assert done.run("checkpoint", "-m", "by hand").stdout == "0008 by hand\n"

@@ -66,13 +66,13 @@ def test_status_works_in_a_folder_whose_name_no_question_to_git_can_hold(repo: R
     repo.write("two\nlines/gitckpt.yaml", THREE)
     there = repo.path / "two\nlines"
     repo.run("run", ok=1, cwd=there)
-    assert repo.run("status", cwd=there).stdout.startswith("demo   in load, at 0003\n")
+    assert repo.run("status", cwd=there).stdout.startswith("demo   in load, 1/3 phases done, at 0003\n")
 
 
 def test_status_names_each_phase_with_its_status_attempts_and_detail(repo: Repo) -> None:
     failed(repo)
     rows = [line.split() for line in repo.run("status").stdout.splitlines()]
-    assert rows[0] == ["demo", "in", "load,", "at", "0003"]
+    assert rows[0] == ["demo", "in", "load,", "1/3", "phases", "done,", "at", "0003"]
     assert rows[1][:2] == ["extract", "done"]
     assert rows[2][:4] == ["load", "FAILED", "1", "attempt"]
     assert rows[2][-2:] == ["exit", "1"]

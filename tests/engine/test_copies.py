@@ -38,6 +38,12 @@ def test_a_clone_changes_nothing_until_told_which_way(
     subprocess.run(["git", "-C", clone, "config", "user.email", "bob@example.org"], check=True)
     watch_repository(clone)
     before = refs(clone)
+    for reading in ("log", "diff"):
+        said = half.run(reading, ok=2, cwd=clone).stderr
+        assert "its history is on origin" in said
+        assert "gitckpt rollback latest" in said
+        assert "gitckpt adopt origin" in said
+        assert "gitckpt run" not in said
     said = half.run("run", ok=5, cwd=clone).stderr
     assert "gitckpt rollback latest" in said
     assert "gitckpt adopt origin" in said
@@ -108,6 +114,17 @@ def test_a_workflow_in_a_subfolder_captures_its_own_files_and_ignored_outs(repo:
     assert not (repo.path / "sub/data/x").exists()
     repo.run("run", cwd=repo.path / "sub")
     assert (repo.path / "sub/data/x").exists()
+
+
+def test_an_empty_ignored_folder_that_outs_name_is_there_again_after_a_rollback(repo: Repo) -> None:
+    repo.write(".gitignore", "data/\n")
+    (repo.path / "data").mkdir()
+    workflow(repo, "a: {run: 'echo 1 > data/a.csv', outs: ['data/*.csv']}")
+    repo.run("run")
+    repo.run("rollback", "start")
+    assert list((repo.path / "data").iterdir()) == []
+    repo.run("run")
+    assert (repo.path / "data/a.csv").read_text() == "1\n"
 
 
 def test_what_another_workflow_did_here_is_foreign_and_the_rest_is_yours(repo: Repo) -> None:

@@ -12,6 +12,8 @@ from gitckpt.api.rehearsing import FailsUndisturbed, RehearsalRequest, rehearse
 from tests.cli.test_run import workflow
 from tests.repo import Repo
 
+pytestmark = pytest.mark.sweep
+
 SEED = 19
 """Four kills fall between 0.5 and 0.8 of the time: also on a slow machine some of them in the midst of the work."""
 

@@ -100,6 +100,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made.close()
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.full)])
 def test_a_gc_that_dies_anywhere_was_done_or_never_began(bench: Bench, step: int) -> None:
     for _ in range(3):

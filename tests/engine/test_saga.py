@@ -17,6 +17,8 @@ from tests.engine.migration import BROKEN, STEPS, UPS, dump, expected, write_mig
 from tests.engine.strikes import Strikes
 from tests.repo import Repo
 
+pytestmark = pytest.mark.sweep
+
 POINTS = ("before", "inside", "after")
 """Of a script: before the database is opened, in the middle of the transaction, after it was committed."""
 VALID = "validation.sql"

@@ -13,6 +13,8 @@ from tests.engine.server import Server, running
 from tests.engine.strikes import Strikes
 from tests.repo import Repo
 
+pytestmark = pytest.mark.sweep
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:

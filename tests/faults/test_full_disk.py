@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.sweep
+
 CHECKOUT = Path(__file__).parents[2]
 ALONE = ("unshare", "--user", "--map-root-user", "--mount")
 

@@ -15,6 +15,8 @@ import pytest
 
 from tests.faults.scene import BRANCH, Blow, End, Scene, spread
 
+pytestmark = pytest.mark.sweep
+
 PARTS = 4
 RUN = ("run",)
 ROLLBACK = ("rollback", "one")

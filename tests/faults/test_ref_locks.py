@@ -10,6 +10,8 @@ import pytest
 from tests.faults.scene import BRANCH, Blow, Scene, spread
 from tests.faults.test_kill_sweep import watchdog_fell
 
+pytestmark = pytest.mark.sweep
+
 ALL = 10_000
 WORKFLOW = """\
 version: 1

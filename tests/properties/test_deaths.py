@@ -12,6 +12,8 @@ from gitckpt.model.events import AttemptCutOff, PhaseCompleted, RolledBack
 from tests.properties.bench import Bench, look
 from tests.properties.scripted import Scripted, dies_at
 
+pytestmark = pytest.mark.sweep
+
 FEWEST = 12
 """A command that made fewer changes than this was not the one that the test means."""
 

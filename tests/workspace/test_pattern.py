@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitckpt.model.repeat import Foreach
-from gitckpt.workspace.pattern import matching
+from gitckpt.workspace.pattern import Ways, matching
 from gitckpt.workspace.sources import SourceUnreadable, read_items
 
 TREE = [
@@ -132,3 +132,23 @@ def test_a_tree_deeper_than_a_path_can_be_is_an_error_not_an_endless_walk(tmp_pa
         list(matching(tmp_path, ("**/y",)))
     with pytest.raises(SourceUnreadable, match=r"^x{200}/.*: File name too long$"):
         list(read_items(tmp_path, Foreach(glob=("**/y",)), None, None))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "ways", "others"),
+    [
+        ("data/*.csv", [b"data"], [b"a/data", b"data/a", b"dat"]),
+        ("/a/*/c/", [b"a", b"a/b"], [b"a/b/c", b"b"]),
+        ("a/**/c", [b"a", b"a/b", b"a/b/c"], [b"b"]),
+        ("**/data/*.csv", [b"data", b"a/b/data"], [b"a", b"a/b"]),
+        ("*.csv", [], [b"data", b"a/b"]),
+        ("data/", [], [b"data"]),
+        ("!data/x", [], [b"data"]),
+        ("# a/b", [], [b"# a"]),
+    ],
+)
+def test_the_folders_above_what_a_pattern_matches_are_those_it_names(
+    pattern: str, ways: list[bytes], others: list[bytes]
+) -> None:
+    found = Ways([pattern])
+    assert [path for path in (*ways, *others) if found.lead_through(path)] == ways

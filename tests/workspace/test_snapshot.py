@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -45,7 +46,7 @@ def test_without_a_cache_a_known_content_still_spares_every_write(desk: Desk) ->
     assert desk.packed == 0
 
 
-@pytest.mark.parametrize("damage", [b"", b"junk", b"gitckpt stat cache 2\n00000000\x90"])
+@pytest.mark.parametrize("damage", [b"", b"junk", b"gitckpt stat cache 3\n00000000\x90"])
 def test_a_damaged_cache_is_as_good_as_none(desk: Desk, damage: bytes) -> None:
     desk.write("a", "1\n")
     desk.take()
@@ -308,3 +309,55 @@ def test_a_cache_folder_that_nobody_ignores_is_captured(desk: Desk) -> None:
     desk.write(".gitignore", "target\n")
     desk.rules = CaptureRules(outs=("target/x",))
     assert b"target/x" in desk.paths(desk.take().content)
+
+
+@pytest.mark.parametrize("pattern", ["data/*.csv", "/data/**/*.csv", "**/data/a.csv"])
+def test_an_ignored_folder_on_the_way_to_what_a_rule_captures_comes_and_goes_with_its_content(
+    desk: Desk, pattern: str
+) -> None:
+    desk.rules = CaptureRules(outs=(pattern,))
+    desk.write(".gitignore", "data/\nother/\n")
+    (desk.root / "other").mkdir()
+    without = desk.take().content
+    (desk.root / "data").mkdir(0o750)
+    empty = desk.take().content
+    desk.write("data/a.csv")
+    full = desk.take().content
+    assert desk.paths(empty) == {b".gitignore", b"data"}
+    for content in (empty, full, without, empty, without, full, empty):
+        desk.go(content)
+        assert desk.take().content == desk.fresh() == content
+        assert (desk.root / "data").exists() == (content != without)
+        assert (desk.root / "data/a.csv").exists() == (content == full)
+    assert stat.S_IMODE((desk.root / "data").stat().st_mode) == 0o750
+    assert (desk.root / "other").is_dir()
+
+
+def test_what_an_ignored_folder_holds_besides_does_not_decide_whether_it_is_captured(desk: Desk) -> None:
+    desk.rules = CaptureRules(outs=("data/*.csv",))
+    desk.write(".gitignore", "data/\n")
+    (desk.root / "data").mkdir()
+    empty = desk.take().content
+    assert b"data" in desk.paths(empty)
+    desk.write("data/mine.txt")
+    desk.write("data/below/mine.txt")
+    assert desk.take().content == empty
+    desk.write("data/a.csv")
+    desk.take()
+    desk.go(empty)
+    assert desk.take().content == empty
+    assert (desk.root / "data/mine.txt").exists()
+
+
+def test_an_ignored_folder_that_the_index_holds_a_file_of_stays_when_the_file_goes(desk: Desk) -> None:
+    desk.write(".gitignore", "data/\n")
+    desk.write("data/tracked")
+    desk.git("add", "-f", "data/tracked")
+    full = desk.take().content
+    (desk.root / "data/tracked").unlink()
+    gone = desk.take().content
+    assert desk.paths(gone) == {b".gitignore", b"data"}
+    desk.go(full)
+    desk.go(gone)
+    assert (desk.root / "data").is_dir()
+    assert desk.take().content == gone

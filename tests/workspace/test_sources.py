@@ -143,7 +143,7 @@ def test_a_row_of_csv_without_a_key_is_its_own_key(tmp_path: Path) -> None:
         (b"", None, 1, "there is no header row"),
         (b"\n\n", None, 1, "there is no header row"),
         (b"a,b\n1,2\n", "id", 1, "the header has no column 'id', only: a, b"),
-        (b"a,b\n1,2\n3\n", None, 3, "the row has 1 columns, the header has 2"),
+        (b"a,b\n1,2\n3\n", None, 3, "the row has 1 column, the header has 2"),
         (b'a,b\n"x\ny",2\n1,2,3\n', None, 4, "the row has 3 columns, the header has 2"),
         (b"a,a\n1,2\n", None, 1, "two columns of the header have the same name"),
         (b'a,b\n1,2\n"3,4\n5,6\n', None, 3, "it is no CSV: unexpected end of data"),
