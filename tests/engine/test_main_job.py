@@ -108,6 +108,7 @@ def killed_after(repo: Repo, seconds: float, whole_group: bool) -> bool:
     return runner.returncode == -signal.SIGKILL
 
 
+@pytest.mark.sweep
 def test_killed_at_twenty_random_moments_it_ends_as_if_it_had_been_left_alone(
     tmp_path: Path, undisturbed: Repo, shared: Path
 ) -> None:
