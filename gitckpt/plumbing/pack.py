@@ -13,6 +13,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -127,11 +128,10 @@ class Pack:
             raise ValueError("the pack is finished")
         self._settle()
         start = self._flushed + len(self._buffer)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._rewind, start)
             oid, crc = self._stream(read, size)
-        except BaseException:
-            self._rewind(start)
-            raise
+            undo.pop_all()
         if oid in self._index:
             self._rewind(start)
         else:

@@ -10,6 +10,7 @@ import hashlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice, pairwise
 from pathlib import Path
@@ -54,7 +55,8 @@ def write_list(items: Iterable[Item], path: Path, digest: Digest = hash) -> int:
     """
     parts = [array("q") for _ in range(_PARTS)]
     total = 0
-    try:
+    with ExitStack() as undo:
+        undo.callback(path.unlink, missing_ok=True)
         with path.open("wb") as file:
             for item in items:
                 file.write(encode_item(item))
@@ -64,9 +66,7 @@ def write_list(items: Iterable[Item], path: Path, digest: Digest = hash) -> int:
         repeated = _repeated(parts)
         if repeated:
             _require_distinct(ItemList(path), repeated, digest)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+        undo.pop_all()
     return total
 
 

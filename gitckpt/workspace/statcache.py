@@ -153,15 +153,13 @@ class StatCache:
         # One name, so that what a kill leaves is written over: only who holds the workspace's lock saves.
         name = self.path.with_name(self.path.name + ".part")
         number = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(name.unlink, missing_ok=True)
             with os.fdopen(number, "wb") as out:
                 out.write(_MAGIC + b"%08x" % zlib.crc32(payload))
                 out.write(payload)
             os.replace(name, self.path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
+            undo.pop_all()
 
     def unsettle(self, folder: bytes) -> None:
         """Forget the trees of `folder` and of all above it; what was seen of single entries stays."""
