@@ -51,9 +51,11 @@ def say_failure(place: Place, store: Store, ran: Ran, name: PhaseName) -> None:
         _say_left(left, ran, failed, state.items)
         return
     if at is None and store.attempt(name, state.attempts) is None:
-        # A gate that was rejected: nothing was tried.
-        _line(f"{name} failed: {safe(state.detail or '')}. Your files are as at {number}.")
-        _line(f"  ask again  gitckpt retry {name}, then gitckpt run")
+        # A gate that was rejected: nothing was tried. After a compensation it is to be asked anew, and has no detail.
+        why = ran.stop.reason if state.detail is None else state.detail
+        _line(f"{name} failed: {safe(why)}. Your files are as at {number}.")
+        again = "gitckpt run" if state.detail is None else f"gitckpt retry {name}, then gitckpt run"
+        _line(f"  ask again  {again}")
         return
     attempt = f"{name}@{state.attempts}"
     lines = tail_lines(store.output(at or ran.tip.oid, name) or b"")

@@ -155,3 +155,17 @@ def test_a_secret_is_refused_as_data_and_as_a_param(repo: Repo, monkeypatch: pyt
         assert "declared secret" in refused.stderr
         assert "s3cr3t" not in refused.stderr
     assert "s3cr3t" not in repo.git("log", "-p", "--all")
+
+
+def test_a_rejected_gate_that_compensates_says_why_and_is_asked_again_by_run(repo: Repo) -> None:
+    repo.write(
+        "gitckpt.yaml",
+        "version: 1\nworkflow: w\nphases:\n  a: {run: 'true', compensate: 'true'}\n"
+        "  g: {gate: 'Go?', on_failure: compensate}\n",
+    )
+    repo.run("run", ok=3)
+    repo.run("reject", "g", "-m", "not today")
+    said = repo.run("run", ok=1).stderr
+    assert "not today; what was done outside is compensated" in said
+    assert "ask again  gitckpt run" in said
+    assert "gitckpt approve" in repo.run("run", ok=3).stderr
