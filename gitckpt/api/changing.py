@@ -18,7 +18,7 @@ from gitckpt.engine.answers import NoGateWaits
 from gitckpt.engine.begin import begin_run
 from gitckpt.engine.conclude import NAME as ALWAYS
 from gitckpt.engine.hold import Hold
-from gitckpt.engine.place import Place
+from gitckpt.engine.place import FLIGHT, Place
 from gitckpt.engine.ports import Reporter
 from gitckpt.engine.requests import Answer, Request, ask, do, event_of, refuse_secret
 from gitckpt.engine.settle import settle
@@ -109,7 +109,9 @@ def _works(place: Place, asked: Holder) -> bool:
 
 def _told_who(workspace: Workspace, request: Request) -> Request:
     """The request with the phase it comes from, and the name of whoever asks."""
-    request = replace(request, phase=_inside(workspace.place))
+    phase = _inside(workspace.place)
+    flight = os.environ.get(FLIGHT, "") if phase is not None else ""
+    request = replace(request, phase=phase, flight=flight)
     if request.verb not in SIGNED:
         return request
     person = identity(workspace.repository)
@@ -159,7 +161,7 @@ def _do_now(hold: Hold, request: Request) -> Answer:
     try:
         if event is None:
             settle(hold)
-            return do(hold, None, request)
+            return do(hold, (), request)
         settle(hold, closing=(replace(event, phase=None) if isinstance(event, Named) else event,))
     except IllegalEvent as error:
         raise BadValue(str(error)) from error

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from gitckpt.api.opening import open_store
 from gitckpt.api.reading import Where, Workspace, active, find_workspace
-from gitckpt.engine.place import AttemptUnderWay, Place
+from gitckpt.engine.place import AttemptUnderWay, Place, Record, ViewUnderWay
 from gitckpt.errors import GitckptError
 from gitckpt.execute.follow import LiveOutput
 from gitckpt.model.codec import Damaged
@@ -54,12 +54,15 @@ class SecretNotSet(GitckptError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """What an attempt printed meanwhile; `last`: nothing follows."""
+    """What an attempt printed meanwhile; `last`: nothing follows. `view`: the name of its own view of the workspace,
+    where others may run beside it; `items`: which it is at, for people."""
 
     phase: PhaseName | None
     attempt: int | None
     data: bytes
     last: bool = False
+    view: str = ""
+    items: str = ""
 
 
 def is_to_follow(where: Where, phase: PhaseName | None) -> bool:
@@ -70,55 +73,107 @@ def is_to_follow(where: Where, phase: PhaseName | None) -> bool:
                 raise NothingToFollow
             return False
         tip = store.tip()
-        under_way = _under_way(workspace.place)
-    running = under_way.phase if under_way else None
-    return tip is None or phase is None or phase == running or state_of(tip.manifest, phase).status not in DONE
+        record = _record(workspace.place)
+    running = {view.under_way.phase for view in record.views} | ({record.attempt.phase} if record.attempt else set())
+    return tip is None or phase is None or phase in running or state_of(tip.manifest, phase).status not in DONE
 
 
 def pieces(where: Where, phase: PhaseName | None) -> Iterator[Piece]:
     """What is printed by the phase, or by whatever runs, until no run is active. Raises SecretNotSet."""
     workspace = find_workspace(where)
-    with closing(LiveOutput(workspace.place.output, _secrets(where, workspace))) as live:
-        attempt = _attempt_of(workspace.place, live)
-        if attempt is None:
-            live.skip()
-        waiting = b""
+    secrets = _secrets(where, workspace)
+    with closing(_InPlace(workspace.place, secrets)) as in_place, closing(_InViews(workspace.place, secrets)) as views:
         while True:
             ended = active(workspace) is None
-            over = ended or live.replaced()
-            attempt = attempt or _attempt_of(workspace.place, live)
-            waiting += live.rest() if over else live.read()
-            # Until the journal says whose it is, it waits: an attempt is journalled just after its file is made.
-            if (attempt is not None or over) and (waiting or over):
-                if phase is None or (attempt is not None and attempt.phase == phase):
-                    yield _piece(attempt, waiting, last=over)
-                waiting = b""
+            for piece in (*in_place.printed(ended=ended), *views.printed(ended=ended)):
+                if phase is None or piece.phase == phase:
+                    yield piece
             if ended:
                 return
-            if over:
-                live.begin_anew()
-                attempt = None
-            else:
+            if not in_place.is_behind:
                 time.sleep(_LOOK_S)
 
 
-def _piece(attempt: AttemptUnderWay | None, data: bytes, *, last: bool) -> Piece:
-    name = attempt.phase if attempt else None
-    number = attempt.number if attempt else None
-    return Piece(phase=name, attempt=number, data=data, last=last)
+class _InPlace:
+    """The output of attempts in the workspace itself, one after the other, all at one path. `is_behind`: the path names
+    another file by now."""
+
+    def __init__(self, place: Place, secrets: Sequence[bytes]) -> None:
+        self._place = place
+        self._live = LiveOutput(place.desk.output, secrets)
+        self._attempt = self._whose()
+        self._waiting = b""
+        self.is_behind = False
+        if self._attempt is None:
+            self._live.skip()
+
+    def printed(self, *, ended: bool) -> Iterator[Piece]:
+        """What is new; `ended`: nothing follows."""
+        over = ended or self._live.replaced()
+        attempt = self._attempt = self._attempt or self._whose()
+        self._waiting += self._live.rest() if over else self._live.read()
+        # Until the journal says whose it is, it waits: an attempt is journalled just after its file is made.
+        if (attempt is not None or over) and (self._waiting or over):
+            name, number = (attempt.phase, attempt.number) if attempt else (None, None)
+            yield Piece(phase=name, attempt=number, data=self._waiting, last=over)
+            self._waiting = b""
+        self.is_behind = over and not ended
+        if self.is_behind:
+            self._live.begin_anew()
+            self._attempt = None
+
+    def _whose(self) -> AttemptUnderWay | None:
+        """Whose output the file is that is read. The journal is believed while the path still names that file."""
+        found = _record(self._place).attempt
+        return None if self._live.replaced() else found
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._live.close()
 
 
-def _attempt_of(place: Place, live: LiveOutput) -> AttemptUnderWay | None:
-    """Whose output the file is that is read. The journal is believed while the path still names that file."""
-    found = _under_way(place)
-    return None if live.replaced() else found
+class _InViews:
+    """The output of attempts in views of their own, side by side, each in a file of its own."""
+
+    def __init__(self, place: Place, secrets: Sequence[bytes]) -> None:
+        self._place = place
+        self._secrets = secrets
+        self._open: dict[str, tuple[ViewUnderWay, LiveOutput]] = {}
+
+    def printed(self, *, ended: bool) -> Iterator[Piece]:
+        """What is new of each; `ended`: nothing follows."""
+        running = {view.view: view for view in _record(self._place).views if view.own is None}
+        for name, view in running.items():
+            if name not in self._open:
+                self._open[name] = view, LiveOutput(self._place.views / name / "output", self._secrets)
+        for name, (view, live) in list(self._open.items()):
+            over = ended or name not in running
+            data = live.rest() if over else live.read()
+            if data or over:
+                attempt = view.under_way
+                yield Piece(
+                    phase=attempt.phase,
+                    attempt=attempt.number,
+                    data=data,
+                    last=over,
+                    view=name,
+                    items=attempt.items,
+                )
+            if over:
+                live.close()
+                del self._open[name]
+
+    def close(self) -> None:
+        """Give the files back."""
+        for _, live in self._open.values():
+            live.close()
 
 
-def _under_way(place: Place) -> AttemptUnderWay | None:
+def _record(place: Place) -> Record:
     try:
-        return place.read().attempt
+        return place.read()
     except Damaged:
-        return None
+        return Record()
 
 
 def _secrets(where: Where, workspace: Workspace) -> Sequence[bytes]:

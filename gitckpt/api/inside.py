@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from gitckpt.engine.place import Place
+from gitckpt.engine.place import FLIGHT, Place
 from gitckpt.engine.requests import Answer, Request, Verb, ask
 from gitckpt.execute.lock import holder
 from gitckpt.model.manifest import Json
@@ -19,5 +19,6 @@ def ask_from_inside(root: Path, verb: Verb, said: Mapping[str, Json], timeout_s:
     place = Place(discover(root), root)
     phase = PhaseName(os.environ["GITCKPT_PHASE"])
     text, key = said.get("text", ""), said.get("key", "")
-    request = Request(verb=verb, phase=phase, text=str(text), key=str(key), value=said.get("value"))
+    flight = os.environ.get(FLIGHT, "")
+    request = Request(verb=verb, phase=phase, flight=flight, text=str(text), key=str(key), value=said.get("value"))
     return ask(place.inbox, request, lambda: holder(place.lock) is not None, timeout_s)

@@ -76,8 +76,10 @@ with the file in them), or else begin one in the current folder."""
 def find_workspace(where: Where, fileless: Fileless = "no") -> Workspace:
     """Find repository, workflow file and workspace. Raises NotARepository, NoWorkflowFile, …
 
-    A process of a phase finds its own workspace also from outside of any repository, and whatever its file is called.
+    A process of a phase finds its own workspace also from outside of any repository, whatever its file is called, and
+    from the copy of it that it may run in.
     """
+    where = _out_of_copy(where)
     if where.file is not None:
         path = where.directory / where.file
         repository, file = discover(path.parent), Path(os.path.realpath(path))
@@ -103,6 +105,26 @@ def find_workspace(where: Where, fileless: Fileless = "no") -> Workspace:
 def _workspace(repository: Repository, root: Path, file: Path, script: WorkflowName | None = None) -> Workspace:
     prefix = os.fsencode(root.relative_to(repository.top)) if root != repository.top else b""
     return Workspace(repository=repository, root=root, prefix=prefix, file=file, script=script)
+
+
+def _out_of_copy(where: Where) -> Where:
+    """The same place in the workspace, where it is in the copy that stands for it in this process's attempt."""
+    workspace, copy = os.environ.get("GITCKPT_WORKSPACE"), os.environ.get("GITCKPT_VIEW")
+    if not workspace or not copy or not os.path.isdir(workspace):
+        return where
+    top, root = Path(os.path.realpath(copy)), Path(os.path.realpath(workspace))
+    file = where.file and where.directory / where.file
+    here = Path(os.path.realpath(file.parent if file else where.directory))
+    between = [folder for folder in (here, *here.parents) if top in folder.parents]
+    if (here != top and not between) or any(os.path.lexists(folder / ".git") for folder in between):
+        # Elsewhere, or in a repository that the phase has made for itself.
+        return where
+    there = root / here.relative_to(top)
+    if file is not None:
+        return Where(directory=root, file=there / file.name)
+    while not there.is_dir():  # a folder that only the copy has
+        there = there.parent
+    return Where(directory=there)
 
 
 def _own_root() -> Path | None:

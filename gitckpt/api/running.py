@@ -29,10 +29,11 @@ from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute import inbox
 from gitckpt.execute.process import LocalExecutor
 from gitckpt.model.amount import plural
-from gitckpt.model.decide import changed_definitions, changed_midway
+from gitckpt.model.explain import changed_definitions, changed_midway
 from gitckpt.model.manifest import DONE, is_complete, state_of
 from gitckpt.model.moment import Limits, Moment, Stop, Verdict
 from gitckpt.model.names import PhaseName
+from gitckpt.model.schedule import Plan, jobs
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import Workflow
 from gitckpt.progress.events import Note, RunBegan, RunEnded
@@ -57,7 +58,8 @@ class NeedsFirst(GitckptError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """The flags of `run`."""
+    """The flags of `run`. `jobs`: how many attempts may run at once; `fail_fast`: a failure ends what still runs, None:
+    as the workflow says."""
 
     again: bool = False
     until: str | None = None
@@ -66,6 +68,9 @@ class RunRequest:
     step: bool = False
     item: str | None = None
     budget_ms: int | None = None
+    jobs: int | None = None
+    keep_going: bool = False
+    fail_fast: bool | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     edits: EditPolicy = "tell-apart"
     large: Callable[[TooMuch], bool] = lambda _: False
@@ -73,11 +78,13 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """How a run stopped, the newest checkpoint, and whether anything was left to do when it began."""
+    """How a run stopped, the newest checkpoint, whether anything was left to do when it began, and what was planned to
+    run beside what."""
 
     stop: Stop
     tip: Checkpoint
     began_complete: bool
+    plan: Plan
 
 
 EXIT_CODES: Mapping[Verdict, ExitCode] = {
@@ -85,6 +92,7 @@ EXIT_CODES: Mapping[Verdict, ExitCode] = {
     Verdict.FAILED: ExitCode.FAILED,
     Verdict.BLOCKED: ExitCode.FAILED,
     Verdict.WAITING: ExitCode.WAITING,
+    Verdict.CONFLICT: ExitCode.CONFLICT,
     Verdict.STOPPED: ExitCode.STOPPED,
     Verdict.INTERRUPTED: ExitCode.INTERRUPTED,
     Verdict.TERMINATED: ExitCode.TERMINATED,
@@ -95,7 +103,7 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
     """Run or resume. Raises what settling raises; a failed phase is no exception but a verdict."""
     workspace = find_workspace(where)
     loaded = load(workspace.file)
-    limits = _limits(loaded.workflow, request)
+    limits = limits_of(loaded.workflow, request)
     start_from = phase_name(loaded.workflow, request.start_from) if request.start_from else None
     with held(given_of(workspace, loaded), workspace.place, SystemClock(), reporter) as hold, remembered(hold) as ends:
         warn_of_network(hold)
@@ -114,14 +122,24 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         complete = is_complete(manifest)
         last = f"{hold.at_tip.number:04d}" if goes_on and not began else None
         names = tuple(phase.name for phase in hold.workflow.phases)
-        reporter(RunBegan(workflow=hold.name, number_of_phases=len(names), resumed_at=last, phases=names))
+        plan = plan_of(hold.workflow, request)
+        reporter(
+            RunBegan(
+                workflow=hold.name,
+                number_of_phases=len(names),
+                resumed_at=last,
+                phases=names,
+                jobs=plan.jobs if plan.views else 1,
+                done=tuple(name for name in names if state_of(manifest, name).status in DONE),
+            )
+        )
         ends(None)
         _say_changed(hold)
         _say_edited(hold, limits)
         _warn_stuck(hold)
         if not complete:
             promise(hold)
-        stop = run(hold, LocalExecutor(), _moment(request, limits), signalled)
+        stop = run(hold, LocalExecutor(), _moment(request, limits, plan), signalled)
         if not (complete and stop.verdict is Verdict.COMPLETE and is_concluded(hold)):
             conclude(hold, LocalExecutor(), stop, signalled)
         reporter(RunEnded(stop.verdict.value))
@@ -130,19 +148,40 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
             tidy_tags(hold)
         tidy_packs(hold)
         ends(int(EXIT_CODES[stop.verdict]))
-        return Ran(stop=stop, tip=hold.at_tip, began_complete=complete)
+        return Ran(stop=stop, tip=hold.at_tip, began_complete=complete, plan=plan)
 
 
-def _moment(request: RunRequest, limits: Limits) -> Moment:
+def _moment(request: RunRequest, limits: Limits, plan: Plan) -> Moment:
     until = None if request.budget_ms is None else SystemClock().monotonic_ms() + request.budget_ms
-    return Moment(limits=limits, until_ms=until)
+    return Moment(limits=limits, until_ms=until, plan=plan, totals=machine())
 
 
-def _limits(workflow: Workflow, request: RunRequest) -> Limits:
+def _at_once(moment: Moment) -> int:
+    """How many attempts this run will have at once at most: 1 where all of it is one after the other."""
+    plan = moment.plan
+    return plan.jobs if plan is not None and any(plan.isolated(name) for name in plan.phases) else 1
+
+
+def plan_of(workflow: Workflow, request: RunRequest) -> Plan:
+    """What may run beside what. `--step` does one thing at a time."""
+    cores = os.cpu_count() or 1
+    return Plan.of(workflow, jobs=1 if request.step else jobs(workflow, request.jobs, cores))
+
+
+def machine() -> dict[str, int]:
+    """How much there is of what every machine has: processors, and bytes of memory."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {"cpu": os.cpu_count() or 1, "memory": memory}
+
+
+def limits_of(workflow: Workflow, request: RunRequest) -> Limits:
+    """What bounds the run. Raises NoSuchPhase."""
     return Limits(
         only=phase_name(workflow, request.only) if request.only else None,
         until=phase_name(workflow, request.until) if request.until else None,
         step=request.step,
+        keep_going=request.keep_going,
+        fail_fast=request.fail_fast,
     )
 
 

@@ -9,7 +9,10 @@ import re
 
 import click
 
+from gitckpt.api.resolving import disputes_in
 from gitckpt.api.running import Ran
+from gitckpt.cli.disputes import dispute_lines
+from gitckpt.engine.isolation import was_in_overlay
 from gitckpt.engine.leavings import Leavings, leavings
 from gitckpt.engine.listed import failure_checkpoint
 from gitckpt.engine.place import Place
@@ -20,7 +23,7 @@ from gitckpt.model.items import ItemsFailed
 from gitckpt.model.manifest import Items, Status, state_of
 from gitckpt.model.moment import Verdict
 from gitckpt.model.names import Oid, PhaseName
-from gitckpt.model.text import safe
+from gitckpt.model.text import headline, safe
 from gitckpt.plumbing.user import source
 from gitckpt.progress.text import count, duration, size
 from gitckpt.store.store import Store
@@ -48,6 +51,7 @@ def say_failure(place: Place, store: Store, ran: Ran, name: PhaseName) -> None:
         left = _left(place, store, name, failed.attempt)
         _say_cost(left, name, f"{name}@{failed.attempt}", failed.duration_ms)
         _say_items(store, ran, failed, at)
+        _say_isolation(place, ran, name, store.output(at, name) or b"")
         _say_left(left, ran, failed, state.items)
         return
     if at is None and store.attempt(name, state.attempts) is None:
@@ -76,8 +80,37 @@ def say_failure(place: Place, store: Store, ran: Ran, name: PhaseName) -> None:
         _say_tracked(left, attempt)
     for line in mend.splitlines():
         _line(f"  mend it    {safe(line)}")
+    _say_isolation(place, ran, name, store.output(at or ran.tip.oid, name) or b"")
     _line(f"  see it     gitckpt diff {attempt} · gitckpt output {attempt}")
     _line("  go on      gitckpt run")
+
+
+_OVERLAY_LIMITS = {
+    b"Invalid cross-device link": "a folder that was there before cannot be renamed in an overlay",
+    b"Value too large for defined data type": "a file of another owner cannot be changed in an overlay",
+}
+"""What overlayfs cannot do, by the words of the system for it (EXDEV, EOVERFLOW)."""
+
+
+def _say_isolation(place: Place, ran: Ran, name: PhaseName, output: bytes) -> None:
+    """The way out where it was the overlay that a command could not work in."""
+    limit = next((what for words, what in _OVERLAY_LIMITS.items() if words in output), None)
+    if limit is not None and was_in_overlay(place, ran.plan, name):
+        _line(f"  mend it    {limit}: give {name} `isolation: copy`")
+
+
+def say_conflicts(store: Store, ran: Ran) -> None:
+    """What two changed differently, with the commands to look and to choose; and what failed beside that."""
+    found = disputes_in(store, ran.tip.manifest)
+    others = [name for name in ran.tip.manifest.order if name not in {each.name for each in found}]
+    for name in others:
+        state = state_of(ran.tip.manifest, name)
+        if state.status is Status.FAILED:
+            _line(f"{name} failed: {safe(headline(state.detail or ''))}")
+    for dispute in found:
+        for line in dispute_lines(dispute):
+            _line(line)
+    _line(f"Nothing is lost: both sides are kept. Your files are as at {ran.tip.number:04d}.")
 
 
 def _say_items(store: Store, ran: Ran, failed: ItemsFailed, at: Oid) -> None:

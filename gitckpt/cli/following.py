@@ -30,39 +30,74 @@ def follow_output(where: Where, phase: PhaseName | None) -> int | None:
     """
     if not is_to_follow(where, phase):
         return None
-    show = _ForTerminal() if sys.stdout.isatty() else _for_pipe
+    show = _ForTerminal() if sys.stdout.isatty() else _ForPipe()
     told = ""
     try:
         for piece in pieces(where, phase):
-            # The items of a phase share an attempt's number until one of them fails.
-            head = f"==> {safe(piece.phase)}, attempt {piece.attempt}" if piece.phase else told
+            label = _label(piece, phase)
+            # The items of a phase share an attempt's number until one of them fails. Those side by side need no heads:
+            # each line says whose it is.
+            head = (
+                f"==> {safe(piece.phase)}, attempt {piece.attempt}"
+                if piece.phase and piece.data and not label
+                else told
+            )
             if head != told:
                 click.echo(head, err=True)
                 told = head
-            show(piece)
+            show(piece, label)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     return 0
 
 
-def _for_pipe(piece: Piece) -> None:
-    sys.stdout.buffer.write(piece.data)
-    sys.stdout.buffer.flush()
+def _label(piece: Piece, wanted: PhaseName | None) -> str:
+    """Whose a line is, where others may print beside it: the item of the phase asked for, or phase and item."""
+    if not piece.view:
+        return ""
+    words = (piece.items,) if wanted is not None else (piece.phase or "", piece.items)
+    return safe(" ".join(word for word in words if word))
+
+
+class _ForPipe:
+    """Bytes as they are; of attempts side by side whole lines, each with its label."""
+
+    def __init__(self) -> None:
+        self._lines = _Lines()
+
+    def __call__(self, piece: Piece, label: str) -> None:
+        data = piece.data
+        if label:
+            lines = self._lines.whole(piece)
+            data = b"".join(label.encode() + b": " + line + b"\n" for line in lines)
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
 
 
 class _ForTerminal:
-    """Whole lines, made safe; the last one of an attempt also when it has no end."""
+    """Whole lines, made safe."""
 
     def __init__(self) -> None:
-        self._begun = b""
+        self._lines = _Lines()
 
-    def __call__(self, piece: Piece) -> None:
-        *lines, self._begun = (self._begun + piece.data).split(b"\n")
-        if piece.last and self._begun:
-            lines.append(self._begun)
-            self._begun = b""
-        for line in lines:
-            click.echo(shown(line))
+    def __call__(self, piece: Piece, label: str) -> None:
+        for line in self._lines.whole(piece):
+            click.echo(f"{label}: {shown(line)}" if label else shown(line))
+
+
+class _Lines:
+    """Makes lines of pieces; the last one of an attempt also when it has no end."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, bytes] = {}
+
+    def whole(self, piece: Piece) -> list[bytes]:
+        *lines, begun = (self._begun.pop(piece.view, b"") + piece.data).split(b"\n")
+        if begun and piece.last:
+            lines.append(begun)
+        elif begun:
+            self._begun[piece.view] = begun
+        return lines
 
 
 Look: TypeAlias = Callable[[], tuple[Sequence[str], Sequence[tuple[str, ...]], bool]]

@@ -1,4 +1,4 @@
-"""Which reporter a run gets. Loads rich only where a terminal is looked at."""
+"""Which reporter a run gets. Loads the one for terminals only where a terminal is looked at."""
 
 from __future__ import annotations
 

@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "approve": ("gates:approve", "Say yes at a gate, with the answers that it asks for."),
     "reject": ("gates:reject", "Say no at a gate."),
     "retry": ("intervening:retry", "Make failed phases pending, so that `run` tries them."),
+    "resolve": ("resolving:resolve", "Say whose change counts where two changed the same."),
     "skip": ("intervening:skip", "Mark a phase as not to be run."),
     "pause": ("intervening:pause", "Stop the active run at its next boundary."),
     "reset": ("intervening:reset", "Give the run up; history and files stay."),

@@ -7,7 +7,7 @@ import click
 from gitckpt.api.mending import examine, exit_code, mend
 from gitckpt.cli.notes import quiet_reporter
 from gitckpt.cli.terminal import print_json, where
-from gitckpt.engine.finding import Diagnosis, Finding
+from gitckpt.engine.finding import Diagnosis, Finding, Isolation
 from gitckpt.model.amount import plural
 from gitckpt.model.manifest import Json
 from gitckpt.model.text import safe
@@ -51,9 +51,23 @@ def _lines(diagnosis: Diagnosis, *, mendable: bool) -> list[str]:
         place = f" ({safe(finding.where)})" if finding.where else ""
         lines.append(f"  {_WORDS[finding.level]}: {safe(finding.what)}{place}")
         lines.append(f"    {safe(finding.next)}")
+    lines += _isolation_lines(diagnosis.isolation, diagnosis.file_system)
     if mendable and any(finding.mends for finding in wrong):
         lines.append("To mend what needs no decision: gitckpt doctor --repair")
     return lines
+
+
+def _isolation_lines(isolation: Isolation, file_system: str | None) -> list[str]:
+    """What `isolation` can be here, and what is different in each kind."""
+    why = isolation.why_no_overlay
+    has = "overlays work here" if why is None else f"no overlay can be had here: {safe(why)}"
+    shares = {True: "shares blocks", False: "takes time and room", None: "was not tried"}[isolation.reflink]
+    copies = f"a copy {shares}" + (f" on {safe(file_system)}" if file_system else "")
+    return [
+        f"Isolation: {has}; {copies}. For phases that run beside others `auto` is `{isolation.auto}`, else `none`.",
+        f"  different in an overlay: {'; '.join(isolation.in_overlay)}",
+        f"  different in a copy: {'; '.join(isolation.in_copy)}",
+    ]
 
 
 def _json(diagnosis: Diagnosis, done: tuple[str, ...]) -> dict[str, Json]:
@@ -67,6 +81,19 @@ def _json(diagnosis: Diagnosis, done: tuple[str, ...]) -> dict[str, Json]:
         "file_system": diagnosis.file_system,
         "checkpoints": diagnosis.checkpoints,
         "objects": diagnosis.objects,
+        "isolation": _isolation(diagnosis.isolation),
+    }
+
+
+def _isolation(isolation: Isolation) -> dict[str, Json]:
+    return {
+        "overlay": isolation.why_no_overlay is None,
+        "why_no_overlay": safe(isolation.why_no_overlay) if isolation.why_no_overlay is not None else None,
+        "reflink": isolation.reflink,
+        "auto": isolation.auto,
+        "phases": {kind: list(names) for kind, names in isolation.chosen.items()},
+        "in_overlay": list(isolation.in_overlay),
+        "in_copy": list(isolation.in_copy),
     }
 
 

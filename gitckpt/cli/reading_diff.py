@@ -17,7 +17,7 @@ import click
 
 from gitckpt.api.reading import Workspace, active, find_workspace, workflow_name
 from gitckpt.cli.reading_words import mark, path_json
-from gitckpt.cli.terminal import inside, print_json, where
+from gitckpt.cli.terminal import PATHS, WithPaths, inside, print_json, where
 from gitckpt.engine.capturing import capture_rules
 from gitckpt.engine.changes import Desk, Difference, base_of, between, edits, made_by, only
 from gitckpt.engine.inspect import standing
@@ -33,17 +33,6 @@ from gitckpt.spec.problem import DefinitionInvalid, WorkflowFileUnreadable
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.definition import decode_workflow
 from gitckpt.store.store import Store
-
-PATHS = "gitckpt.paths"
-
-
-class WithPaths(click.Command):
-    """Keeps what stands after `--` apart: click itself would not tell it from the checkpoints."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        at = args.index("--") if "--" in args else len(args)
-        ctx.meta[PATHS] = tuple(args[at + 1 :])
-        return super().parse_args(ctx, args[:at])
 
 
 @click.command(cls=WithPaths, options_metavar="[OPTIONS] [A [B]] [-- PATH…]", add_help_option=True)

@@ -45,6 +45,7 @@ from gitckpt.model.items import (
     ItemsSkipped,
     count_of,
 )
+from gitckpt.model.merging import EditsClashed, Merged, MergeRefused, MergingEvent, Resolved
 from gitckpt.model.text import headline, safe
 from gitckpt.model.title import title
 from gitckpt.progress.text import count, duration
@@ -97,10 +98,33 @@ def _other_words(event: Event) -> str:
             return f"the compensation of {phase} failed after {duration(ms)} (attempt {attempt}): {headline(detail)}"
         case WentBack(phase=phase, to=to, phases=phases):
             return f"{phase} failed, so the run went back to {to}; to run anew: {_list(phases)}"
+        case Merged() | MergeRefused() | EditsClashed() | Resolved():
+            return _merging_words(event)
         case _:
             named = title([event])
             words = (str(named.phase or named.kind), named.status, named.detail)
             return " ".join(word for word in words if word)
+
+
+def _merging_words(event: MergingEvent) -> str:
+    match event:
+        case Merged(phase=phase, settled=settled):
+            rule = f"; a rule settled {_list(settled)}" if settled else ""
+            return f"{phase} was merged: what it changed since it began{rule}"
+        case MergeRefused(phase=phase, paths=paths, count=count, against=against):
+            who = _list((phase, *against)) if against else f"{phase} and what came before"
+            return f"{phase} could not be merged: {who} changed {_paths(paths, count)} differently"
+        case EditsClashed(paths=paths, count=count, rescue=rescue):
+            return f"a phase and you changed {_paths(paths, count)} differently; yours is kept as rescue@{rescue}"
+        case Resolved(phase=phase, author=author, how=how):
+            return f"{author} decided the conflict of {phase or 'their own edits'}: {how}"
+        case _:
+            assert_never(event)
+
+
+def _paths(paths: Sequence[str], count: int) -> str:
+    more = f" and {count - 3:,} more" if count > 3 else ""
+    return _list(paths[:3]) + more
 
 
 def _items_event_words(event: ItemsEvent) -> str:

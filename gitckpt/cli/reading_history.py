@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import click
 
 from gitckpt.api.opening import open_store
 from gitckpt.api.reading import active
+from gitckpt.cli.graph import draw
 from gitckpt.cli.reading_events import event_words
 from gitckpt.cli.reading_words import (
     at_iso,
@@ -29,18 +30,24 @@ from gitckpt.engine.history import (
     completed_items,
     folded_history,
     folded_run_history,
+    merged_in,
     run_history,
     whole_history,
 )
 from gitckpt.engine.inspect import standing
+from gitckpt.engine.lineage import Beside, Node, lineage
 from gitckpt.model.amount import plural
 from gitckpt.model.manifest import Json, state_of
+from gitckpt.model.merging import Merged
 from gitckpt.model.names import Oid
 from gitckpt.model.text import safe
 from gitckpt.plumbing.content import Change
 from gitckpt.plumbing.diff import unsaid
-from gitckpt.store.selectors import Selected, select
+from gitckpt.store.selectors import Selected, label, select
 from gitckpt.store.store import Store
+
+WHOLE = frozenset({"phase", "merge"})
+"""The kinds of a checkpoint that completes a phase."""
 
 SHOWN_ROWS = 30
 SHOWN_FILES = 50
@@ -55,13 +62,15 @@ WIDEST = 160
 @click.option("-n", "limit", type=click.IntRange(min=0), default=None, help=f"At most so many ({SHOWN_ROWS}).")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.option("--run", "this_run", is_flag=True, help="Only those of the current run.")
-@click.option("--graph", is_flag=True, help="Draw which of them a rollback took back.")
+@click.option("--graph", is_flag=True, help="Draw what builds on what: merges, rollbacks.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 def log(ctx: click.Context, *, limit: int | None, everything: bool, this_run: bool, graph: bool, as_json: bool) -> int:
     """List the checkpoints, newest first. `·` marks an attempt that did not complete.
 
-    Neighbours that did items of one phase are one line, with how many are done after them; --all shows each.
+    Neighbours that did items of one phase are one line, with how many are done after them; --all shows each. In the
+    graph, what a phase or item did by itself stands beside the checkpoint that merged it, by its commit; `o` was taken
+    back by a rollback.
     """
     if limit is not None and everything:
         raise click.UsageError("-n and --all exclude each other")
@@ -78,22 +87,44 @@ def log(ctx: click.Context, *, limit: int | None, everything: bool, this_run: bo
         if as_json:
             print_json(_log_json(store, found, tags))
             return 0
-    _log_lines(found, graph=graph)
+        nodes = lineage(store, found) if graph else ()
+    _log_lines(found, nodes)
     for note in notes:
         click.echo(f"note: {safe(note)}", err=True)
     return 0
 
 
-def _log_lines(found: History, *, graph: bool) -> None:
+def _log_lines(found: History, nodes: Sequence[Node]) -> None:
     newest = next((row for row in found.rows if row.attempt is None), None)
-    lines = table([_log_row(row) for row in found.rows])
-    drawn = _drawn(found) if graph else [""] * len(lines)
-    width = max(map(len, lines), default=0)
-    for row, line, art in zip(found.rows, lines, drawn, strict=True):
-        hint = f"go back to it: gitckpt rollback {row.checkpoint.number}" if row is newest else ""
+    shown = [node.shows for node in nodes] or list(found.rows)
+    lines = table([_log_row(each) if isinstance(each, Row) else _beside_row(each) for each in shown])
+    drawn = draw([(node.oid, node.parents, _mark(node, found)) for node in nodes])
+    width, art_width = max(map(len, lines), default=0), max((len(each.line) for each in drawn), default=0)
+    for at, (each, line) in enumerate(zip(shown, lines, strict=True)):
+        hint = f"go back to it: gitckpt rollback {each.checkpoint.number}" if each is newest else ""
+        art = f"{drawn[at].line.ljust(art_width)}  " if drawn else ""
         click.echo(f"{art}{line.ljust(width)}    {hint}".rstrip())
+        if drawn and at + 1 < len(shown):
+            for more in drawn[at].after:
+                click.echo(more)
     if found.more:
         click.echo(f"… {found.more:,} more: gitckpt log --all")
+
+
+def _mark(node: Node, found: History) -> str:
+    """`*` is what the newest checkpoint builds on, `o` what was taken back."""
+    return "o" if node.oid in found.taken_back else "*"
+
+
+def _beside_row(beside: Beside) -> tuple[str, ...]:
+    """A commit that has no number of its own, by its id."""
+    checkpoint = beside.checkpoint
+    when = at_seconds(checkpoint.seconds)
+    if beside.joins:
+        return (checkpoint.oid[:8], "begin", f"with {safe(', '.join(beside.joins))}", when, "")
+    done = completed_items(checkpoint)
+    what = items_words(done, state_of(checkpoint.manifest, done.phase).items) if done else "by itself"
+    return (checkpoint.oid[:8], safe(checkpoint.title.phase or ""), _cut(safe(what), 40), when, counts(beside.files))
 
 
 def _log_row(row: Row) -> tuple[str, ...]:
@@ -114,21 +145,24 @@ def _status(row: Row) -> str:
     if done is None or row.title.phase != done.phase:
         return " ".join(word for word in (row.title.status, _told(row)) if word)
     items = state_of(row.checkpoint.manifest, done.phase).items
-    if row.title.kind == "phase" or row.oldest is not None:
+    if row.title.kind in WHOLE or row.oldest is not None:
         share = f"{items.done:,}/{plural(items.total, 'item')}" if items else ""
-        return f"{row.title.status} {share}" if row.title.kind == "phase" else share
+        return f"{row.title.status} {share}" if row.title.kind in WHOLE else share
     return items_words(done, items)
 
 
 def _told(row: Row) -> str:
     """What stands beside the status: nothing where the columns say it already."""
-    return "" if row.attempt or (row.title.kind == "phase" and row.title.status == "done") else row.title.detail
+    return "" if row.attempt or (row.title.kind in WHOLE and row.title.status == "done") else row.title.detail
 
 
 def _gained(row: Row) -> str:
     """Items, where one checkpoint did many, and files."""
     done = completed_items(row.checkpoint) if row.oldest is None else None
     parts = [f"+{done.count:,} items"] if done is not None and done.count > 1 else []
+    merged = merged_in(row.checkpoint) if row.oldest is None else None
+    if merged is not None and merged.settled:
+        parts.append(f"{plural(len(merged.settled), 'path')} settled by a rule")
     return ", ".join(part for part in (*parts, counts(row.files)) if part)
 
 
@@ -139,11 +173,6 @@ def _failure(row: Row) -> str:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _drawn(found: History) -> list[str]:
-    """`*` is what the newest checkpoint builds on, `o` beside the line is what was taken back."""
-    return ["| o  " if row.checkpoint.oid in found.taken_back else "*    " for row in found.rows]
 
 
 def _log_json(store: Store, found: History, tags: dict[Oid, str]) -> dict[str, Json]:
@@ -175,7 +204,14 @@ def _row_json(row: Row, tags: dict[Oid, str], taken_back: frozenset[Oid]) -> dic
         "parents": list(checkpoint.parents),
         "files": {"added": marks.count("A"), "modified": marks.count("M"), "removed": marks.count("D")},
         "taken_back": checkpoint.oid in taken_back,
+        "merged": _merged_json(merged_in(checkpoint)),
     }
+
+
+def _merged_json(merged: Merged | None) -> dict[str, Json] | None:
+    if merged is None:
+        return None
+    return {"own": merged.own, "start": merged.start, "settled": [safe(path) for path in merged.settled]}
 
 
 # --- show ---------------------------------------------------------------------------------------------------------
@@ -211,9 +247,22 @@ def _show_head(store: Store, chosen: Selected, tag: str | None) -> list[str]:
         ("by", f"{safe(checkpoint.author)}, {at_seconds(checkpoint.seconds)}"),
         ("run", safe(checkpoint.manifest.run) or "none"),
     ]
+    merged = merged_in(checkpoint)
+    if merged is not None:
+        rows += [("own", f"{merged.own} (gitckpt diff {merged.phase}; plain: git show {merged.own[:12]})")]
+        rows += [("start", f"{merged.start} ({_named(store, merged.start)})")]
     for event in checkpoint.events:
         rows.append(("what", f"{event_words(event)} ({at_iso(event.at)})"))
     return [safe(chosen.label), *table(rows, "  ")]
+
+
+def _named(store: Store, oid: Oid) -> str:
+    """What an attempt began from: a checkpoint by its number, or one with phases that were not merged then."""
+    started = store.read(oid)
+    if oid in store.ids():
+        return f"it began from {label(started)}"
+    joined = ", ".join(str(event.phase) for event in started.events if isinstance(event, Merged))
+    return f"it began from {started.number - 1:04d} with {safe(joined)}"
 
 
 def _show_files(changes: Iterable[Change], notes: dict[bytes, str]) -> list[str]:
@@ -255,6 +304,7 @@ def _show_json(store: Store, chosen: Selected, changes: Iterable[Change], tag: s
         "at": iso(checkpoint.seconds),
         "run": checkpoint.manifest.run,
         "parents": list(checkpoint.parents),
+        "merged": _merged_json(merged_in(checkpoint)),
         "events": [
             {"type": type(event).__name__, "at": event.at, "words": event_words(event)} for event in checkpoint.events
         ],

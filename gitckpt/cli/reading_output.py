@@ -63,7 +63,10 @@ def output(
     raw: bool,
     as_json: bool,
 ) -> int:
-    """Print what PHASE (or one attempt of it: load@2, or one item of it) printed, as it was captured."""
+    """Print what PHASE (or one attempt of it: load@2, or one item of it) printed, as it was captured.
+
+    With -f, lines of phases and items that run side by side begin with whose they are.
+    """
     if follow:
         if key is not None or attempt is not None or raw or as_json:
             raise click.UsageError("--follow stands alone: it shows what is printed now")

@@ -12,17 +12,27 @@ from gitckpt.api.definition import definition_of, load
 from gitckpt.api.opening import open_store
 from gitckpt.api.params import params_of
 from gitckpt.api.reading import Where, active, find_workspace
+from gitckpt.api.running import RunRequest, limits_of, machine, plan_of
 from gitckpt.api.writing import NoSuchPhase, near_names, phase_name
-from gitckpt.cli.assignments import assignments
+from gitckpt.cli.assignments import assignments, at_least_one
 from gitckpt.cli.reading_words import table, taken_back_words
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.begin import require_same_params
 from gitckpt.engine.compensations import effects_since
-from gitckpt.engine.forecast import Flags, Forecast, about, because, foresee, reason_of, resumed, starting_point
+from gitckpt.engine.forecast import (
+    Flags,
+    Forecast,
+    Foreseen,
+    about,
+    because,
+    foresee,
+    reason_of,
+    resumed,
+    starting_point,
+)
 from gitckpt.engine.foresight import Look, WayBack, foresee_rollback
 from gitckpt.engine.inspect import Standing, standing
 from gitckpt.model.manifest import Json, Manifest, state_of
-from gitckpt.model.moment import Limits
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import Workflow
@@ -32,6 +42,9 @@ from gitckpt.spec.problem import ParamsInvalid
 from gitckpt.store.definition import decode_workflow
 from gitckpt.store.store import Store
 
+SHOWN_WAVES = 10
+OF_A_RUN = ("until", "start_from", "only", "step", "again", "jobs", "keep_going", "given")
+
 
 @click.command()
 @click.argument("way", nargs=-1, metavar="[rollback CHECKPOINT]")
@@ -40,6 +53,8 @@ from gitckpt.store.store import Store
 @click.option("--only", metavar="P", help="As `run --only`.")
 @click.option("--step", is_flag=True, help="As `run --step`.")
 @click.option("--again", is_flag=True, help="As `run --again`.")
+@click.option("-j", "--jobs", metavar="N", help="As `run --jobs`.")
+@click.option("-k", "--keep-going", is_flag=True, help="As `run --keep-going`.")
 @click.option("--set", "given", metavar="K=V", multiple=True, help="As `run --set`.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
@@ -52,6 +67,8 @@ def plan(
     only: str | None,
     step: bool,
     again: bool,
+    jobs: str | None,
+    keep_going: bool,
     given: tuple[str, ...],
     as_json: bool,
 ) -> int:
@@ -62,17 +79,13 @@ def plan(
     if (until and only) or (start_from and only):
         raise click.UsageError("--only excludes --until and --from")
     if way:
-        if len(way) != 2 or way[0] != "rollback" or until or start_from or only or step or again or given:
+        if len(way) != 2 or way[0] != "rollback" or any(ctx.params[name] for name in OF_A_RUN):
             raise click.UsageError("a plan is for `run`, or: gitckpt plan rollback CHECKPOINT")
         return _plan_back(ctx, way[1], as_json=as_json)
     params = assignments(given)
-    loaded = load(find_workspace(where(ctx)).file)
-    workflow = loaded.workflow
-    limits = Limits(
-        only=phase_name(workflow, only) if only else None,
-        until=phase_name(workflow, until) if until else None,
-        step=step,
-    )
+    workflow = load(find_workspace(where(ctx)).file).workflow
+    request = RunRequest(until=until, only=only, step=step, jobs=at_least_one(jobs), keep_going=keep_going)
+    at_once = plan_of(workflow, request)
     begin = phase_name(workflow, start_from) if start_from else None
     with open_store(where(ctx)) as (workspace, store):
         now = standing(store, workspace.place, active(workspace))
@@ -80,13 +93,22 @@ def plan(
         undoable = _undoable(workflow, store, now)
         if params:
             _refuse_params(workflow, resumed(now.tip.manifest if now.tip else None, again=again), params)
-    flags = Flags(limits=limits, start_from=begin, wall=wall, undoable=undoable, again=again)
+    flags = Flags(
+        limits=limits_of(workflow, request),
+        start_from=begin,
+        wall=wall,
+        undoable=undoable,
+        again=again,
+        plan=at_once,
+        totals=machine(),
+    )
     found = foresee(workflow, now.tip.manifest if now.tip else None, flags)
     notes = [*now.unfinished, *(() if params else _missing_params(workflow, found))]
     if as_json:
-        print_json(_plan_json(workflow, found, now, notes))
+        print_json({**_plan_json(workflow, found, now, notes), "jobs": at_once.jobs})
     else:
-        click.echo("\n".join(_plan_lines(workflow, found, now, notes)))
+        lines = [*_plan_lines(workflow, found, now), *_at_once_lines(found, at_once.jobs)]
+        click.echo("\n".join([*lines, *(f"note: {safe(note)}" for note in notes)]))
     return 0
 
 
@@ -116,7 +138,7 @@ def why(ctx: click.Context, *, phase: str, as_json: bool) -> int:
     name = _known_phase(workflow, manifest, phase)
     reason, chain = reason_of(workflow, manifest, name), because(workflow, manifest, name)
     more = about(workflow, manifest, name)
-    status = "running" if now.running and now.running.phase == name else state_of(manifest, name).status.value
+    status = "running" if now.running and now.running.of(name) else state_of(manifest, name).status.value
     if as_json:
         listed: list[Json] = [{"phase": each, "reason": safe(text)} for each, text in chain]
         told: list[Json] = [safe(text) for text in more]
@@ -206,7 +228,20 @@ def _missing_params(workflow: Workflow, found: Forecast) -> list[str]:
     return []
 
 
-def _plan_lines(workflow: Workflow, found: Forecast, now: Standing, notes: list[str]) -> list[str]:
+def _at_once_lines(found: Forecast, jobs: int) -> list[str]:
+    """What would run beside what, wave by wave, and which phases get a view of their own for it."""
+    lines = []
+    if any(len(wave) > 1 for wave in found.together):
+        waves = " | ".join(", ".join(wave) for wave in found.together[:SHOWN_WAVES])
+        more = f" | … {len(found.together) - SHOWN_WAVES:,} more" if len(found.together) > SHOWN_WAVES else ""
+        lines.append(f"at once (at most {jobs:,}), if all take equally long: {waves}{more}")
+    in_views = [each.phase for each in found.phases if each.in_view and each.fate == "will run"]
+    if in_views:
+        lines.append(f"in views of their own, merged in this order: {', '.join(in_views)}")
+    return lines
+
+
+def _plan_lines(workflow: Workflow, found: Forecast, now: Standing) -> list[str]:
     goal = now.tip.manifest.goal if now.tip else None
     if goal is not None and goal.kind == "reach":
         head = f"`gitckpt run` goes on with the rollback to {goal.after:04d}"
@@ -230,7 +265,7 @@ def _plan_lines(workflow: Workflow, found: Forecast, now: Standing, notes: list[
         )
     if found.dropped:
         lines.append(f"no longer in the workflow file: {', '.join(map(safe, found.dropped))}")
-    return [*lines, *(f"note: {safe(note)}" for note in notes)]
+    return lines
 
 
 def _plan_json(workflow: Workflow, found: Forecast, now: Standing, notes: list[str]) -> dict[str, Json]:
@@ -239,8 +274,13 @@ def _plan_json(workflow: Workflow, found: Forecast, now: Standing, notes: list[s
         "checkpoint": now.tip.number if now.tip else None,
         "begins_run": found.begins_run,
         "complete": found.complete,
-        "phases": [{"name": each.phase, "fate": each.fate, "reason": safe(each.reason)} for each in found.phases],
+        "phases": [_foreseen_json(each) for each in found.phases],
+        "together": [list(wave) for wave in found.together],
         "changed": list(found.changed),
         "dropped": list(found.dropped),
         "notes": [safe(note) for note in notes],
     }
+
+
+def _foreseen_json(each: Foreseen) -> dict[str, Json]:
+    return {"name": each.phase, "fate": each.fate, "reason": safe(each.reason), "in_view": each.in_view}

@@ -11,7 +11,6 @@ from gitckpt.api.reading import Where, Workspace, active, open_branch
 from gitckpt.cli.reading_words import (
     at_iso,
     elapsed,
-    iso,
     shown_folder,
     status_word,
     table,
@@ -20,7 +19,8 @@ from gitckpt.cli.reading_words import (
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.inspect import Pace, Running, Standing, open_gates, standing
 from gitckpt.model.amount import plural
-from gitckpt.model.manifest import DONE, Items, Json, Manifest, PhaseState, Status, state_of
+from gitckpt.model.conflicts import MINE, conflicts
+from gitckpt.model.manifest import DONE, Conflict, Items, Manifest, PhaseState, Status, state_of
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import headline, safe
 from gitckpt.progress.text import duration
@@ -41,7 +41,8 @@ def status(ctx: click.Context, *, follow: bool, as_json: bool) -> int:
     with open_branch(where(ctx)) as (workspace, branch):
         now = standing(branch, workspace.place, active(workspace))
         if as_json:
-            print_json(_status_json(workspace, branch, now))
+            as_value = import_module("gitckpt.cli.reading_state_json").status_json
+            print_json(as_value(workspace, branch, now))
         else:
             click.echo("\n".join(_status_lines(workspace, branch, now)))
     return 0
@@ -51,7 +52,7 @@ def _look(place: Where) -> tuple[list[str], list[tuple[str, ...]], bool]:
     """All lines, the row of each phase, and whether a command works now."""
     with open_branch(place) as (workspace, branch):
         now = standing(branch, workspace.place, active(workspace))
-        rows = [_phase_row(name, state, now.running) for name, state in now.phases.items()]
+        rows = [_phase_row(name, state, now) for name, state in now.phases.items()]
         return _status_lines(workspace, branch, now), rows, now.running is not None
 
 
@@ -63,7 +64,7 @@ def _status_lines(workspace: Workspace, branch: Branch, now: Standing) -> list[s
         lines = [f"{branch.workflow}   {_stands(manifest)}{_progress(manifest)}, at {now.tip.number:04d}"]
     if now.running is not None:
         lines.append(_running_line(now.running))
-    lines += table([_phase_row(name, state, now.running) for name, state in now.phases.items()], "  ")
+    lines += table([_phase_row(name, state, now) for name, state in now.phases.items()], "  ")
     for name, state in now.phases.items():
         if state.uncaptured:
             lines += uncaptured_lines(name, state.uncaptured)
@@ -86,6 +87,7 @@ def _pending_lines(manifest: Manifest) -> list[str]:
         f"{name} waits: {safe(state_of(manifest, name).detail or '')}{_until(manifest, name)}"
         for name in open_gates(manifest)
     ]
+    lines += [_conflict_line(name, conflict) for name, conflict in conflicts(manifest).items()]
     match manifest.goal.kind:
         case "reach":
             lines.append(f"a rollback to {manifest.goal.after:04d} is under way: compensations come first")
@@ -100,6 +102,14 @@ def _pending_lines(manifest: Manifest) -> list[str]:
     if manifest.outside:
         lines.append(f"outside this folder still done: {', '.join(manifest.outside)}")
     return lines
+
+
+def _conflict_line(name: str, conflict: Conflict) -> str:
+    paths = ", ".join(map(safe, conflict.paths[:3]))
+    more = f" and {conflict.count - 3:,} more" if conflict.count > 3 else ""
+    against = " and ".join(map(safe, conflict.against)) or ("a phase" if name == MINE else "what came before")
+    who = "you" if name == MINE else name
+    return f"conflict: {who} and {against} changed {paths}{more} differently: gitckpt resolve {name}"
 
 
 def _until(manifest: Manifest, name: PhaseName) -> str:
@@ -125,35 +135,48 @@ def _progress(manifest: Manifest) -> str:
     """`, 2/5 phases done`; empty where no run is on, and where scripts make the checkpoints."""
     if not manifest.run or not manifest.order:
         return ""
-    return f", {_phases_done(manifest)}/{plural(len(manifest.order), 'phase')} done"
+    return f", {phases_done(manifest)}/{plural(len(manifest.order), 'phase')} done"
 
 
-def _phases_done(manifest: Manifest) -> int:
+def phases_done(manifest: Manifest) -> int:
     return sum(state_of(manifest, name).status in DONE for name in manifest.order)
 
 
 def _running_line(running: Running) -> str:
-    who = running.who
+    who, first = running.who, running.first
     by = f"process {who.pid} on {safe(who.host)} since {at_iso(who.since)}" if who.pid else "another process"
-    if running.phase is None:
+    if first is None:
         return f"busy: {by} ({safe(who.command)})" if who.command else f"busy: {by}"
-    items = f", {safe(running.items)}" if running.items else ""
-    attempt = f", attempt {running.attempt}" if running.attempt else ""
-    since = f", for {elapsed(running.since)}" if running.since and elapsed(running.since) else ""
-    return f"running: {running.phase}{items}{attempt}{since}; {by}"
+    if len(running.flights) > 1:
+        names = ", ".join(dict.fromkeys(flight.phase for flight in running.flights))
+        return f"running: {names} ({plural(len(running.flights), 'attempt')} at once); {by}"
+    items = f", {safe(first.items)}" if first.items else ""
+    attempt = f", attempt {first.attempt}" if first.attempt else ""
+    since = f", for {elapsed(first.since)}" if first.since and elapsed(first.since) else ""
+    return f"running: {first.phase}{items}{attempt}{since}; {by}"
 
 
-def _phase_row(name: PhaseName, state: PhaseState, running: Running | None) -> tuple[str, ...]:
-    share = _share(state.items)
-    if state.status is Status.RUNNING and running is not None:
-        attempt = f"attempt {running.attempt}" if running.attempt else ""
-        told = ", ".join(word for word in (share, attempt) if word)
-        return (name, "running", told, "", at_iso(running.since), _pace_words(running.pace))
+def _phase_row(name: PhaseName, state: PhaseState, now: Standing) -> tuple[str, ...]:
+    share, waiting = _share(state.items), _to_be_merged(now.to_be_merged.get(name, 0), state)
+    flights = now.running.of(name) if now.running is not None else ()
+    if state.status is Status.RUNNING and flights:
+        first = flights[0]
+        attempt = f"attempt {first.attempt}" if first.attempt and len(flights) == 1 else ""
+        at_once = f"{len(flights):,} at once" if len(flights) > 1 else ""
+        told = ", ".join(word for word in (share, attempt, at_once, waiting) if word)
+        return (name, "running", told, "", at_iso(first.since), _pace_words(first.pace))
     tries = plural(state.attempts, "attempt") if state.attempts > (state.status is not Status.FAILED) else ""
-    told = ", ".join(word for word in (share, "" if share else tries) if word)
+    told = ", ".join(word for word in (share, "" if share else tries, waiting) if word)
     took = "" if state.duration_ms is None else duration(state.duration_ms)
     ended = at_iso(state.completed) if state.status in DONE else ""
     return (name, status_word(state.status), told, took, ended, headline(state.detail or ""))
+
+
+def _to_be_merged(count: int, state: PhaseState) -> str:
+    """That what has succeeded is not part of the history yet."""
+    if not count:
+        return ""
+    return "to be merged" if state.items is None else f"{count:,} to be merged"
 
 
 def _share(items: Items | None) -> str:
@@ -174,89 +197,3 @@ def _pace_words(pace: Pace | None) -> str:
     hourly = pace.items_per_hour
     rate = f"{hourly // 3600:,}/s" if hourly >= 3600 else f"{hourly / 60:,.1f}/min"
     return f"{rate}, about {duration(pace.left_ms)} left"
-
-
-def _status_json(workspace: Workspace, branch: Branch, now: Standing) -> dict[str, Json]:
-    manifest = now.tip.manifest if now.tip else None
-    return {
-        "workflow": branch.workflow,
-        "workspace": shown_folder(workspace.root),
-        "branch": branch.branch,
-        "checkpoint": now.tip.number if now.tip else None,
-        "commit": now.tip.oid if now.tip else None,
-        "run": manifest.run if manifest else None,
-        "current_state": manifest.current_state if manifest else None,
-        "phases_done": _phases_done(manifest) if manifest else 0,
-        "phases_total": len(manifest.order) if manifest else 0,
-        "started_at": manifest.started_at if manifest else None,
-        "updated_at": iso(branch.made_at(now.tip.oid)) if now.tip else None,
-        "params": dict(manifest.params) if manifest else {},
-        "outside": list(manifest.outside) if manifest else [],
-        "gates": [_gate_json(manifest, name) for name in open_gates(manifest)] if manifest else [],
-        "goal": _goal_json(manifest) if manifest else None,
-        "phases": [_phase_json(name, state) for name, state in now.phases.items()],
-        "running": _running_json(now.running),
-        "unfinished": [safe(text) for text in now.unfinished],
-        "stuck": bool(now.stuck),
-        "next_command": now.next_command,
-    }
-
-
-def _phase_json(name: PhaseName, state: PhaseState) -> dict[str, Json]:
-    mark = state.uncaptured
-    return {
-        "name": name,
-        "status": state.status.value,
-        "attempts": state.attempts,
-        "cut_offs": state.cut_offs,
-        "generation": state.generation,
-        "started": state.started,
-        "completed": state.completed,
-        "duration_ms": state.duration_ms,
-        "exit_code": state.exit_code,
-        "detail": state.detail,
-        "partial": state.partial,
-        "items": _items_json(state.items),
-        "uncaptured": {"paths": list(mark.paths), "count": mark.count, "size": mark.size} if mark else None,
-    }
-
-
-def _running_json(running: Running | None) -> dict[str, Json] | None:
-    if running is None:
-        return None
-    who = running.who
-    return {
-        "pid": who.pid or None,
-        "host": safe(who.host),
-        "since": who.since,
-        "command": safe(who.command),
-        "phase": running.phase,
-        "attempt": running.attempt,
-        "phase_since": running.since or None,
-        "items": safe(running.items) or None,
-        "items_per_hour": running.pace.items_per_hour if running.pace else None,
-        "left_ms": running.pace.left_ms if running.pace else None,
-    }
-
-
-def _items_json(items: Items | None) -> dict[str, Json] | None:
-    if items is None:
-        return None
-    return {
-        "total": items.total,
-        "done": items.done,
-        "failed": items.failed,
-        "skipped": items.skipped,
-        "batch": items.batch,
-        "stale": items.stale,
-    }
-
-
-def _gate_json(manifest: Manifest, name: PhaseName) -> Json:
-    state = state_of(manifest, name)
-    return {"phase": name, "prompt": safe(state.detail or ""), "expires": state.expires}
-
-
-def _goal_json(manifest: Manifest) -> Json:
-    goal = manifest.goal
-    return {"kind": goal.kind, "checkpoint": goal.after if goal.kind == "reach" else None}

@@ -142,7 +142,7 @@ def taken_back_words(checkpoints: Sequence[Checkpoint], edit: str = f"{EDIT} (ke
     more: list[str] = []
     for checkpoint in reversed(checkpoints):
         named = checkpoint.title
-        if named.phase and named.kind in ("phase", "item", "batch") and named.status != "listed":
+        if named.phase and named.kind in ("phase", "merge", "item", "batch") and named.status != "listed":
             word = "batch" if named.kind == "batch" else "item" if named.kind == "item" else ""
             key = f"{named.phase} {word}".strip()
             if not word:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -15,11 +16,10 @@ from gitckpt.api.opening import open_store
 from gitckpt.api.reading import Where
 from gitckpt.api.running import EXIT_CODES, Ran, RunRequest, run_workflow
 from gitckpt.cli import detached, failing, gates
-from gitckpt.cli.assignments import assignments
+from gitckpt.cli.assignments import assignments, at_least_one
 from gitckpt.cli.live import reporter_for
 from gitckpt.cli.reading_words import uncaptured_lines
 from gitckpt.cli.terminal import Signals, where
-from gitckpt.engine.settle import EditPolicy
 from gitckpt.errors import GitckptError
 from gitckpt.model.duration import parse_duration
 from gitckpt.model.manifest import Status, state_of
@@ -36,6 +36,9 @@ from gitckpt.model.text import headline, safe
 @click.option("--item", metavar="KEY", help="Do only the item of that key (anew if it is done).")
 @click.option("--budget", metavar="TIME", help="Stop at the next boundary after so long, with 75 (9m, 90s).")
 @click.option("--step", is_flag=True, help="Run one phase, then stop with 75.")
+@click.option("-j", "--jobs", metavar="N", help="How many phases and items may run at once.")
+@click.option("-k", "--keep-going", is_flag=True, help="After a failure go on with what does not need it.")
+@click.option("--fail-fast", is_flag=True, help="After a failure end at once what still runs.")
 @click.option("--detach", is_flag=True, help="Run in the background: returns once the run has begun.")
 @click.option("--dry-run", is_flag=True, help="Show what would run, with reasons (= gitckpt plan).")
 @click.option("--set", "given", metavar="K=V", multiple=True, help="Set a param; recorded with the run.")
@@ -54,6 +57,9 @@ def run(
     item: str | None,
     budget: str | None,
     step: bool,
+    jobs: str | None,
+    keep_going: bool,
+    fail_fast: bool,
     detach: bool,
     dry_run: bool,
     given: tuple[str, ...],
@@ -67,17 +73,12 @@ def run(
     A finished workflow stays finished. Exit code 0 means that it is complete. At a gate it asks on a terminal; else it
     ends with 3, and gitckpt approve answers.
     """
-    if sum(map(bool, (until, only, start_from and only))) > 1 or (discard_edits and keep_everything):
-        raise click.UsageError("--only, --until and --from exclude each other, as do the two about edits")
-    if item is not None and (until or start_from or again or dry_run):
-        raise click.UsageError("--item goes with --only alone: it does nothing but that item")
+    _refuse(ctx.params)
     if dry_run:
-        _duration(budget)  # a wrong one is refused here, too
         return _planned(ctx)
     if detach:
         return detached.detach(ctx, as_json=as_json)
     began_ms = time.monotonic_ns() // 1_000_000
-    policy: EditPolicy = "discard" if discard_edits else "keep" if keep_everything else "tell-apart"
     request = RunRequest(
         again=again,
         until=until,
@@ -86,8 +87,11 @@ def run(
         step=step,
         item=item,
         budget_ms=_duration(budget),
+        jobs=at_least_one(jobs),
+        keep_going=keep_going,
+        fail_fast=True if fail_fast else None,
         params=assignments(given),
-        edits=policy,
+        edits="discard" if discard_edits else "keep" if keep_everything else "tell-apart",
         large=_ask_large,
     )
     quiet = quiet or ctx.obj["quiet"]
@@ -100,6 +104,20 @@ def run(
         ran = _run(ctx, request, mode)
     _say(where(ctx), ran, quiet=quiet or as_json)
     return int(EXIT_CODES[ran.stop.verdict])
+
+
+def _refuse(given: Mapping[str, Any]) -> None:
+    """Raises a usage error for flags that do not go together, and for values that cannot be."""
+    alone = sum(map(bool, (given["until"], given["only"], given["start_from"] and given["only"]))) > 1
+    if alone or (given["discard_edits"] and given["keep_everything"]):
+        raise click.UsageError("--only, --until and --from exclude each other, as do the two about edits")
+    if given["keep_going"] and given["fail_fast"]:
+        raise click.UsageError("--keep-going and --fail-fast exclude each other")
+    not_for_one = ("until", "start_from", "again", "dry_run")
+    if given["item"] is not None and any(given[name] for name in not_for_one):
+        raise click.UsageError("--item goes with --only alone: it does nothing but that item")
+    _duration(given["budget"])
+    at_least_one(given["jobs"])
 
 
 def _run(ctx: click.Context, request: RunRequest, mode: Literal["auto", "quiet", "json"]) -> Ran:
@@ -120,8 +138,8 @@ def _rest_of(request: RunRequest, began_ms: int) -> RunRequest:
     return replace(request, again=False, start_from=None, only=None, until=until, budget_ms=budget)
 
 
-PLANNED = {"start_from": "--from", "only": "--only", "until": "--until"}
-PLANNED_ALONE = {"again": "--again", "step": "--step", "as_json": "--json"}
+PLANNED = {"start_from": "--from", "only": "--only", "until": "--until", "jobs": "--jobs"}
+PLANNED_ALONE = {"again": "--again", "step": "--step", "keep_going": "--keep-going", "as_json": "--json"}
 """The flags of `run` that a plan has too, by the names of their values."""
 
 
@@ -165,6 +183,9 @@ def _say(place: Where, ran: Ran, *, quiet: bool) -> None:
             with open_store(place) as (workspace, store):
                 for name in ran.stop.phases:
                     failing.say_failure(workspace.place, store, ran, name)
+        case Verdict.CONFLICT:
+            with open_store(place) as (_, store):
+                failing.say_conflicts(store, ran)
         case _ if quiet:
             return
         case Verdict.COMPLETE if ran.began_complete:

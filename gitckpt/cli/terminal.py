@@ -44,6 +44,18 @@ def inside(root: Path, path: str, directory: Path) -> bytes:
     return b"" if relative == "." else os.fsencode(relative)
 
 
+PATHS = "gitckpt.paths"
+
+
+class WithPaths(click.Command):
+    """Keeps what stands after `--` apart, as `ctx.meta[PATHS]`: click itself would not tell it from what is before."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        at = args.index("--") if "--" in args else len(args)
+        ctx.meta[PATHS] = tuple(args[at + 1 :])
+        return super().parse_args(ctx, args[:at])
+
+
 class Signals:
     """Counts the user's wishes to stop while a run is on."""
 

@@ -10,8 +10,8 @@ from typing import assert_never
 
 from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.begin import progress_at_tip
-from gitckpt.engine.flight import InFlight
 from gitckpt.engine.hold import Hold
+from gitckpt.engine.inflight import InFlight
 from gitckpt.execute.process import Result
 from gitckpt.model.amount import plural
 from gitckpt.model.items import Part
@@ -43,7 +43,10 @@ def after(hold: Hold, agenda: Agenda, flight: InFlight, outcome: Outcome, moment
             if part is not None:
                 agenda.finished(name, part)
                 moment = _spent(hold, agenda, flight.phase, part, moment, outcome.duration_ms)
-            return replace(_untried(moment, name), landed=moment.landed + closes)
+            tried = moment.tried.get(name)
+            # That others of its items succeed does not take back that one of them ended the phase.
+            ended = tried is not None and tried.ready_ms is None and _side_by_side(flight.phase, moment)
+            return replace(moment if ended else _untried(moment, name), landed=moment.landed + closes)
         case Unwanted() | Expired():
             return replace(_untried(moment, name), landed=moment.landed + 1)
         case Listed() | Compensated() | Asked():
@@ -90,11 +93,15 @@ def _count(agenda: Agenda, failed: Failed, moment: Moment) -> int:
 def _failed(hold: Hold, agenda: Agenda, phase: Phase, outcome: Failed, moment: Moment) -> Moment:
     count = _count(agenda, outcome, moment)
     if not outcome.final:
-        if outcome.part is not None:
-            agenda.failed(phase.name, outcome.part)
         chance = int(hold.clock.jitter() * 1000)
         delay = retry_delay_ms(phase.retry, retries_made=count, chance_permille=chance)
         ready = hold.clock.monotonic_ms() + delay
+        if outcome.part is not None and _side_by_side(phase, moment):
+            # The phase's other items do not wait for it.
+            agenda.failed(phase.name, outcome.part, ready)
+            return moment
+        if outcome.part is not None:
+            agenda.failed(phase.name, outcome.part)
         return replace(moment, tried={**moment.tried, phase.name: Tried(count=count + 1, ready_ms=ready)})
     if outcome.part is not None:
         agenda.gave_up(phase.name, outcome.part)
@@ -102,6 +109,10 @@ def _failed(hold: Hold, agenda: Agenda, phase: Phase, outcome: Failed, moment: M
         if continues_after_items(phase):
             return _untried(moment, phase.name)
     return replace(moment, tried={**moment.tried, phase.name: Tried(count=count + 1, ready_ms=None)})
+
+
+def _side_by_side(phase: Phase, moment: Moment) -> bool:
+    return moment.plan is not None and moment.plan.items_at_once(phase.name) > 1
 
 
 def report(hold: Hold, outcome: Outcome, result: Result, checkpoint: Checkpoint | None) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.ports import AtTip
 from gitckpt.model.compensate import has_effect
-from gitckpt.model.decide import phase_named
+from gitckpt.model.graph import phase_named
 from gitckpt.model.items import Part, indices_of, ranges_of
 from gitckpt.model.listing import Item
 from gitckpt.model.manifest import DONE, Items, state_of
@@ -35,7 +35,8 @@ MOST_UNITS = 1_000
 @dataclass(slots=True)
 class Course:
     """A phase's way through its list in this call: `position` is where the next group is looked for, `late` where it is
-    looked for among the items that an earlier call gave up."""
+    looked for among the items that an earlier call gave up. `flying`: items that are under way, or that succeeded and
+    are not merged yet; `ready`: when an item that failed may be tried again, in ms of the monotonic clock."""
 
     folder: bytes | None = None
     progress: Progress | None = None
@@ -44,6 +45,8 @@ class Course:
     given_up: set[int] = field(default_factory=set)
     count: int = 0
     failures: dict[int, int] = field(default_factory=dict)
+    flying: set[int] = field(default_factory=set)
+    ready: dict[int, int] = field(default_factory=dict)
 
 
 class Agenda:
@@ -129,7 +132,7 @@ class Agenda:
         return replace(part, label=label(part, items.total if items else 0, item))
 
     def chosen(self, name: PhaseName, group: Group) -> list[int]:
-        """The indices of the group's items."""
+        """The indices of the items of a group that was just offered."""
         wanted = self._late(name, group.first) if group.late else self._early(name, group.first)
         return list(takewhile(lambda index: index <= group.last, wanted))
 
@@ -150,12 +153,20 @@ class Agenda:
                 units.append([index])
         return units
 
+    def takes_off(self, name: PhaseName, indices: Iterable[int]) -> None:
+        """These are under way: they are offered no more."""
+        self._courses.setdefault(name, Course()).flying.update(indices)
+
+    def comes_down(self, name: PhaseName, indices: Iterable[int]) -> None:
+        """What became of these is recorded, or they were not tried after all."""
+        self._courses.setdefault(name, Course()).flying.difference_update(indices)
+
     def finished(self, name: PhaseName, part: Part) -> None:
         """These are done: go on after them."""
         course = self._courses[name]
-        if part.ranges[0][0] >= course.position:
+        if part.ranges[0][0] >= course.position and not course.flying:
             course.position = part.ranges[-1][1] + 1
-        course.failures.clear()
+        course.failures.pop(part.ranges[0][0], None)
 
     def gave_up(self, name: PhaseName, part: Part) -> None:
         """These failed, and this call does not try them again. Others of their group are still to be done."""
@@ -167,11 +178,13 @@ class Agenda:
         """How often these items failed before in this call."""
         return self._courses[name].failures.get(part.ranges[0][0], 0)
 
-    def failed(self, name: PhaseName, part: Part) -> None:
-        """These failed once more, and are tried again before anything else."""
+    def failed(self, name: PhaseName, part: Part, ready_ms: int | None = None) -> None:
+        """These failed once more, and are tried again before anything else, but not before `ready_ms`."""
         course, first = self._courses[name], part.ranges[0][0]
         course.failures[first] = course.failures.get(first, 0) + 1
         course.position = min(course.position, first)
+        if ready_ms is not None:
+            course.ready.update((index, ready_ms) for index in indices_of(part.ranges))
 
     def forget(self, names: Iterable[PhaseName]) -> None:
         """These phases begin anew."""
@@ -183,6 +196,8 @@ class Agenda:
         if phase is None or items is None:
             return Offer()
         course = self._courses.setdefault(name, Course())
+        now = self._hold.clock.monotonic_ms()
+        course.ready = {index: at for index, at in course.ready.items() if at > now}
         if moment.limits.item is not None:
             return self._one(name, moment.limits.item)
         in_order = self._in_order(name)
@@ -192,18 +207,23 @@ class Agenda:
         if late:
             group = _group(phase, items, self._late(name, course.late), spent)
         if group is None:
-            return Offer(given_up=course.count)
+            ready = min(course.ready.values(), default=None)
+            return Offer(given_up=course.count, flying=len(course.flying), ready_ms=ready)
         # What lies before it is done or given up: without this, ten thousand failures are passed over each time.
+        # But not what is under way, or is to be tried again: that is looked for again.
+        first = min((group.first, *course.flying, *course.ready))
         if late:
-            course.late = group.first
+            course.late = first
         else:
-            course.position = group.first
+            course.position = first
         group = replace(group, late=late)
         progress = self.progress(name)
         failed = sum(progress.state(index) == FAILED for index in self.chosen(name, group))
         follows = self._late(name, group.last + 1) if late else self._early(name, group.last + 1)
         rest = chain(follows, () if late or in_order else self._late(name, course.late))
-        return Offer(group=replace(group, failed=failed), rest=next(rest, None) is not None, given_up=course.count)
+        more = bool(course.ready) or next(rest, None) is not None
+        group = replace(group, failed=failed)
+        return Offer(group=group, rest=more, given_up=course.count, flying=len(course.flying))
 
     def _in_order(self, name: PhaseName) -> bool:
         """Whether no item may be passed over: one that fails ends the phase, or one alone was asked for."""
@@ -216,7 +236,7 @@ class Agenda:
         course, progress, items = self._courses.setdefault(name, Course()), self.progress(name), self.items(name)
         in_order = self._in_order(name)
         for index in progress.open(start, items.total if items else 0):
-            if index in course.given_up:
+            if index in course.given_up or index in course.flying or index in course.ready:
                 continue
             failure = None if in_order else progress.failure(index)
             if failure is None or not failure.final:
@@ -226,13 +246,14 @@ class Agenda:
         """What an earlier call gave up and this one did not yet."""
         course, progress, items = self._courses.setdefault(name, Course()), self.progress(name), self.items(name)
         failed = progress.among(frozenset({FAILED}), start, items.total if items else 0)
-        return (index for index in failed if index not in course.given_up and _is_final(progress, index))
+        out = course.given_up | course.flying | course.ready.keys()
+        return (index for index in failed if index not in out and _is_final(progress, index))
 
     def _one(self, name: PhaseName, index: int) -> Offer:
         course, progress = self._courses.setdefault(name, Course()), self.progress(name)
         items = self.items(name)
         open_items = list(islice(progress.open(0, items.total if items else 0), 2))
-        if index in course.given_up or next(progress.open(index, index + 1), None) is None:
+        if index in course.given_up or index in course.flying or next(progress.open(index, index + 1), None) is None:
             return Offer(given_up=course.count)
         failed = int(progress.state(index) == FAILED)
         group = Group(first=index, last=index, count=1, units=1, failed=failed)

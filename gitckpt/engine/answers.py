@@ -12,9 +12,10 @@ from string import Template
 from gitckpt.engine.begin import record
 from gitckpt.engine.hold import Hold
 from gitckpt.errors import GitckptError
-from gitckpt.model.decide import decide, phase_named, unmet_needs
+from gitckpt.model.decide import decide
 from gitckpt.model.events import GateAnswered
 from gitckpt.model.gate import Gate, answers
+from gitckpt.model.graph import phase_named, unmet_needs
 from gitckpt.model.manifest import Manifest, PhaseState, Status, state_of
 from gitckpt.model.moment import Begin, Expiring, Limits, Moment
 from gitckpt.model.names import PhaseName

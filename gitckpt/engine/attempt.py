@@ -14,15 +14,15 @@ from pathlib import Path
 
 from gitckpt.engine.agenda import Agenda, compensation
 from gitckpt.engine.answers import expired, filled
-from gitckpt.engine.flight import InFlight
 from gitckpt.engine.freeze import freeze
 from gitckpt.engine.hold import Hold
-from gitckpt.engine.job import COMPENSATE, COUNTER, counter_file, validation_file
+from gitckpt.engine.inflight import InFlight
+from gitckpt.engine.job import COMPENSATE, COUNTER
 from gitckpt.errors import GitckptError
 from gitckpt.execute.process import Result
 from gitckpt.model.gate import Gate
 from gitckpt.model.manifest import Uncaptured
-from gitckpt.model.moment import Asking, Closing, Compensating, Expiring, Group, Listing, Some, Whole
+from gitckpt.model.moment import Asking, Closing, Compensating, Expiring, Listing, Some, Whole
 from gitckpt.model.outcome import (
     Asked,
     Attempt,
@@ -59,13 +59,13 @@ def outcome_of(
         case Asking() | Expiring():
             return _of_gate(hold, phase, attempt, at, flight.work)
         case Listing():
-            return _listed(hold, pack, phase, attempt, result)
-        case Some(group=group, closes=closes):
-            return _of_items(hold, agenda, phase, attempt, result, uncaptured, group=group, closes=closes)
-        case Compensating(group=group):
-            return _compensated(hold, agenda, phase, attempt, result, group)
+            return _listed(hold, pack, flight, attempt, result)
+        case Some(closes=closes):
+            return _of_items(hold, agenda, flight, attempt, result, uncaptured, closes=closes)
+        case Compensating():
+            return _compensated(hold, agenda, flight, attempt, result)
         case Whole() | Closing():
-            return _of_phase(hold, phase, attempt, result, uncaptured)
+            return _of_phase(hold, flight, attempt, result, uncaptured)
 
 
 def _said_no(phase: Phase, attempt: Attempt, at: str, result: Result) -> Outcome | None:
@@ -81,15 +81,16 @@ def _said_no(phase: Phase, attempt: Attempt, at: str, result: Result) -> Outcome
 
 
 def _of_phase(
-    hold: Hold, phase: Phase, attempt: Attempt, result: Result, uncaptured: Uncaptured | None
+    hold: Hold, flight: InFlight, attempt: Attempt, result: Result, uncaptured: Uncaptured | None
 ) -> Succeeded | Failed:
+    phase = flight.phase
     problem = _ended_badly(phase, result)
     if problem is None and phase.foreach is None:
-        problem = _validation(hold, phase, hold.place.validate_output)
-    problem = problem or _missing_outs(hold.given.root, phase.outs) or _not_captured(hold, uncaptured)
+        problem = _validation(flight, flight.desk.validate_output)
+    problem = problem or _missing_outs(flight.root, phase.outs) or _not_captured(hold, uncaptured)
     counters: dict[str, int] = {}
     if problem is None:
-        counters, problem = _counted(hold, phase)
+        counters, problem = _counted(flight)
     if problem is None:
         return Succeeded(
             attempt=attempt,
@@ -117,20 +118,20 @@ def _failed(hold: Hold, phase: Phase, attempt: Attempt, result: Result, problem:
 def _of_items(
     hold: Hold,
     agenda: Agenda,
-    phase: Phase,
+    flight: InFlight,
     attempt: Attempt,
     result: Result,
     uncaptured: Uncaptured | None,
     *,
-    group: Group,
     closes: bool,
 ) -> Succeeded | Failed:
     """Items that passed are done together; where one of them failed, none of its group is."""
-    units = agenda.units(phase.name, agenda.chosen(phase.name, group))
+    phase = flight.phase
+    units = agenda.units(phase.name, flight.indices)
     failing = result.units if result.step is not None else None
     problem = _ended_badly(phase, result)
     for unit in range(result.units if problem is None else 0):
-        problem = _validation(hold, phase, validation_file(hold, unit))
+        problem = _validation(flight, flight.desk.validation(unit))
         if problem is not None:
             failing = unit
             break
@@ -148,32 +149,32 @@ def _of_items(
         duration_ms=result.duration_ms,
         definition=digest(phase, hold.workflow),
         part=agenda.part(phase.name, passed),
-        closes=closes and whole and _missing_outs(hold.given.root, phase.outs) is None,
+        closes=closes and whole and _missing_outs(flight.root, phase.outs) is None,
         uncaptured=uncaptured,
     )
 
 
-def _listed(hold: Hold, pack: Pack, phase: Phase, attempt: Attempt, result: Result) -> Outcome:
+def _listed(hold: Hold, pack: Pack, flight: InFlight, attempt: Attempt, result: Result) -> Outcome:
+    phase = flight.phase
     problem = _ended_badly(phase, result)
     if problem is not None or phase.foreach is None:
         return _failed(hold, phase, attempt, result, problem or "it has no items")
     try:
-        return freeze(hold, pack, phase, phase.foreach, attempt)
+        return freeze(hold, pack, flight, phase.foreach, attempt)
     except GitckptError as error:
         return _failed(hold, phase, attempt, result, f"{error.message}\n{error.hint}".rstrip())
 
 
-def _compensated(
-    hold: Hold, agenda: Agenda, phase: Phase, attempt: Attempt, result: Result, group: Group | None
-) -> Outcome:
+def _compensated(hold: Hold, agenda: Agenda, flight: InFlight, attempt: Attempt, result: Result) -> Outcome:
+    phase = flight.phase
     # Its time-out is that of the definition it was taken from.
     problem = _ended_badly(compensation(hold, phase.name) or phase, result)
     if problem is not None:
         return replace(_failed(hold, phase, attempt, result, problem), compensating=True)
     at = hold.now()
-    if group is None:
+    if not flight.indices:
         return Compensated(attempt=attempt, at=at, duration_ms=result.duration_ms)
-    part = agenda.part(phase.name, agenda.undone(phase.name, group))
+    part = agenda.part(phase.name, flight.indices)
     progress = agenda.progress(phase.name)
     newest, _ = progress.newest(before=progress.newest()[0])
     return Compensated(attempt=attempt, at=at, duration_ms=result.duration_ms, part=part, newest=newest)
@@ -190,12 +191,12 @@ def _of_gate(hold: Hold, phase: Phase, attempt: Attempt, at: str, work: Asking |
     return expired(hold.workflow, phase, attempt, at)
 
 
-def _counted(hold: Hold, phase: Phase) -> tuple[dict[str, int], str | None]:
+def _counted(flight: InFlight) -> tuple[dict[str, int], str | None]:
     """The numbers that the counters printed; or what one of them printed instead."""
     found: dict[str, int] = {}
-    for name in phase.counters:
+    for name in flight.phase.counters:
         try:
-            text = counter_file(hold, name).read_bytes()[:200].decode(errors="replace").strip()
+            text = flight.desk.counter(name).read_bytes()[:200].decode(errors="replace").strip()
         except FileNotFoundError:
             text = ""
         if not re.fullmatch(r"[+-]?[0-9]{1,15}", text):
@@ -228,11 +229,11 @@ def _step_words(step: str) -> str:
     return step if step.startswith(COUNTER) else step.split()[0]
 
 
-def _validation(hold: Hold, phase: Phase, output: Path) -> str | None:
-    check = phase.validate
+def _validation(flight: InFlight, output: Path) -> str | None:
+    check = flight.phase.validate
     if check is None:
         return None
-    return _stdout_problem(output, check) or _file_problem(hold.given.root, check)
+    return _stdout_problem(output, check) or _file_problem(flight.root, check)
 
 
 def _stdout_problem(path: Path, check: Validation) -> str | None:

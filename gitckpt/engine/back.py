@@ -12,8 +12,8 @@ from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.begin import record
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.rewind import arrive_at
-from gitckpt.model.decide import ancestors, phase_named
 from gitckpt.model.events import Event, GoalSet, Reopened, WentBack
+from gitckpt.model.graph import ancestors, phase_named
 from gitckpt.model.manifest import Goal, Status, state_of
 from gitckpt.model.moment import Moment, Return, Stop, Verdict
 from gitckpt.model.names import PhaseName

@@ -6,12 +6,12 @@ how a difference is shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from gitckpt.engine.history import came_from
+from gitckpt.engine.history import came_from, merged_in
 from gitckpt.engine.place import Place
 from gitckpt.errors import GitckptError
 from gitckpt.model.events import (
@@ -84,7 +84,10 @@ def of_one(store: Store, chosen: Selected) -> Difference:
     checkpoint = chosen.checkpoint
     parent = store.read(checkpoint.parents[0]) if checkpoint.parents else None
     changes = compare(store.reader, parent.content if parent else None, checkpoint.content)
-    return _difference(store, changes, (parent, label(parent) if parent else "nothing"), (checkpoint, chosen.label))
+    before = label(parent) if parent else "nothing"
+    if parent is not None and chosen.beside and parent.oid not in store.ids():
+        before = f"what {chosen.label} began from"  # it has a number that a checkpoint has, too
+    return _difference(store, changes, (parent, before), (checkpoint, chosen.label))
 
 
 def between(store: Store, first: str, second: str) -> Difference:
@@ -243,27 +246,59 @@ def _work_of(event: Event, phase: PhaseName) -> Part:
 
 
 def _of_pieces(store: Store, selector: str, pieces: Sequence[Checkpoint]) -> Difference:
-    """The net of what each piece changed: an edit of yours that lies between two of them is not among it."""
+    """The net of what each piece changed: an edit of yours that lies between two of them is not among it, nor what
+    other phases did meanwhile."""
     net: dict[bytes, Change] = {}
-    for oldest, newest in _joined(pieces):
-        parent = store.read(oldest.parents[0]).content if oldest.parents else None
-        for change in compare(store.reader, parent, newest.content):
-            known = net.get(change.path)
-            net[change.path] = Change(path=change.path, old=known.old if known else change.old, new=change.new)
+    steps = list(_steps(store, PhaseName(selector), pieces))
+    for step in steps:
+        merged: dict[bytes, Change] | None = None
+        for change in compare(store.reader, step.before.content if step.before else None, step.after.content):
+            known, new = net.get(change.path), change.new
+            if known is not None and known.new != change.old:
+                # Two items changed it side by side: what it is then, the merge says.
+                merged = _changed_by(store, step.piece) if merged is None else merged
+                new = merged[change.path].new if change.path in merged else known.new
+            net[change.path] = Change(path=change.path, old=known.old if known else change.old, new=new)
     changes = [net[path] for path in sorted(net) if net[path].old != net[path].new]
-    first = pieces[-1]
-    parent_of_first = store.read(first.parents[0]) if first.parents else None
-    before = (parent_of_first, f"before:{selector}")
-    return _difference(store, changes, before, (pieces[0], label(pieces[0])))
+    newest = pieces[0]
+    return _difference(store, changes, (steps[0].before, f"before:{selector}"), (newest, label(newest)))
 
 
-def _joined(pieces: Sequence[Checkpoint]) -> list[tuple[Checkpoint, Checkpoint]]:
-    """The oldest and newest of each row of pieces that follow on one another, oldest row first: 100 batches in a row
-    are one comparison."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """What a phase did at once: from what to what, and the checkpoint that it became part of the history by."""
+
+    before: Checkpoint | None
+    after: Checkpoint
+    piece: Checkpoint
+
+
+def _steps(store: Store, phase: PhaseName, pieces: Sequence[Checkpoint]) -> Iterator[_Step]:
+    """Oldest first. Of a merge it is the own commit and what that began from; all others are seen from their first
+    parents, and those in a row at once: 100 batches are one comparison."""
+    for oldest, newest in _joined(pieces, phase):
+        merged = merged_in(newest, phase)
+        if merged is not None:
+            yield _Step(before=store.read(merged.start), after=store.read(merged.own), piece=newest)
+        else:
+            before = store.read(oldest.parents[0]) if oldest.parents else None
+            yield _Step(before=before, after=newest, piece=newest)
+
+
+def _changed_by(store: Store, checkpoint: Checkpoint) -> dict[bytes, Change]:
+    before = store.read(checkpoint.parents[0]).content if checkpoint.parents else None
+    return {change.path: change for change in compare(store.reader, before, checkpoint.content)}
+
+
+def _joined(pieces: Sequence[Checkpoint], phase: PhaseName) -> list[tuple[Checkpoint, Checkpoint]]:
+    """The oldest and newest of each row of pieces that follow on one another, oldest row first; a merge by itself."""
     rows: list[tuple[Checkpoint, Checkpoint]] = []
+    joins = False
     for piece in reversed(pieces):
-        if rows and piece.parents[:1] == (rows[-1][1].oid,):
+        is_merge = merged_in(piece, phase) is not None
+        if joins and not is_merge and piece.parents[:1] == (rows[-1][1].oid,):
             rows[-1] = (rows[-1][0], piece)
         else:
             rows.append((piece, piece))
+        joins = not is_merge
     return rows

@@ -14,8 +14,8 @@ from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.attempt import outcome_of
 from gitckpt.engine.capturing import secret_values
 from gitckpt.engine.failures import write_failed_items
-from gitckpt.engine.flight import InFlight
 from gitckpt.engine.hold import Hold, open_pack, take_snapshot
+from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.land import Beside, Landing, land
 from gitckpt.engine.mirror import write_mirror
 from gitckpt.engine.oversize import move_oversize
@@ -38,10 +38,12 @@ from gitckpt.model.outcome import (
     Unwanted,
     judge,
 )
+from gitckpt.plumbing.content import Content
 from gitckpt.plumbing.pack import Pack
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.workspace.snapshot import Snapshot
+from gitckpt.workspace.snapshot import Uncaptured as Changed
 
 
 def land_outcome(hold: Hold, agenda: Agenda, flight: InFlight, result: Result, moment: Moment) -> Moment:
@@ -50,32 +52,41 @@ def land_outcome(hold: Hold, agenda: Agenda, flight: InFlight, result: Result, m
     if (result.step is not None or result.interrupted) and not phase.keep_partial:
         move_oversize(hold, phase.name, flight.under_way.number)
     if isinstance(flight.work, Some | Closing) and result.step is None and not result.interrupted:
-        _tell_failed_items(hold, agenda, flight, result.units)
+        _tell_failed_items(agenda, flight, result.units)
     with open_pack(hold) as pack:
-        found = take_snapshot(hold, pack)
-        outcome = outcome_of(hold, agenda, pack, flight, result, _uncaptured(found))
-        word = _only_asked(outcome)
-        if word is not None and flight.running is not None and differs(hold, pack, found.content):
+        found, changed = _found(hold, pack, flight)
+        outcome = outcome_of(hold, agenda, pack, flight, result, changed)
+        word = only_asked(outcome)
+        if word is not None and flight.running is not None and differs(hold, pack, found):
             detail = f"its {word} changed files, which it may not"
             outcome = Failed(
                 attempt=outcome.attempt, at=outcome.at, duration_ms=result.duration_ms, exit_code=1, detail=detail
             )
         outcome = with_end_of_tries(agenda, flight, outcome, moment)
-        checkpoint = _land(hold, pack, outcome, found, result.output_from if flight.running else None)
+        checkpoint = _land(hold, pack, flight, outcome, found, result.output_from if flight.running else None)
     report(hold, outcome, result, checkpoint)
     return after(hold, agenda, flight, outcome, moment)
 
 
-def _tell_failed_items(hold: Hold, agenda: Agenda, flight: InFlight, passed: int) -> None:
+def _found(hold: Hold, pack: Pack, flight: InFlight) -> tuple[Content, Uncaptured | None]:
+    """What the workspace holds now. What ran nothing beside attempts in views of their own changed nothing: then the
+    workspace is not looked at, for it may lag behind."""
+    if flight.running is None and (hold.base is not None or hold.record.views):
+        return hold.at_tip.content, None
+    found: Snapshot = take_snapshot(hold, pack)
+    return found.content, shown_uncaptured(found.uncaptured)
+
+
+def _tell_failed_items(agenda: Agenda, flight: InFlight, passed: int) -> None:
     """The failed items as a file, as they are with the units that have just `passed`."""
     phase, work = flight.phase, flight.work
     if phase.tolerate and phase.tolerate.to:
-        units = agenda.units(phase.name, agenda.chosen(phase.name, work.group)) if isinstance(work, Some) else []
+        units = agenda.units(phase.name, flight.indices) if isinstance(work, Some) else []
         done_now = frozenset(index for unit in units[:passed] for index in unit)
-        write_failed_items(hold, agenda, phase, phase.tolerate.to, done_now)
+        write_failed_items(agenda, phase, phase.tolerate.to, done_now, flight.root)
 
 
-def _only_asked(outcome: Outcome) -> str | None:
+def only_asked(outcome: Outcome) -> str | None:
     """What ran, where it was only to say something, and may not change files."""
     match outcome:
         case Unwanted():
@@ -88,7 +99,9 @@ def _only_asked(outcome: Outcome) -> str | None:
             return None
 
 
-def _land(hold: Hold, pack: Pack, outcome: Outcome, found: Snapshot, output_from: int | None) -> Checkpoint | None:
+def _land(
+    hold: Hold, pack: Pack, flight: InFlight, outcome: Outcome, found: Content, output_from: int | None
+) -> Checkpoint | None:
     """One checkpoint for the outcome; None where there is no news (blocked as before).
 
     `output_from`: where in the output what failed began; None where nothing ran, so that earlier output stays.
@@ -96,26 +109,25 @@ def _land(hold: Hold, pack: Pack, outcome: Outcome, found: Snapshot, output_from
     events = judge(hold.at_tip.manifest, outcome)
     phase = outcome.attempt.phase
     hidden = secret_values(hold.workflow, hold.given.environment)
-    outputs = {phase: capped(hold.place.output, secrets=hidden)}
+    outputs = {phase: capped(flight.desk.output, secrets=hidden)}
     if output_from is None and not isinstance(outcome, Failed):
         outputs = {}
     match outcome:
         case Succeeded() | Compensated():
             forget(hold.place.folder)  # what it left running is the user's from here on
-            staged, content, beside = tuple(hold.staged), found.content, None
+            staged, content, beside = tuple(flight.staged), found, None
         case Unwanted() | Refused() | Listed() | Asked() | Expired():
             staged, content, beside = (), hold.at_tip.content, None
-            found = replace(found, content=content)
+            found = content
         case Failed(partial=partial) | CutOff(partial=partial):
             ref = refs.attempt(hold.name, phase, outcome.attempt.number)
-            beside = Beside(ref=ref, content=found.content, events=events, outputs=outputs)
+            beside = Beside(ref=ref, content=found, events=events, outputs=outputs)
             # The attempt has all that was printed, the checkpoint what the item that failed did.
-            outputs = {phase: capped(hold.place.output, secrets=hidden, begin=output_from)} if output_from else outputs
-            staged = tuple(hold.staged) if partial else ()
-            content = found.content if partial else hold.at_tip.content
+            outputs = {phase: capped(flight.desk.output, secrets=hidden, begin=output_from)} if output_from else outputs
+            staged = tuple(flight.staged) if partial else ()
+            content = found if partial else hold.at_tip.content
         case _:
             assert_never(outcome)
-    hold.staged.clear()
     if not events:
         hold.write_record(replace(hold.record, attempt=None))
         write_mirror(hold, hold.at_tip.manifest)
@@ -123,7 +135,7 @@ def _land(hold: Hold, pack: Pack, outcome: Outcome, found: Snapshot, output_from
     landing = Landing(
         events=(*staged, *events),
         content=content,
-        found=found.content,
+        found=found,
         outputs=outputs,
         beside=beside,
         ends_attempt=True,
@@ -139,8 +151,8 @@ def _landed(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
         return land(hold, second, landing)
 
 
-def _uncaptured(found: Snapshot) -> Uncaptured | None:
-    changed = found.uncaptured
+def shown_uncaptured(changed: Changed) -> Uncaptured | None:
+    """What an attempt changed that no checkpoint holds, as the manifest tells it; None for nothing."""
     if not changed.count:
         return None
     paths = tuple(os.fsencode(path).decode(errors="backslashreplace") for path in map(os.fsdecode, changed.paths))

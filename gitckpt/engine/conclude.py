@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gitckpt.engine.capturing import secret_values
-from gitckpt.engine.flight import InFlight, Signalled, attend
+from gitckpt.engine.flight import Signalled, attend
 from gitckpt.engine.hold import Hold, open_pack, take_snapshot
+from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.job import GRACE_MS, form_answers
 from gitckpt.engine.land import Landing, land
 from gitckpt.engine.place import AttemptUnderWay
@@ -51,18 +52,30 @@ def conclude(hold: Hold, executor: Executor, stop: Stop, signalled: Signalled) -
     under_way = AttemptUnderWay(workflow=hold.name, phase=NAME, number=0, started=hold.now())
     worst = 0
     for always in hold.workflow.always:
-        hold.place.output.unlink(missing_ok=True)
-        hold.place.output.write_bytes(b"")
+        hold.place.desk.clear()
         hold.write_record(replace(hold.record, attempt=under_way))
         mark_begin(hold.place.live)
-        running = executor.start(_job(hold, always, stop))
-        phase = Phase(name=NAME, run=always.run)
-        result = attend(hold, InFlight(phase=phase, work=Closing(), under_way=under_way, running=running), signalled)
+        flight = InFlight(
+            phase=Phase(name=NAME, run=always.run),
+            work=Closing(),
+            under_way=under_way,
+            desk=hold.place.desk,
+            start=hold.at_tip,
+            root=hold.given.root,
+            running=executor.start(_job(hold, always, stop)),
+        )
+        result = _wait(hold, flight, signalled)
         worst = max(worst, _say(hold, always, result))
         if result.interrupted:
             break
     forget(hold.place.folder)
     land_conclusion(hold, stop.verdict.value, worst)
+
+
+def _wait(hold: Hold, flight: InFlight, signalled: Signalled) -> Result:
+    while not (ended := attend(hold, (flight,), signalled)):
+        pass
+    return ended[0][1]
 
 
 def _job(hold: Hold, always: Always, stop: Stop) -> Job:
@@ -83,15 +96,15 @@ def _job(hold: Hold, always: Always, stop: Stop) -> Job:
         },
         timeout_ms=always.timeout_ms,
         grace_ms=GRACE_MS,
-        output=hold.place.output,
-        validate_output=hold.place.validate_output,
+        output=hold.place.desk.output,
+        validate_output=hold.place.desk.validate_output,
         state_dir=hold.place.folder,
         live_dir=hold.place.live,
     )
 
 
 def _say(hold: Hold, always: Always, result: Result) -> int:
-    lines = tail_lines(hold.place.output.read_bytes())
+    lines = tail_lines(hold.place.desk.output.read_bytes())
     masked = secret_values(hold.workflow, hold.given.environment)
     if result.step is None:
         if lines and not any(secret.decode(errors="replace") in lines[-1] for secret in masked):
@@ -107,7 +120,6 @@ def land_conclusion(hold: Hold, status: str, exit_code: int) -> None:
     """One checkpoint when files changed or a command failed; else only the journal is closed."""
     with open_pack(hold) as pack:
         found = take_snapshot(hold, pack)
-        hold.staged.clear()
         if not exit_code and not differs(hold, pack, found.content):
             left = tuple(each for each in hold.record.unconcluded if each != hold.name)
             hold.write_record(replace(hold.record, attempt=None, unconcluded=left))

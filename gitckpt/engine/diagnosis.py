@@ -8,6 +8,7 @@ from __future__ import annotations
 from gitckpt.engine import history_findings as history
 from gitckpt.engine import place_findings as places
 from gitckpt.engine.finding import Diagnosis, Finding, Patient
+from gitckpt.engine.isolation import isolation_of
 from gitckpt.errors import GitckptError
 from gitckpt.plumbing.repository import require_git
 from gitckpt.workspace.mounts import file_system_kind
@@ -32,12 +33,15 @@ def diagnose(patient: Patient) -> Diagnosis:
         step = "gitckpt wait, then gitckpt doctor again"
         found.append(Finding(level="note", what=text, where=str(patient.root), next=step))
     found += places.about_pushes(patient)
+    isolation = isolation_of(patient)
+    found += places.about_views(isolation)
     return Diagnosis(
         findings=tuple(sorted(found, key=lambda each: _WORST_FIRST.index(each.level))),
         git=".".join(map(str, require_git())),
         file_system=file_system_kind(patient.root),
         checkpoints=report.checkpoints if report else 0,
         objects=report.objects if report else 0,
+        isolation=isolation,
     )
 
 

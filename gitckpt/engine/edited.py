@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.listed import open_items
-from gitckpt.model.decide import phase_named
 from gitckpt.model.events import Edited
+from gitckpt.model.graph import phase_named
 from gitckpt.model.listing import encode_bytes
 from gitckpt.model.manifest import state_of
 from gitckpt.model.names import PhaseName

@@ -11,9 +11,9 @@ import os
 from base64 import b64encode
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 from gitckpt.engine.agenda import Agenda
-from gitckpt.engine.hold import Hold
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.listing import Item
 from gitckpt.model.manifest import Json
@@ -40,14 +40,14 @@ class CannotTellFailures(GitckptError):
         return "let `tolerate: {to: …}` name a file that can be written; then: gitckpt run"
 
 
-def write_failed_items(hold: Hold, agenda: Agenda, phase: Phase, path: str, done_now: Collection[int]) -> None:
-    """Replace the file with what has failed as of the tip, without the items that are `done_now`: the file is part of
-    the checkpoint that says so. Where nothing has failed, the file is not made. Raises CannotTellFailures."""
+def write_failed_items(agenda: Agenda, phase: Phase, path: str, done_now: Collection[int], root: Path) -> None:
+    """Replace the file below `root` with what has failed as of the tip, without the items that are `done_now`: the file
+    is part of the checkpoint that says so. Where nothing has failed, no file is made. Raises CannotTellFailures."""
     items = agenda.items(phase.name)
     if items is None:
         return
     progress, listing = agenda.progress(phase.name), agenda.listing(phase.name)
-    target = os.path.join(hold.given.root, path)
+    target = os.path.join(root, path)
     failed = progress.among(frozenset({FAILED}), 0, items.total) if items.failed else ()
     indices = [index for index in failed if index not in done_now]
     if not indices and not os.path.exists(target):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from gitckpt.engine.place import Place
 from gitckpt.errors import Holder
+from gitckpt.model.names import PhaseName
 from gitckpt.model.workflow import Workflow
 from gitckpt.store.store import Store
 
@@ -41,6 +43,24 @@ class Patient:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Isolation:
+    """Which views of the workspace work here. `why_no_overlay`: None where overlays do; `reflink`: whether copies share
+    their blocks with the workspace, None where that cannot be tried; `chosen`: the phases by what they say of
+    `isolation`; `in_overlay` and `in_copy`: what is different there."""
+
+    why_no_overlay: str | None
+    reflink: bool | None
+    chosen: Mapping[str, tuple[PhaseName, ...]]
+    in_overlay: tuple[str, ...]
+    in_copy: tuple[str, ...]
+
+    @property
+    def auto(self) -> Literal["overlay", "copy"]:
+        """What `isolation: auto` picks for a phase that something can run beside."""
+        return "overlay" if self.why_no_overlay is None else "copy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """All findings, the worst first. `git` is the version; `file_system` None where it cannot be told."""
 
@@ -49,3 +69,4 @@ class Diagnosis:
     file_system: str | None
     checkpoints: int
     objects: int
+    isolation: Isolation

@@ -1,30 +1,35 @@
-"""An attempt under way: begun in the journal, its processes started, and waited for.
+"""Attempts under way: begun in the journal, their processes started, and waited for.
 
-Owns what happens between a decision and an outcome. Must not judge how it ended, nor publish anything.
+Owns what happens between a decision and an outcome. Must not judge how an attempt ended, nor publish anything.
 """
 
 from __future__ import annotations
 
 import select
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.capturing import secret_values
+from gitckpt.engine.fleet import Fleet
 from gitckpt.engine.hold import Hold
+from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.job import job_of
 from gitckpt.engine.mirror import mirror_running
-from gitckpt.engine.place import AttemptUnderWay
-from gitckpt.engine.ports import Executor, Running
+from gitckpt.engine.place import AttemptUnderWay, Desk, ViewUnderWay
+from gitckpt.engine.ports import Running, View
 from gitckpt.engine.requests import serve
+from gitckpt.engine.start import Start, start_of
+from gitckpt.engine.views import make_view, mark_begun
 from gitckpt.execute.heartbeat import Heartbeat, mark_begin
 from gitckpt.execute.output import last_line
-from gitckpt.execute.process import Result
-from gitckpt.model.manifest import state_of
-from gitckpt.model.moment import Begin, Closing, Compensating, Group, Some, Whole, Work
+from gitckpt.execute.process import Job, Result
+from gitckpt.model.decide import is_ending
+from gitckpt.model.manifest import Status, state_of
+from gitckpt.model.moment import Begin, Closing, Compensating, Group, Listing, Moment, Some, Whole, Work
 from gitckpt.model.workflow import Phase, phase
-from gitckpt.progress.events import OutputLine, PhaseBegan
+from gitckpt.progress.events import ItemsBegan, OutputLine, PhaseBegan
 
 Signalled = Callable[[], tuple[Literal["interrupt", "terminate"] | None, int]]
 """How the user asked to stop, and how many times."""
@@ -32,56 +37,122 @@ Signalled = Callable[[], tuple[Literal["interrupt", "terminate"] | None, int]]
 TICK_S = 0.05
 
 
-@dataclass(slots=True, kw_only=True)
-class InFlight:
-    """The attempt under way. `running` is None where its work needs no process."""
-
-    phase: Phase
-    work: Work
-    under_way: AttemptUnderWay
-    running: Running | None
-
-
-def begin(hold: Hold, agenda: Agenda, executor: Executor, step: Begin) -> InFlight:
-    """Journal the attempt, then start it."""
+def begin(hold: Hold, fleet: Fleet, step: Begin) -> None:
+    """Make an attempt ready; it starts with the others that are begun at once. Does nothing where another run has its
+    concurrency group."""
     chosen = phase(hold.workflow, step.phase)
-    state = state_of(hold.at_tip.manifest, chosen.name)
+    if not fleet.groups.take(chosen.concurrency):
+        return
+    agenda = fleet.agenda
+    indices = _indices(agenda, chosen, step.work)
     under_way = AttemptUnderWay(
         workflow=hold.name,
         phase=chosen.name,
-        number=state.attempts + 1,
+        number=state_of(hold.at_tip.manifest, chosen.name).attempts + 1,
         started=hold.now(),
-        items=_items_of(agenda, chosen, step.work),
+        items=agenda.part(chosen.name, indices).label if indices else "",
     )
-    hold.staged.clear()
-    job = job_of(hold, agenda, chosen, step.work, under_way)
-    # A file of its own: a daemon that an earlier phase left may still write into the old one.
-    hold.place.output.unlink(missing_ok=True)
-    hold.place.output.write_bytes(b"")
-    hold.place.validate_output.unlink(missing_ok=True)
-    if not job.steps and not isinstance(step.work, Closing):
-        return InFlight(phase=chosen, work=step.work, under_way=under_way, running=None)
-    hold.write_record(replace(hold.record, attempt=under_way))
-    mark_begin(hold.place.live)
-    mirror_running(hold, chosen.name)
-    if isinstance(step.work, Whole) or chosen.name not in agenda.begun:
-        agenda.begun.add(chosen.name)
-        undoes = isinstance(step.work, Compensating)
-        eta = None if undoes else state.previous_duration_ms
-        number = under_way.number
-        hold.reporter(PhaseBegan(phase=chosen.name, attempt=number, eta_ms=eta, compensating=undoes))
-    running = executor.start(job) if job.steps else None
-    return InFlight(phase=chosen, work=step.work, under_way=under_way, running=running)
+    start = start_of(hold, fleet.needed(step))
+    view = _view(hold, fleet, chosen, step.work, start)
+    flight = InFlight(
+        phase=chosen,
+        work=step.work,
+        under_way=under_way,
+        desk=Desk(view.folder) if view else hold.place.desk,
+        start=start.checkpoint,
+        root=hold.given.root,
+        view=view,
+        indices=indices,
+    )
+    agenda.takes_off(chosen.name, indices)
+    fleet.ready.append(flight)
 
 
-def _items_of(agenda: Agenda, chosen: Phase, work: Work) -> str:
+def _indices(agenda: Agenda, chosen: Phase, work: Work) -> tuple[int, ...]:
     match work:
         case Some(group=group):
-            return agenda.part(chosen.name, agenda.chosen(chosen.name, group)).label
+            return tuple(agenda.chosen(chosen.name, group))
         case Compensating(group=Group() as group):
-            return agenda.part(chosen.name, agenda.undone(chosen.name, group)).label
+            return tuple(agenda.undone(chosen.name, group))
         case _:
-            return ""
+            return ()
+
+
+def _view(hold: Hold, fleet: Fleet, chosen: Phase, work: Work, start: Start) -> View | None:
+    """A view of its own for what may run beside others. What only reads files needs none where the workspace has them
+    as they are to be."""
+    if not fleet.plan.isolated(chosen.name):
+        return None
+    match work:
+        case Whole() | Some():
+            pass
+        case Listing() if _asks(chosen) or hold.base is not None or start.is_ahead:
+            pass
+        case Closing() if chosen.outs or chosen.counters or (chosen.tolerate and chosen.tolerate.to):
+            pass
+        case _:
+            return None
+    return make_view(hold, fleet.layers, chosen, start.checkpoint.content, fleet.layers_of(start.of))
+
+
+def _asks(chosen: Phase) -> bool:
+    """Whether making the list of items runs anything."""
+    return bool(chosen.condition or chosen.requires or (chosen.foreach and chosen.foreach.run))
+
+
+def launch(hold: Hold, fleet: Fleet) -> None:
+    """Journal all that is ready, in one go, then start it."""
+    ready, fleet.ready = fleet.ready, []
+    jobs = [(flight, _job(hold, fleet.agenda, flight)) for flight in ready]
+    in_place = [flight for flight, job in jobs if flight.view is None and (job.steps or _may_change(flight))]
+    views = tuple(_noted(flight) for flight in ready if flight.view is not None)
+    if in_place or views:
+        under_way = in_place[0].under_way if in_place else hold.record.attempt
+        hold.write_record(replace(hold.record, attempt=under_way, views=(*hold.record.views, *views)))
+    if in_place:
+        mark_begin(hold.place.live)
+    fleet.aloft += ready
+    mirror_running(hold, [flight for flight in fleet.aloft if flight in in_place or flight.view is not None])
+    for flight, job in jobs:
+        if flight in in_place or flight.view is not None:
+            _tell(hold, fleet.agenda, flight)
+        if job.steps or flight.view is not None:
+            flight.running = fleet.executor.start(job)
+
+
+def _job(hold: Hold, agenda: Agenda, flight: InFlight) -> Job:
+    flight.desk.clear()
+    if flight.view is not None:
+        mark_begun(flight.view.folder, hold.given.root)
+    return job_of(hold, agenda, flight)
+
+
+def _may_change(flight: InFlight) -> bool:
+    """Work that runs nothing, and yet writes what a phase makes: the list of what failed."""
+    return isinstance(flight.work, Closing)
+
+
+def _noted(flight: InFlight) -> ViewUnderWay:
+    assert flight.view is not None  # only views are noted so
+    return ViewUnderWay(
+        under_way=flight.under_way,
+        view=flight.view.name,
+        kind=flight.view.kind,
+        start=flight.start.oid,
+        first=flight.flying.first,
+    )
+
+
+def _tell(hold: Hold, agenda: Agenda, flight: InFlight) -> None:
+    name = flight.phase.name
+    if isinstance(flight.work, Whole) or name not in agenda.begun:
+        agenda.begun.add(name)
+        undoes = isinstance(flight.work, Compensating)
+        eta = None if undoes else state_of(hold.at_tip.manifest, name).previous_duration_ms
+        number = flight.under_way.number
+        hold.reporter(PhaseBegan(phase=name, attempt=number, eta_ms=eta, compensating=undoes))
+    if flight.view is not None and flight.indices:
+        hold.reporter(ItemsBegan(phase=name, items=flight.under_way.items))
 
 
 NOTHING_RAN = Result(
@@ -98,46 +169,76 @@ NOTHING_RAN = Result(
 )
 
 
-def attend(hold: Hold, flight: InFlight, signalled: Signalled) -> Result:
-    """Wait for the attempt's end: serve requests, beat, show its output, pass on the user's wish to stop."""
-    if flight.running is None:
-        return NOTHING_RAN
-    heartbeat = Heartbeat(hold.place.live)
-    heard = 0
-    line = ""
-    try:
-        while (result := flight.running.poll()) is None:
-            select.select([flight.running], [], [], TICK_S)
+def attend(
+    hold: Hold, flights: Sequence[InFlight], signalled: Signalled, until_ms: int | None = None
+) -> list[tuple[InFlight, Result]]:
+    """Wait until some of the attempts have ended, or until a time: serve requests, beat, show their output, pass on the
+    user's wish to stop. Those that have ended, with how."""
+    heartbeat = Heartbeat(hold.place.live) if any(flight.view is None for flight in flights) else None
+    while not (ended := _ended(flights)):
+        running = [flight.running for flight in flights if flight.running is not None]
+        select.select(running, [], [], TICK_S)
+        if heartbeat is not None:
             heartbeat.beat()
-            serve(hold, flight.phase.name)
-            heard = _pass_on(flight.running, signalled, heard)
-            latest = last_line(hold.place.output, secret_values(hold.workflow, hold.given.environment))
-            if latest != line:
-                line = latest
-                hold.reporter(OutputLine(phase=flight.phase.name, line=line))
-            hold.reporter.tick()
-        serve(hold, flight.phase.name)
-        return result
-    finally:
-        flight.running.close()
+        done = serve(hold, flights)
+        for flight in flights:
+            _pass_on(flight, signalled)
+            _show_line(hold, flight)
+        hold.reporter.tick()
+        if done or (until_ms is not None and hold.clock.monotonic_ms() >= until_ms):
+            return _ended(flights)
+    serve(hold, flights)
+    for flight, _ in ended:
+        if flight.running is not None and flight.view is None:
+            flight.running.close()
+    return ended
 
 
-def _pass_on(running: Running, signalled: Signalled, heard: int) -> int:
+def end_after_failure(hold: Hold, fleet: Fleet, moment: Moment) -> None:
+    """Where a failure is to end all, tell what still runs to end."""
+    wanted = moment.limits.fail_fast
+    if (hold.workflow.fail_fast if wanted is None else wanted) and not moment.stop and fleet.aloft:
+        manifest = fleet.foreseen()
+        if any(state.status is Status.FAILED for state in manifest.phases.values()) and is_ending(
+            hold.workflow, manifest, fleet.agenda.now(moment)
+        ):
+            for flight in fleet.aloft:
+                if flight.running is not None and not flight.is_told_to_end:
+                    flight.running.terminate()
+                    flight.is_told_to_end = True
+
+
+def _ended(flights: Sequence[InFlight]) -> list[tuple[InFlight, Result]]:
+    """What a process that was killed left is found here, too: `poll` then kills the rest."""
+    results = [(flight, NOTHING_RAN if flight.running is None else flight.running.poll()) for flight in flights]
+    return [(flight, result) for flight, result in results if result is not None]
+
+
+def _pass_on(flight: InFlight, signalled: Signalled) -> None:
     wish, times = signalled()
-    if times > heard and wish is not None:
+    running: Running | None = flight.running
+    if times > flight.heard and wish is not None and running is not None:
         if times > 1:
             running.kill()
         elif wish == "interrupt":
             running.interrupt()
         else:
             running.terminate()
-    return times
+    flight.heard = times
+
+
+def _show_line(hold: Hold, flight: InFlight) -> None:
+    latest = last_line(flight.desk.output, secret_values(hold.workflow, hold.given.environment))
+    if latest != flight.line:
+        flight.line = latest
+        items = flight.under_way.items if flight.view is not None else ""
+        hold.reporter(OutputLine(phase=flight.phase.name, line=latest, items=items))
 
 
 def pause(hold: Hold, until_ms: int | None, signalled: Signalled) -> None:
     """Wait for a time, until the user wishes to stop, or until somebody asked for something that was done."""
     while until_ms is not None and hold.clock.monotonic_ms() < until_ms and signalled()[1] == 0:
-        if serve(hold, None):
+        if serve(hold, ()):
             return
         select.select([], [], [], min(TICK_S, max(0.0, (until_ms - hold.clock.monotonic_ms()) / 1000)))
         hold.reporter.tick()

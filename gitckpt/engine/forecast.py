@@ -7,20 +7,14 @@ Pure: a workflow and a manifest in, a forecast out. Owns the words `will run`, `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, assert_never
 
 from gitckpt.model.amount import plural
 from gitckpt.model.compensate import to_undo
-from gitckpt.model.decide import (
-    ancestors,
-    changed_definitions,
-    decide,
-    explain,
-    phase_named,
-    unmet_needs,
-    wanted_phases,
-)
+from gitckpt.model.decide import decide
+from gitckpt.model.explain import changed_definitions, explain
+from gitckpt.model.graph import ancestors, phase_named, unmet_needs, wanted_phases
 from gitckpt.model.manifest import (
     DONE,
     Manifest,
@@ -46,6 +40,7 @@ from gitckpt.model.moment import (
     Work,
 )
 from gitckpt.model.names import PhaseName, RunId
+from gitckpt.model.schedule import Flying, Plan
 from gitckpt.model.workflow import Phase, Workflow, dependents, order
 
 Fate: TypeAlias = Literal["will run", "will ask", "will be undone", "done", "skipped", "waits", "not asked for"]
@@ -53,35 +48,42 @@ Fate: TypeAlias = Literal["will run", "will ask", "will be undone", "done", "ski
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreseen:
-    """One phase: what becomes of it at the next `run`, and why, in one sentence."""
+    """One phase: what becomes of it at the next `run`, and why, in one sentence. `in_view`: its attempts get views of
+    the workspace of their own."""
 
     phase: PhaseName
     fate: Fate
     reason: str
+    in_view: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
     """All phases in order. `begins_run`: the call would begin a new run. `changed`: completed phases whose
-    definition is another now, which reruns nothing. `dropped`: phases with a past that the file has no more."""
+    definition is another now, which reruns nothing. `dropped`: phases with a past that the file has no more.
+    `together`: what begins at once, wave by wave, as if all of a wave took equally long."""
 
     phases: tuple[Foreseen, ...]
     begins_run: bool
     complete: bool
     changed: tuple[PhaseName, ...]
     dropped: tuple[PhaseName, ...]
+    together: tuple[tuple[PhaseName, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
     """What the forecast is for: the flags of `run`, the wall clock's time as ISO 8601 with offset, and the phases that
-    had a compensation when they were completed. `again`: one that is complete is followed by a new run."""
+    had a compensation when they were completed. `again`: one that is complete is followed by a new run. `plan` and
+    `totals` as `Moment` has them."""
 
     limits: Limits
     start_from: PhaseName | None
     wall: str
     undoable: frozenset[PhaseName] = frozenset()
     again: bool = False
+    plan: Plan | None = None
+    totals: Mapping[str, int] = field(default_factory=dict)
 
 
 def foresee(workflow: Workflow, manifest: Manifest | None, flags: Flags) -> Forecast:
@@ -94,10 +96,16 @@ def foresee(workflow: Workflow, manifest: Manifest | None, flags: Flags) -> Fore
     if going_on is None and manifest is not None:
         now = fresh(manifest, run=RunId("next"), at="", order=order(workflow))
     now = _reopened(now, _chosen(workflow, now, flags.limits, flags.start_from))
-    fates = _undone(workflow, now, flags) if now.goal.kind != "finish" else _begun(workflow, now, flags)
+    undone = _undone(workflow, now, flags) if now.goal.kind != "finish" else None
+    fates, together = (undone, ()) if undone is not None else _begun(workflow, now, flags)
     wanted = _asked_for(workflow, now, flags, fates)
     phases = tuple(
-        Foreseen(phase=name, fate=fate, reason=_reason(workflow, now, fates, name, fate))
+        Foreseen(
+            phase=name,
+            fate=fate,
+            reason=_reason(workflow, now, fates, name, fate),
+            in_view=flags.plan is not None and flags.plan.isolated(name),
+        )
         for name in now.order
         for fate in (fates.get(name) or _fate(now, wanted, name),)
     )
@@ -109,6 +117,7 @@ def foresee(workflow: Workflow, manifest: Manifest | None, flags: Flags) -> Fore
         complete=is_complete(now),
         changed=changed_definitions(workflow, now),
         dropped=tuple(n for n in before if n not in known and before[n].status is not Status.PENDING),
+        together=together,
     )
 
 
@@ -181,22 +190,40 @@ def _undone(workflow: Workflow, manifest: Manifest, flags: Flags) -> dict[PhaseN
     return dict.fromkeys(names, "will be undone")
 
 
-def _begun(workflow: Workflow, manifest: Manifest, flags: Flags) -> dict[PhaseName, Fate]:
-    """The phases that `decide` would begin, were each of them to succeed; a gate stays open once it asks."""
+def _begun(
+    workflow: Workflow, manifest: Manifest, flags: Flags
+) -> tuple[dict[PhaseName, Fate], tuple[tuple[PhaseName, ...], ...]]:
+    """The phases that `decide` would begin, were each of them to succeed, and which of them at once; a gate stays open
+    once it asks."""
     fates: dict[PhaseName, Fate] = {}
+    waves: list[tuple[PhaseName, ...]] = []
+    ended: dict[PhaseName, Status] = {}
     while True:
         offers = {name: _all_that_is_left(state) for name, state in manifest.phases.items() if state.items}
-        moment = Moment(landed=len(fates), limits=flags.limits, wall=flags.wall, offers=offers)
-        match decide(workflow, manifest, (), moment):
+        moment = Moment(
+            landed=len(fates), limits=flags.limits, wall=flags.wall, offers=offers, plan=flags.plan, totals=flags.totals
+        )
+        # All of a phase with items counts as one here: which groups it has is not known before its list.
+        match decide(workflow, manifest, tuple(map(Flying, ended)), moment):
             case Begin(phase=name, work=work):
                 status = _after(workflow, name, work)
                 fates[name] = "will ask" if status is Status.WAITING else "will run"
-                ended = replace(state_of(manifest, name), status=status)
-                manifest = with_current_state(replace(manifest, phases={**manifest.phases, name: ended}))
+                if isinstance(work, Asking | Expiring):
+                    manifest = _with_status(manifest, {name: status})
+                else:
+                    ended[name] = status
+            case _ if ended:
+                waves.append(tuple(ended))
+                manifest, ended = _with_status(manifest, ended), {}
             case Await() | Return() | Stop():
-                return fates
+                return fates, tuple(waves)
             case step:
                 assert_never(step)
+
+
+def _with_status(manifest: Manifest, ended: Mapping[PhaseName, Status]) -> Manifest:
+    states = {name: replace(state_of(manifest, name), status=status) for name, status in ended.items()}
+    return with_current_state(replace(manifest, phases={**manifest.phases, **states}))
 
 
 def _after(workflow: Workflow, name: PhaseName, work: Work) -> Status:
@@ -247,6 +274,8 @@ def reason_of(workflow: Workflow, manifest: Manifest, name: PhaseName) -> str:
     phase, state = phase_named(workflow, name), state_of(manifest, name)
     if phase is not None and phase.gate is not None and state.status is Status.FAILED:
         return f"it was {state.detail}; to ask anew: gitckpt retry {name}"
+    if state.conflict is not None and state.status not in DONE:
+        return f"{explain(workflow, manifest, name)}; to choose: gitckpt resolve {name}"
     return explain(workflow, manifest, name)
 
 

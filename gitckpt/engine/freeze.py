@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gitckpt.engine.agenda import list_file
 from gitckpt.engine.capturing import secret_values
 from gitckpt.engine.hold import Hold
+from gitckpt.engine.inflight import InFlight
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.items import Ranges
 from gitckpt.model.listing import Item
@@ -63,13 +64,14 @@ class SecretInItem(GitckptError):
         return "items are kept in checkpoints: let the item be a name, and the command read the secret by itself"
 
 
-def freeze(hold: Hold, pack: Pack, phase: Phase, source: Foreach, attempt: Attempt) -> Listed:
+def freeze(hold: Hold, pack: Pack, flight: InFlight, source: Foreach, attempt: Attempt) -> Listed:
     """Make the list, put it into the pack, and say what of it is done. Raises what reading the source raises."""
+    phase = flight.phase
     lists = hold.place.lists
     lists.mkdir(exist_ok=True)
     part = lists / "new.part"
     try:
-        total = write_list(_items(hold, phase, source), part)
+        total = write_list(_items(hold, flight, source), part)
         with open(part, "rb") as file:
             blob = pack.blob_stream(file.read, os.stat(part).st_size).hex()
         os.replace(part, lists / f"{blob}.jsonl")
@@ -87,16 +89,16 @@ def freeze(hold: Hold, pack: Pack, phase: Phase, source: Foreach, attempt: Attem
     )
 
 
-def _items(hold: Hold, phase: Phase, source: Foreach) -> Iterator[Item]:
-    batch = phase.batch
+def _items(hold: Hold, flight: InFlight, source: Foreach) -> Iterator[Item]:
+    batch = flight.phase.batch
     by_lines = batch is not None and batch.input != "args" and batch.separator == "newline"
     in_lines = batch is not None and batch.input != "args"
     fits = None if in_lines else longest_item(*((source.variable, "GITCKPT_ITEM") if batch is None else ("",)))
     secret = secret_values(hold.workflow, hold.given.environment)
-    read = read_items(hold.given.root, source, hold.place.feed / "printed", fits)
+    read = read_items(flight.root, source, flight.desk.feed / "printed", fits)
     for position, item in enumerate(read, start=1):
         if by_lines and b"\n" in item.value:
-            raise LineBreakInItem(phase.name, item.key)
+            raise LineBreakInItem(flight.phase.name, item.key)
         if any(value in item.value or value in item.key for value in secret):
             raise SecretInItem(position)
         yield item

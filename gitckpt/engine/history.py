@@ -19,6 +19,7 @@ from gitckpt.model.events import (
     Undone,
 )
 from gitckpt.model.items import ItemsCompleted, ItemsFailed
+from gitckpt.model.merging import Merged
 from gitckpt.model.names import Oid, PhaseName, RunId
 from gitckpt.model.title import Title
 from gitckpt.plumbing.content import Change, compare
@@ -96,6 +97,12 @@ def completed_items(checkpoint: Checkpoint) -> ItemsCompleted | None:
     return next((event for event in checkpoint.events if isinstance(event, ItemsCompleted)), None)
 
 
+def merged_in(checkpoint: Checkpoint, phase: PhaseName | None = None) -> Merged | None:
+    """What it merged, of any phase or of that one, where it is a merge of an attempt in a view of its own."""
+    found = (event for event in checkpoint.events if isinstance(event, Merged))
+    return next((event for event in found if phase in (None, event.phase)), None)
+
+
 def _begin_of_run(store: Store, ids: Sequence[Oid]) -> int:
     """How many of the newest checkpoints belong to the current run."""
     wanted = store.manifest(ids[0]).run if ids else RunId("")
@@ -128,14 +135,14 @@ def _row(store: Store, checkpoint: Checkpoint) -> Row:
     return Row(
         checkpoint=checkpoint,
         title=checkpoint.title,
-        files=_files(store, checkpoint, checkpoint),
+        files=files_of(store, checkpoint, checkpoint),
         attempt=attempt,
         cause=told,
         came_from=came_from(checkpoint),
     )
 
 
-def _files(store: Store, oldest: Checkpoint, newest: Checkpoint) -> tuple[Change, ...]:
+def files_of(store: Store, oldest: Checkpoint, newest: Checkpoint) -> tuple[Change, ...]:
     """The files and links that changed from before the one to after the other."""
     before = store.read(oldest.parents[0]).content if oldest.parents else None
     changes = () if before == newest.content else compare(store.reader, before, newest.content)
@@ -185,7 +192,7 @@ def _folded(store: Store, ids: Sequence[Oid], total: int, limit: int) -> History
             break
         else:
             # The newest of all stands by itself while its phase is under way: it is where one is.
-            alone = not seen and phase is not None and checkpoint.title.kind != "phase"
+            alone = not seen and phase is not None and checkpoint.title.kind not in ("phase", "merge")
             runs.append(_Run(None if alone else phase, [checkpoint]))
         seen.append(checkpoint)
     taken_back = _taken_back(seen, ids)
@@ -196,7 +203,7 @@ def _folded(store: Store, ids: Sequence[Oid], total: int, limit: int) -> History
 
 def _phase_of_items(checkpoint: Checkpoint) -> PhaseName | None:
     done = completed_items(checkpoint)
-    return done.phase if done and checkpoint.title.kind in ("item", "batch", "phase") else None
+    return done.phase if done and checkpoint.title.kind in ("item", "batch", "phase", "merge") else None
 
 
 def _lines(run: _Run) -> int:
@@ -214,5 +221,5 @@ def _rows(store: Store, run: _Run, taken_back: frozenset[Oid]) -> Iterator[Row]:
     if len(run.members) < FEW or len(fates) > 1:
         yield from (_row(store, member) for member in run.members)
         return
-    files = _files(store, oldest, newest)
+    files = files_of(store, oldest, newest)
     yield Row(checkpoint=newest, title=newest.title, files=files, came_from=came_from(newest), oldest=oldest)

@@ -18,7 +18,6 @@ from gitckpt.engine.ports import Clock, Reporter
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute.lock import Lock
 from gitckpt.model.codec import require_writable
-from gitckpt.model.events import Event
 from gitckpt.model.manifest import Source
 from gitckpt.model.names import WorkflowName
 from gitckpt.model.text import safe
@@ -103,9 +102,10 @@ class Given:
 
 @dataclass(slots=True, kw_only=True)
 class Hold:
-    """See the module. `staged`: what the phase under way wrote to `data`, which lands with it. `sealed`: packs
-    that are stored and not yet needed by any ref; the next landing lets go of them. `paused`: who asked the run to
-    stop at the next boundary."""
+    """See the module. `base`: what the workspace was last made equal to, where that is not the tip: attempts in views
+    of their own still need it as it is. `sealed`: packs that are stored and not yet needed by any ref; the next landing
+    lets go of them; `starts`: those that attempts under way began from. `paused`: who asked the run to stop at the next
+    boundary."""
 
     given: Given
     store: Store
@@ -115,9 +115,10 @@ class Hold:
     clock: Clock
     reporter: Reporter
     tip: Checkpoint | None = None
-    staged: list[Event] = field(default_factory=list)
+    base: Checkpoint | None = None
     told: set[str] = field(default_factory=set)
     sealed: list[Pack] = field(default_factory=list)
+    starts: list[Pack] = field(default_factory=list)
     packs_noted: int = 0
     paused: str | None = None
 
@@ -203,6 +204,7 @@ def held(given: Given, place: Place, clock: Clock, reporter: Reporter) -> Iterat
             yield hold
         finally:
             let_go(hold)
+            let_starts_go(hold)
 
 
 def prepare_live(place: Place) -> None:
@@ -233,7 +235,7 @@ def take_snapshot(hold: Hold, pack: Pack) -> Snapshot:
         rules=capture_rules(given.workflow, given.environment),
         pack=pack,
         cache=hold.cache,
-        defaults=_defaults(hold),
+        defaults=workspace_defaults(hold),
         known=known,
         reader=hold.store.reader,
     )
@@ -252,7 +254,7 @@ def take_measure(hold: Hold) -> Measure:
     )
 
 
-def _defaults(hold: Hold) -> Defaults:
+def workspace_defaults(hold: Hold) -> Defaults:
     """The modes that go without saying: those of checkpoint 1, before it those of today's umask."""
     if hold.tip is not None:
         return defaults_of(hold.store.reader, hold.tip.content)
@@ -290,6 +292,12 @@ def let_go(hold: Hold) -> None:
         hold.sealed.pop().release()
 
 
+def let_starts_go(hold: Hold) -> None:
+    """What was begun from them is part of the history, or of nothing."""
+    while hold.starts:
+        hold.starts.pop().release()
+
+
 def sweep_packs(hold: Hold) -> None:
     """Remove what this workspace's packs left when a command was killed, also before it had journalled anything."""
     sweep(hold.given.repository, hold.place.owner)
@@ -318,6 +326,10 @@ def moving_refs(hold: Hold) -> Iterator[None]:
 
 
 def with_base(hold: Hold, workflow: WorkflowName, tip: Checkpoint) -> Record:
-    """The record once the workspace equals `tip` of a workflow, with nothing under way but the attempt."""
-    bases = {**hold.record.bases, workflow: tip.oid}
-    return replace(hold.record, bases=bases, last=workflow, landing=None, told=tuple(sorted(hold.told)))
+    """The record once `tip` of a workflow has landed: the workspace equals it, or lags behind it at its base. Nothing
+    is under way but attempts."""
+    record = replace(hold.record, last=workflow, landing=None, told=tuple(sorted(hold.told)))
+    if hold.base is not None:
+        return replace(record, ahead={**record.ahead, workflow: tip.oid})
+    ahead = {name: oid for name, oid in record.ahead.items() if name != workflow}
+    return replace(record, bases={**record.bases, workflow: tip.oid}, ahead=ahead)

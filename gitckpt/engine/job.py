@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from gitckpt.engine.agenda import Agenda, compensation
 from gitckpt.engine.hold import Hold
-from gitckpt.engine.place import AttemptUnderWay
+from gitckpt.engine.inflight import InFlight
+from gitckpt.engine.place import FLIGHT, Desk
 from gitckpt.execute.process import VALIDATE, Job, Step, shell_argv
 from gitckpt.model.listing import Item
 from gitckpt.model.manifest import Manifest, state_of
-from gitckpt.model.moment import Closing, Compensating, Listing, Some, Whole, Work
+from gitckpt.model.moment import Closing, Compensating, Listing, Some, Whole
 from gitckpt.model.names import PhaseName
 from gitckpt.model.workflow import Phase, environment
 
@@ -32,47 +32,48 @@ COUNTER = "counter "
 """What the name of a step begins with whose output is a number for `data`."""
 
 
-def job_of(hold: Hold, agenda: Agenda, phase: Phase, work: Work, attempt: AttemptUnderWay) -> Job:
-    """Everything the executor needs for this work. A job without steps has nothing to start."""
+def job_of(hold: Hold, agenda: Agenda, flight: InFlight) -> Job:
+    """Everything the executor needs for this attempt. A job without steps has nothing to start."""
+    phase, work, view = flight.phase, flight.work, flight.view
     if isinstance(work, Compensating):
         phase = compensation(hold, phase.name) or phase
     return Job(
-        steps=tuple(_steps(hold, agenda, phase, work)),
-        cwd=hold.given.root / phase.working_directory,
-        env=_environment(hold, phase, work, attempt),
+        steps=tuple(_steps(agenda, flight, phase)),
+        cwd=(view.workspace if view else hold.given.root) / phase.working_directory,
+        env={**_environment(hold, phase, flight), **(view.environment() if view else {})},
         timeout_ms=None,
         unit_timeout_ms=phase.timeout_ms,
         stop_after_ms=agenda.time_left_ms(phase) if isinstance(work, Some) else None,
         grace_ms=GRACE_MS,
-        output=hold.place.output,
-        validate_output=hold.place.validate_output,
-        state_dir=hold.place.folder,
-        live_dir=hold.place.live,
+        output=flight.desk.output,
+        validate_output=flight.desk.validate_output,
+        state_dir=flight.desk.folder,
+        live_dir=None if view else hold.place.live,
+        view=view.mount() if view else None,
     )
 
 
-def _steps(hold: Hold, agenda: Agenda, phase: Phase, work: Work) -> list[Step]:
-    match work:
+def _steps(agenda: Agenda, flight: InFlight, phase: Phase) -> list[Step]:
+    match flight.work:
         case Whole():
-            return [*_conditions(phase), *_commands(phase), *_validation(phase), *_counters(hold, phase)]
+            return [*_conditions(phase), *_commands(phase), *_validation(phase), *_counters(flight.desk, phase)]
         case Listing():
             source = phase.foreach.run if phase.foreach else None
-            printed = [_shell(phase, "list", source, stdout=hold.place.feed / "printed")] if source else []
-            _fresh_feed(hold)
+            printed = [_shell(phase, "list", source, stdout=flight.desk.feed / "printed")] if source else []
+            flight.desk.clear_feed()
             return [*_conditions(phase), *printed]
-        case Some(group=group):
-            units = agenda.units(phase.name, agenda.chosen(phase.name, group))
-            return _of_units(hold, agenda, phase, units, [*_commands(phase), *_validation(phase)])
+        case Some():
+            units = agenda.units(phase.name, flight.indices)
+            return _of_units(agenda, flight, phase, units, [*_commands(phase), *_validation(phase)])
         case Closing():
-            return _counters(hold, phase)
+            return _counters(flight.desk, phase)
         case Compensating(group=None):
             return [_shell(phase, COMPENSATE, text) for text in phase.compensate]
-        case Compensating(group=group):
-            assert group is not None  # the case above
-            units = agenda.units(phase.name, agenda.undone(phase.name, group))
+        case Compensating():
+            units = agenda.units(phase.name, flight.indices)
             commands = [_shell(phase, COMPENSATE, text) for text in phase.compensate]
             # Newest first: of what one checkpoint completed, the last was done last.
-            return _of_units(hold, agenda, phase, units[::-1], commands)
+            return _of_units(agenda, flight, phase, units[::-1], commands)
         case _:
             return []
 
@@ -104,35 +105,17 @@ def _validation(phase: Phase) -> list[Step]:
     return [*steps, _shell(phase, VALIDATE, check.run)] if check.run else steps
 
 
-def _counters(hold: Hold, phase: Phase) -> list[Step]:
+def _counters(desk: Desk, phase: Phase) -> list[Step]:
     if phase.counters:
-        _fresh_feed(hold)
-    return [
-        _shell(phase, COUNTER + name, text, stdout=counter_file(hold, name)) for name, text in phase.counters.items()
-    ]
-
-
-def counter_file(hold: Hold, name: str) -> Path:
-    """Where a counter's command prints its number."""
-    return hold.place.feed / f"counter-{name}"
-
-
-def validation_file(hold: Hold, unit: int) -> Path:
-    """Where the validation of one of several items or batches prints."""
-    return hold.place.feed / f"validate-{unit}"
-
-
-def _fresh_feed(hold: Hold) -> None:
-    """The folder for what attempts are fed from, emptied of what an earlier one left."""
-    shutil.rmtree(hold.place.feed, ignore_errors=True)
-    hold.place.feed.mkdir(exist_ok=True)
+        desk.clear_feed()
+    return [_shell(phase, COUNTER + name, text, stdout=desk.counter(name)) for name, text in phase.counters.items()]
 
 
 def _of_units(
-    hold: Hold, agenda: Agenda, phase: Phase, units: Sequence[Sequence[int]], commands: Sequence[Step]
+    agenda: Agenda, flight: InFlight, phase: Phase, units: Sequence[Sequence[int]], commands: Sequence[Step]
 ) -> list[Step]:
     """The commands once for each unit, with its items."""
-    _fresh_feed(hold)
+    flight.desk.clear_feed()
     listing = agenda.listing(phase.name)
     items = agenda.items(phase.name)
     size = items.batch if items else None
@@ -140,7 +123,7 @@ def _of_units(
     steps: list[Step] = []
     for number, unit in enumerate(units):
         of_unit = list(listing.items(unit))
-        env = {"GITCKPT_IDEMPOTENCY_KEY": _key(hold.at_tip.manifest, phase.name, of_unit, of_compensation)}
+        env = {"GITCKPT_IDEMPOTENCY_KEY": _key(flight.start.manifest, phase.name, of_unit, of_compensation)}
         env["GITCKPT_ITEM_INDEX"] = str(unit[0])
         stdin: Path | None = None
         more: tuple[str, ...] = ()
@@ -153,12 +136,12 @@ def _of_units(
             if how == "args":
                 more = tuple(os.fsdecode(item.value) for item in of_unit)
             else:
-                path = _feed(hold, phase, number, of_unit)
+                path = _feed(flight.desk, phase, number, of_unit)
                 env |= {"GITCKPT_BATCH_FILE": str(path)} if how == "file" else {}
                 stdin = path if how == "stdin" else None
         for step in commands:
             given = _with_arguments(phase, step, more) if more and step.name in _WITH_ITEMS else step.argv
-            stdout = validation_file(hold, number) if step.name == VALIDATE else None
+            stdout = flight.desk.validation(number) if step.name == VALIDATE else None
             steps.append(Step(name=step.name, argv=given, stdin=stdin, stdout=stdout, env=env, unit=number))
     return steps
 
@@ -173,15 +156,15 @@ def _with_arguments(phase: Phase, step: Step, more: tuple[str, ...]) -> tuple[st
     return (*step.argv, *(("gitckpt",) if is_shell else ()), *more)
 
 
-def _feed(hold: Hold, phase: Phase, number: int, items: Sequence[Item]) -> Path:
+def _feed(desk: Desk, phase: Phase, number: int, items: Sequence[Item]) -> Path:
     end = b"\0" if phase.python or (phase.batch and phase.batch.separator == "nul") else b"\n"
-    path = hold.place.feed / f"batch-{number}"
+    path = desk.feed / f"batch-{number}"
     path.write_bytes(b"".join(item.value + end for item in items))
     return path
 
 
-def _environment(hold: Hold, phase: Phase, work: Work, attempt: AttemptUnderWay) -> dict[str, str]:
-    manifest = hold.at_tip.manifest
+def _environment(hold: Hold, phase: Phase, flight: InFlight) -> dict[str, str]:
+    manifest = flight.start.manifest
     state = state_of(manifest, phase.name)
     return {
         **hold.given.environment,
@@ -191,12 +174,13 @@ def _environment(hold: Hold, phase: Phase, work: Work, attempt: AttemptUnderWay)
         "GITCKPT_WORKFLOW": hold.name,
         "GITCKPT_RUN": manifest.run,
         "GITCKPT_PHASE": phase.name,
-        "GITCKPT_ATTEMPT": str(attempt.number),
-        "GITCKPT_IDEMPOTENCY_KEY": _key(manifest, phase.name, (), isinstance(work, Compensating)),
+        "GITCKPT_ATTEMPT": str(flight.under_way.number),
+        "GITCKPT_IDEMPOTENCY_KEY": _key(manifest, phase.name, (), isinstance(flight.work, Compensating)),
         # Empty rather than unset when there is nothing to go on from, so that `set -u` scripts can look at it.
         "GITCKPT_RESUMED": "1" if state.partial else "",
         "GITCKPT_PYTHON": sys.executable,
         "GITCKPT_STATE": str(hold.place.live / "state.json"),
+        FLIGHT: flight.name,
     }
 
 

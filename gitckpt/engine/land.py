@@ -31,18 +31,21 @@ from gitckpt.store.publish import Draft, publish, write_commit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """A commit kept beside the branch in the same transaction: an attempt's leavings, or rescued work."""
+    """A commit kept beside the branch in the same transaction: an attempt's leavings, or rescued work. `start`: what
+    the attempt began from, where that is not the tip."""
 
     ref: str
     content: Content
     events: tuple[Event, ...]
     outputs: Mapping[PhaseName, bytes] = field(default_factory=dict)
+    start: Checkpoint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landing:
     """A checkpoint to be. `content`: its files. `found`: what the workspace holds now; when that differs, a commit
-    holds it (`beside`, or the checkpoint `before`), and the workspace is made equal to `content`."""
+    holds it (`beside`, or the checkpoint `before`), and the workspace is made equal to `content`. `ends_view`: the view
+    of the attempt that ends with it."""
 
     events: tuple[Event, ...]
     content: Content
@@ -53,6 +56,7 @@ class Landing:
     more_refs: tuple[RefUpdate, ...] = ()
     definition: bytes | None = None
     ends_attempt: bool = False
+    ends_view: str | None = None
 
 
 def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
@@ -74,9 +78,12 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
     journal = LandingUnderWay(
         workflow=hold.name,
         to=oid,
-        before=before if moves else oid,
+        before=before,
         kept_ref=landing.beside.ref if landing.beside else None,
         ends_attempt=landing.ends_attempt,
+        ends_view=landing.ends_view,
+        stays=not moves,
+        lags=hold.base is not None,
     )
     if tip is None or landing.found != tip.content:
         # A file that a power cut makes shorter must not be taken for the user's edit of what the checkpoint holds.
@@ -89,8 +96,7 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
     let_go(hold)
     if moves:
         go(hold, landing.found, checkpoint)
-    if landing.ends_attempt:
-        hold.record = _without_attempt(hold.record, checkpoint)
+    hold.record = _without_attempt(hold.record, checkpoint, journal)
     arrive(hold, checkpoint)
     return checkpoint
 
@@ -111,13 +117,20 @@ def finish_landing(hold: Hold, landing: LandingUnderWay) -> None:
     if landing.kept_ref and resolve(hold.given.repository, landing.kept_ref) is None:
         transact(hold.given.repository, [RefUpdate(landing.kept_ref, landing.before, None)], "gitckpt: kept")
     to = hold.store.read(landing.to)
-    go(hold, hold.store.read(landing.before).content, to)
+    if not landing.stays:
+        go(hold, hold.store.read(landing.before).content, to)
+    if landing.lags and hold.base is None:
+        hold.base = hold.store.read(hold.record.bases[landing.workflow])
     record = with_base(hold, landing.workflow, to)
-    hold.write_record(_without_attempt(record, to) if landing.ends_attempt else record)
+    hold.write_record(_without_attempt(record, to, landing))
 
 
-def _without_attempt(record: Record, landed: Checkpoint) -> Record:
+def _without_attempt(record: Record, landed: Checkpoint, landing: LandingUnderWay) -> Record:
     """The record when what was under way has landed: with the end of `always`, the run is concluded too."""
+    if landing.ends_view is not None:
+        record = replace(record, views=tuple(each for each in record.views if each.view != landing.ends_view))
+    if not landing.ends_attempt:
+        return record
     name = landed.manifest.workflow
     concluded = any(isinstance(event, Concluded) and event.status != CUT_OFF for event in landed.events)
     left = tuple(each for each in record.unconcluded if not (concluded and each == name))
@@ -143,7 +156,7 @@ def _draft(hold: Hold, tip: Checkpoint | None, landing: Landing) -> Draft:
 
 def _write_beside(hold: Hold, pack: Pack, draft: Draft, beside: Beside, chained: Sequence[RefUpdate]) -> Oid:
     """`chained` are the refs that go with this one's coming: what they name stays reachable from it."""
-    parent = hold.tip
+    parent = beside.start or hold.tip
     manifest: Manifest = parent.manifest if parent else draft.manifest
     signature: Signature = draft.author
     kept = Draft(

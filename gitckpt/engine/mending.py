@@ -129,7 +129,8 @@ def settle_and_tag(hold: Hold) -> list[str]:
     """The second step: finish what an unclean end left under way, and make tags again. Raises what `settle` does."""
     done: list[str] = []
     record = hold.record
-    if record.attempt is not None or record.landing is not None or record.refs_moving:
+    is_unclean = record.attempt is not None or record.landing is not None or record.refs_moving
+    if is_unclean or record.views or record.ahead or any(hold.place.views.glob("*")):
         settle(hold)
         done.append("cleared up after the command that was killed")
     there = hold.store.tags()

@@ -6,13 +6,15 @@ Owns its atomic replacement. It is never read back by the engine.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gitckpt.engine.hold import Hold, prepare_live
-from gitckpt.model.advance import advance
+from gitckpt.engine.inflight import InFlight
+from gitckpt.model.advance import IllegalEvent, advance
 from gitckpt.model.codec import encode_manifest
+from gitckpt.model.events import Event
 from gitckpt.model.manifest import Manifest, Status, state_of
-from gitckpt.model.names import PhaseName
 
 
 def write_mirror(hold: Hold, manifest: Manifest) -> None:
@@ -27,10 +29,22 @@ def write_mirror(hold: Hold, manifest: Manifest) -> None:
         return
 
 
-def mirror_running(hold: Hold, phase: PhaseName) -> None:
-    """Show the phase as running, with what it wrote to `data` so far."""
+def mirror_running(hold: Hold, flights: Sequence[InFlight]) -> None:
+    """Show the phases under way as running, with what they wrote to `data` so far."""
+    if not flights:
+        return
     manifest = hold.at_tip.manifest
-    if hold.staged:
-        manifest = replace(advance(manifest, hold.staged), sequence=manifest.sequence)
-    state = replace(state_of(manifest, phase), status=Status.RUNNING)
-    write_mirror(hold, replace(manifest, phases={**manifest.phases, phase: state}, current_state=phase))
+    phases = dict(manifest.phases)
+    for flight in flights:
+        if flight.staged:
+            manifest = _with_staged(manifest, flight.staged)
+        phases[flight.phase.name] = replace(state_of(manifest, flight.phase.name), status=Status.RUNNING)
+    write_mirror(hold, replace(manifest, phases=phases, current_state=flights[0].phase.name))
+
+
+def _with_staged(manifest: Manifest, staged: Sequence[Event]) -> Manifest:
+    """Attempts side by side may write what cannot both be; the branch will tell, a mirror need not."""
+    try:
+        return replace(advance(manifest, staged), sequence=manifest.sequence)
+    except IllegalEvent:
+        return manifest

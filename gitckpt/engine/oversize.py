@@ -9,11 +9,13 @@ import errno
 import os
 import shutil
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from gitckpt.engine.capturing import capture_rules
 from gitckpt.engine.graft import with_items
 from gitckpt.engine.hold import Hold
+from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.place import Place
 from gitckpt.execute.heartbeat import begin_ns
 from gitckpt.model.amount import plural
@@ -42,11 +44,30 @@ def move_oversize(hold: Hold, phase: PhaseName, number: int) -> Path | None:
         rules=capture_rules(given.workflow, given.environment),
         since_ns=since,
     )
+    return _moved(hold, given.root, changed, phase, number)
+
+
+def move_oversize_view(hold: Hold, flight: InFlight) -> Path | None:
+    """The same for what an attempt changed in a view of its own: there it is all that its upper directory holds."""
+    view = flight.view
+    if view is None or view.kind != "overlay":
+        return None
+    upper, found = view.folder / "upper", dict[bytes, int]()
+    for at, _, names in os.walk(upper):
+        for name in names:
+            path = Path(at, name)
+            status = os.lstat(path)
+            if stat.S_ISREG(status.st_mode):
+                found[os.fsencode(path.relative_to(upper))] = status.st_size
+    return _moved(hold, upper, found, flight.phase.name, flight.under_way.number)
+
+
+def _moved(hold: Hold, root: Path, changed: Mapping[bytes, int], phase: PhaseName, number: int) -> Path | None:
     total = sum(changed.values())
-    if total <= limit:
+    if total <= hold.workflow.attempts.keep_up_to:
         return None
     folder = _folder(hold.place, hold.name, phase, number)
-    _move(given.root, list(changed), folder)
+    _move(root, list(changed), folder)
     hold.reporter(
         Warned(
             f"{phase}@{number} left {plural(len(changed), 'file')} ({size(total)}), more than attempts.keep_up_to;\n"

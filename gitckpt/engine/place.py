@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -21,6 +23,9 @@ from gitckpt.model.manifest import Json
 from gitckpt.model.names import LIVE_FOLDER, Oid, PhaseName, WorkflowName
 from gitckpt.plumbing.durable import sync_folder
 from gitckpt.plumbing.repository import Repository
+
+FLIGHT = "GITCKPT_FLIGHT"
+"""The variable by which what a process asks for is known to come from one of several attempts of its phase."""
 
 
 @dataclass(eq=False)
@@ -53,22 +58,45 @@ class AttemptUnderWay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ViewUnderWay:
+    """An attempt in a view of its own, from its begin until its changes are in the workspace.
+
+    `view`: its folder's name; `start`: the commit that it began from; `first`: the index of the first of its items.
+    `own`: the commit with what it did, once it has succeeded; `carries`: ignored files that it changed.
+    """
+
+    under_way: AttemptUnderWay
+    view: str
+    kind: Literal["overlay", "copy"]
+    start: Oid
+    first: int | None = None
+    own: Oid | None = None
+    carries: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LandingUnderWay:
     """A checkpoint about to be published, after which the workspace goes from `before` to `to`. `kept_ref` is to
-    name `before`; `ends_attempt`: the attempt under way ends with it."""
+    name `before`; `ends_attempt`: the attempt under way ends with it; `stays`: the workspace need not go anywhere;
+    `lags`: it stays at its base, and is brought there later; `ends_view`: the view of the attempt that ends with it."""
 
     workflow: WorkflowName
     to: Oid
     before: Oid
     kept_ref: str | None = None
     ends_attempt: bool = False
+    ends_view: str | None = None
+    stays: bool = False
+    lags: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """`workspace.json`. `bases`: for each workflow the checkpoint this workspace was last made equal to; `last`: the
     workflow that did so most recently; `told`: what was left out and has been said; `refs_moving`: refs are being moved
-    outside a landing; `unconcluded`: the workflows whose run still owes the commands of `always`."""
+    outside a landing; `unconcluded`: the workflows whose run still owes the commands of `always`; `views`: the attempts
+    in views of their own; `ahead`: the newest checkpoint of the workflow where the workspace, at its base, lags behind
+    it because of such views."""
 
     schema: int = 1
     path: str = ""
@@ -79,6 +107,38 @@ class Record:
     told: tuple[str, ...] = ()
     refs_moving: bool = False
     unconcluded: tuple[WorkflowName, ...] = ()
+    views: tuple[ViewUnderWay, ...] = ()
+    ahead: Mapping[WorkflowName, Oid] = field(default_factory=dict)
+
+
+class Desk:
+    """The files of one attempt beside its workspace: what it prints, what it is fed with, who its processes are."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.output = folder / "output"
+        self.validate_output = folder / "validate"
+        self.feed = folder / "feed"
+
+    def counter(self, name: str) -> Path:
+        """Where a counter's command prints its number."""
+        return self.feed / f"counter-{name}"
+
+    def validation(self, unit: int) -> Path:
+        """Where the validation of one of several items or batches prints."""
+        return self.feed / f"validate-{unit}"
+
+    def clear(self) -> None:
+        """Make ready for an attempt. A daemon that an earlier one left may still write into the old files."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.output.unlink(missing_ok=True)
+        self.output.write_bytes(b"")
+        self.validate_output.unlink(missing_ok=True)
+
+    def clear_feed(self) -> None:
+        """An empty folder for what the attempt is fed with."""
+        shutil.rmtree(self.feed, ignore_errors=True)
+        self.feed.mkdir(exist_ok=True)
 
 
 class Place:
@@ -93,10 +153,9 @@ class Place:
         self.folder = self.home / "workspaces" / name
         self.inbox = self.folder / "inbox"
         self.cache = self.folder / "cache"
-        self.output = self.folder / "output"
-        self.validate_output = self.folder / "validate"
+        self.desk = Desk(self.folder)
         self.lists = self.folder / "lists"
-        self.feed = self.folder / "feed"
+        self.views = self.folder / "views"
         self.lock = self.folder / "run.lock"
         self._record_path = self.folder / "workspace.json"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gitckpt.engine.capturing import capture_rules
 from gitckpt.engine.changes import Desk, edits
-from gitckpt.engine.finding import Finding, Patient
-from gitckpt.engine.place import Record
+from gitckpt.engine.finding import Finding, Isolation, Patient
+from gitckpt.engine.place import Place, Record
 from gitckpt.engine.settle import ways_on
 from gitckpt.errors import GitckptError
 from gitckpt.execute.lock import holder
@@ -59,6 +59,18 @@ def about_pushes(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def about_views(isolation: Isolation) -> Iterator[Finding]:
+    """Phases that want what cannot be had."""
+    names = isolation.chosen.get("overlay", ())
+    if names and isolation.why_no_overlay is not None:
+        yield Finding(
+            level="problem",
+            what=f"no overlay can be had here: {isolation.why_no_overlay}",
+            where=f"`isolation: overlay` of {', '.join(names)}",
+            next="say `isolation: copy`, or `auto`, which takes what there is",
+        )
+
+
 def about_leavings(patient: Patient) -> Iterator[Finding]:
     """What an unclean end left; nobody works here now."""
     store, place = patient.store, patient.place
@@ -80,7 +92,24 @@ def about_leavings(patient: Patient) -> Iterator[Finding]:
             next="gitckpt doctor --repair, or any gitckpt command that writes",
             mends=True,
         )
+    for view in _nobodys_views(place):
+        yield Finding(
+            level="problem",
+            what="a view of the workspace that a killed run left",
+            where=str(view),
+            next="gitckpt doctor --repair, or any gitckpt command that writes",
+            mends=True,
+        )
     yield from _moved_without_attempt(store, place.home / "attempts" / store.workflow)
+
+
+def _nobodys_views(place: Place) -> list[Path]:
+    """Folders of views that the record does not know; those that it knows are told with what was under way."""
+    try:
+        known = {view.view for view in place.read().views}
+    except Damaged:
+        return []
+    return sorted(path for path in place.views.glob("*") if path.name not in known)
 
 
 def _moved_without_attempt(store: Store, folder: Path) -> Iterator[Finding]:
@@ -122,12 +151,21 @@ def about_record(patient: Patient, tip: Checkpoint | None) -> Iterator[Finding]:
         if remotes or store.tags():
             what = f"its history is {'on ' + ', '.join(remotes) if remotes else 'here as tags only'}"
             yield Finding(level="decision", what=what, where=store.branch, next="; ".join(ways_on(remotes)))
+    elif record.landing is None and record.ahead.get(store.workflow) == tip.oid:
+        yield Finding(
+            level="problem",
+            what=f"the files of this workspace are not yet as at {tip.number:04d}, which a killed run made",
+            where=str(patient.root),
+            next=SETTLED_BY,
+            mends=True,
+        )
     elif record.landing is None and record.bases.get(store.workflow) != tip.oid:
         yield from _away(patient, record, tip)
 
 
 def _under_way(store: Store, record: Record, where: str) -> Iterator[Finding]:
     attempt, landing = record.attempt, record.landing
+    yield from _in_views(store, record, where)
     if attempt is not None:
         mine = attempt.workflow == store.workflow
         yield Finding(
@@ -152,6 +190,21 @@ def _under_way(store: Store, record: Record, where: str) -> Iterator[Finding]:
             where=where,
             next="gitckpt doctor --repair, or any gitckpt command that writes",
             mends=True,
+        )
+
+
+def _in_views(store: Store, record: Record, where: str) -> Iterator[Finding]:
+    """Attempts in views of their own: cut off, or ended well and not merged, or not in the workspace's files yet."""
+    for view in record.views:
+        under_way = view.under_way
+        mine = under_way.workflow == store.workflow
+        ended = "had succeeded, and is not in the files here" if view.own is not None else "was cut off"
+        yield Finding(
+            level="problem",
+            what=f"{under_way.phase}@{under_way.number} of {under_way.workflow} {ended}, and not cleared up after",
+            where=where,
+            next=SETTLED_BY if mine else f"let {under_way.workflow} go on first: gitckpt run, with its file",
+            mends=mine,
         )
 
 

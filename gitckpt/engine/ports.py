@@ -3,14 +3,19 @@ takes for a look at the newest checkpoint, which a command that only reads has t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
-from gitckpt.execute.process import Job, Result
+from gitckpt.execute.process import Job, Overlay, Result
 from gitckpt.model.workflow import Workflow
+from gitckpt.plumbing.content import Content
+from gitckpt.plumbing.pack import Pack
 from gitckpt.progress.events import ProgressEvent
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.store import Store
+from gitckpt.workspace.scan import ViewScan
 
 
 class Clock(Protocol):
@@ -44,11 +49,43 @@ class Running(Protocol):
 
     def close(self) -> None: ...
 
+    @property
+    def root(self) -> Path | None:
+        """Where the runner sees what the attempt saw, until `release`; None in the workspace itself."""
+        ...
+
+    def release(self) -> None: ...
+
 
 class Executor(Protocol):
     """Starts attempts."""
 
     def start(self, job: Job) -> Running: ...
+
+
+class View(Protocol):
+    """The workspace as one attempt sees it, apart from all others. `workspace`: where its processes see it."""
+
+    name: str
+    kind: Literal["overlay", "copy"]
+    folder: Path
+    workspace: Path
+
+    def mount(self) -> Overlay | None:
+        """What its processes' own mounts are to be."""
+        ...
+
+    def environment(self) -> Mapping[str, str]:
+        """Variables for its processes."""
+        ...
+
+    def root(self, running: Running | None) -> Path:
+        """Where the runner sees it, once its last process has ended."""
+        ...
+
+    def scan(self, pack: Pack, start: Content, seen: Path | None) -> ViewScan:
+        """What was changed in it, new blobs in `pack`; `seen` is its root, None where that is gone."""
+        ...
 
 
 class Reporter(Protocol):

@@ -8,7 +8,7 @@ lands with it. Must not know who waits for the answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias, assert_never
@@ -19,15 +19,17 @@ from gitckpt.engine.answers import Reply, answer
 from gitckpt.engine.begin import record, skip
 from gitckpt.engine.capturing import require_no_secret
 from gitckpt.engine.hold import Hold, open_pack, take_snapshot
+from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.land import Landing, land
+from gitckpt.engine.merge import land_so_far
 from gitckpt.engine.mirror import mirror_running
 from gitckpt.engine.settle import record_edits
 from gitckpt.errors import GitckptError
 from gitckpt.execute import inbox
 from gitckpt.model.advance import IllegalEvent, advance
 from gitckpt.model.codec import dumps
-from gitckpt.model.decide import phase_named
 from gitckpt.model.events import DataAppended, DataIncremented, DataSet, Event, Named, Paused
+from gitckpt.model.graph import phase_named
 from gitckpt.model.manifest import Json
 from gitckpt.model.names import PhaseName
 from gitckpt.progress.events import Note
@@ -55,7 +57,8 @@ Verb: TypeAlias = Literal["checkpoint", "set", "append", "incr", "get", "approve
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked. `text` is the message or reason; `phase`: the phase from inside of which it was asked.
+    """What is asked. `text` is the message or reason; `phase`: the phase from inside of which it was asked, and
+    `flight` which of its attempts, where several are under way.
 
     `key` and `value` are for changes of `data`; `target` is the phase that is answered or skipped; `fields` are the
     answers of an approval; `author` and `email` say who asks.
@@ -63,6 +66,7 @@ class Request:
 
     verb: Verb
     phase: PhaseName | None = None
+    flight: str = ""
     text: str = ""
     key: str = ""
     value: Json = None
@@ -123,9 +127,9 @@ def event_of(request: Request, at: str) -> Named | DataSet | DataAppended | Data
             return None
 
 
-def serve(hold: Hold, running: PhaseName | None) -> int:
-    """Do the requests that wait, oldest first, and answer them; how many were done. `running` is the phase under way,
-    None at a boundary, where the workspace equals the tip but for what the user did."""
+def serve(hold: Hold, flights: Sequence[InFlight]) -> int:
+    """Do the requests that wait, oldest first, and answer them; how many were done. `flights` are under way; at a
+    boundary there are none, and the workspace equals the tip but for what the user did."""
     done = 0
     for ticket, data in inbox.pending(hold.place.inbox):
         try:
@@ -133,10 +137,10 @@ def serve(hold: Hold, running: PhaseName | None) -> int:
         except msgspec.DecodeError as error:
             inbox.answer(hold.place.inbox, ticket, msgspec.json.encode(Answer(error=f"not understood: {error}")))
             continue
-        if _is_for_later(request, running) or not inbox.take(hold.place.inbox, ticket):
+        if _is_for_later(request, flights) or not inbox.take(hold.place.inbox, ticket):
             continue
         try:
-            said = do(hold, running, request)
+            said = do(hold, flights, request)
             _tell(hold, request)
         except GitckptError as error:
             said = Answer(error=error.message, hint=error.hint)
@@ -147,13 +151,21 @@ def serve(hold: Hold, running: PhaseName | None) -> int:
     return done
 
 
-def _is_for_later(request: Request, running: PhaseName | None) -> bool:
+def _is_for_later(request: Request, flights: Sequence[InFlight]) -> bool:
     """A checkpoint of files that belong to somebody else's phase has to wait for the end of it."""
-    return request.verb == "checkpoint" and running is not None and request.phase != running
+    return request.verb == "checkpoint" and bool(flights) and _asking(flights, request) is None
 
 
-def do(hold: Hold, running: PhaseName | None, request: Request) -> Answer:
-    """Do one request in a workspace that is settled, or under way in `running`.
+def _asking(flights: Sequence[InFlight], request: Request) -> InFlight | None:
+    """The attempt from inside of which it is asked."""
+    if request.phase is None:
+        return None
+    own = [flight for flight in flights if flight.phase.name == request.phase and flight.name == request.flight]
+    return own[0] if own else None
+
+
+def do(hold: Hold, flights: Sequence[InFlight], request: Request) -> Answer:
+    """Do one request in a workspace that is settled, or with `flights` under way.
 
     Raises IllegalEvent for a change that cannot be, RequestRefused, AlreadyDone, and what answering a gate raises.
     """
@@ -162,9 +174,9 @@ def do(hold: Hold, running: PhaseName | None, request: Request) -> Answer:
     match request.verb:
         case "checkpoint" | "set" | "append" | "incr":
             assert event is not None  # these four have one
-            return _event_done(hold, running, request, event)
+            return _event_done(hold, flights, request, event)
         case "get":
-            return Answer(value=_data(hold, request.key))
+            return Answer(value=_data(hold, _asking(flights, request), request.key))
         case "approve" | "reject":
             reply = Reply(
                 approved=request.verb == "approve",
@@ -175,13 +187,13 @@ def do(hold: Hold, running: PhaseName | None, request: Request) -> Answer:
             )
             made = answer(hold, request.target, reply)
         case "skip":
-            made = _skipped(hold, running, request)
+            made = _skipped(hold, flights, request)
         case "pause":
             made = record(hold, Paused(at=hold.now(), author=request.author, reason=request.text))
             hold.paused = request.author
         case _:
             assert_never(request.verb)
-    _show_running(hold, running)
+    mirror_running(hold, flights)
     return Answer(number=made.number, phase=made.title.phase)
 
 
@@ -193,50 +205,59 @@ def refuse_secret(hold: Hold, request: Request) -> None:
 
 
 def _event_done(
-    hold: Hold, running: PhaseName | None, request: Request, event: Named | DataSet | DataAppended | DataIncremented
+    hold: Hold, flights: Sequence[InFlight], request: Request, event: Named | DataSet | DataAppended | DataIncremented
 ) -> Answer:
-    inside = running is not None and request.phase == running
+    flight = _asking(flights, request)
     # The commands of `always` run inside of no phase that it could land with.
-    phase = running if inside and running in hold.at_tip.manifest.phases else None
-    if inside and isinstance(event, Named):
-        with open_pack(hold) as pack:
-            found = take_snapshot(hold, pack)
-            events: tuple[Event, ...] = (*hold.staged, replace(event, phase=phase))
-            made = land(hold, pack, Landing(events=events, content=found.content, found=found.content))
-        hold.staged.clear()
-        _show_running(hold, running)
+    phase = flight.phase.name if flight and flight.phase.name in hold.at_tip.manifest.phases else None
+    if flight is not None and isinstance(event, Named):
+        made = _named_inside(hold, flight, replace(event, phase=phase))
+        flight.staged.clear()
+        mirror_running(hold, flights)
         return Answer(number=made.number)
-    if phase is None:
-        return _recorded(hold, running, request, event)
-    advance(hold.at_tip.manifest, [*hold.staged, event])
-    hold.staged.append(event)
-    _show_running(hold, running)
-    return Answer(value=_data(hold, request.key))
+    if flight is None or phase is None:
+        return _recorded(hold, flights, request, event)
+    advance(hold.at_tip.manifest, [*flight.staged, event])
+    flight.staged.append(event)
+    mirror_running(hold, flights)
+    return Answer(value=_data(hold, flight, request.key))
+
+
+def _named_inside(hold: Hold, flight: InFlight, event: Named) -> Checkpoint:
+    """What the attempt has done so far, as a checkpoint that a later attempt starts from."""
+    events: tuple[Event, ...] = (*flight.staged, event)
+    if flight.view is not None:
+        return land_so_far(hold, flight, events)
+    with open_pack(hold) as pack:
+        found = take_snapshot(hold, pack)
+        return land(hold, pack, Landing(events=events, content=found.content, found=found.content))
 
 
 def _recorded(
-    hold: Hold, running: PhaseName | None, request: Request, event: Named | DataSet | DataAppended | DataIncremented
+    hold: Hold, flights: Sequence[InFlight], request: Request, event: Named | DataSet | DataAppended | DataIncremented
 ) -> Answer:
-    """A checkpoint of its own, which stays when the attempt under way fails."""
+    """A checkpoint of its own, which stays when the attempts under way fail."""
     if isinstance(event, Named):
         record_edits(hold, closing=(replace(event, phase=None),))
         return Answer(number=hold.at_tip.number)
     after = advance(hold.at_tip.manifest, [event])
-    if hold.staged:
-        try:
-            advance(after, hold.staged)
-        except IllegalEvent as error:
-            raise RequestRefused(f"{running} has just changed it: {error}", "try again when that has ended") from error
+    for flight in flights:
+        if flight.staged:
+            try:
+                advance(after, flight.staged)
+            except IllegalEvent as error:
+                why = f"{flight.phase.name} has just changed it: {error}"
+                raise RequestRefused(why, "try again when that has ended") from error
     made = record(hold, event)
-    _show_running(hold, running)
+    mirror_running(hold, flights)
     return Answer(number=made.number, value=made.manifest.data.get(request.key))
 
 
-def _skipped(hold: Hold, running: PhaseName | None, request: Request) -> Checkpoint:
+def _skipped(hold: Hold, flights: Sequence[InFlight], request: Request) -> Checkpoint:
     name = request.target
     if name is None or phase_named(hold.workflow, name) is None:
         raise RequestRefused(f"the workflow as it runs has no phase {name}", "see the phases: gitckpt status")
-    if name == running:
+    if any(flight.phase.name == name for flight in flights):
         raise RequestRefused(
             f"{name} runs now, so it cannot be skipped",
             "stop the run first (gitckpt pause lets it end, Ctrl-C or kill cuts it off), then skip it",
@@ -244,15 +265,10 @@ def _skipped(hold: Hold, running: PhaseName | None, request: Request) -> Checkpo
     return skip(hold, name, request.text, request.author)
 
 
-def _data(hold: Hold, key: str) -> Json:
+def _data(hold: Hold, flight: InFlight | None, key: str) -> Json:
     manifest = hold.at_tip.manifest
-    now = advance(manifest, hold.staged) if hold.staged else manifest
+    now = advance(manifest, flight.staged) if flight and flight.staged else manifest
     return now.data.get(key)
-
-
-def _show_running(hold: Hold, running: PhaseName | None) -> None:
-    if running is not None:
-        mirror_running(hold, running)
 
 
 def _tell(hold: Hold, request: Request) -> None:

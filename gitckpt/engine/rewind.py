@@ -34,6 +34,7 @@ from gitckpt.model.events import (
 )
 from gitckpt.model.items import ItemsReopened, ItemsSkipped
 from gitckpt.model.manifest import Goal, rewound
+from gitckpt.model.merging import Resolved
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 from gitckpt.plumbing.content import Change, Content, compare
@@ -210,7 +211,7 @@ def _is_command(event: Event) -> bool:
             return author is not None
         case Edited(restored=restored):
             return restored is not None
-        case DataSet() | DataAppended() | DataIncremented():
+        case DataSet() | DataAppended() | DataIncremented() | Resolved():
             return True
         case _:
             return False

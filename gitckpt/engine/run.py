@@ -1,6 +1,7 @@
 """The loop: decide, do, land, until there is nothing more to do.
 
-Owns the order of effects of a run. Every kind of phase goes through the same loop; crashes are `settle`'s.
+Owns the order of effects of a run. Every kind of phase goes through the same loop, one at a time or many; crashes are
+`settle`'s.
 """
 
 from __future__ import annotations
@@ -10,34 +11,50 @@ from typing import assert_never
 
 from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.back import go_back
-from gitckpt.engine.close import land_outcome
-from gitckpt.engine.flight import Signalled, attend, begin, pause
+from gitckpt.engine.ended import land_all, land_ended
+from gitckpt.engine.fleet import Fleet
+from gitckpt.engine.flight import Signalled, attend, begin, end_after_failure, launch, pause
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.ports import Executor
 from gitckpt.engine.requests import serve
 from gitckpt.model.decide import decide
 from gitckpt.model.moment import Await, Begin, Moment, Return, Stop
+from gitckpt.model.schedule import Plan
 from gitckpt.progress.events import Waiting
 
 
 def run(hold: Hold, executor: Executor, moment: Moment, signalled: Signalled) -> Stop:
-    """Run what is left to run, from base = tip = workspace. Returns why it stopped."""
+    """Run what is left to run, from base = tip = workspace. Returns why it stopped, and then it is so again."""
     agenda = Agenda(hold)
+    fleet = Fleet(hold, agenda, executor, moment.plan or Plan.of(hold.workflow, jobs=1))
     while True:
-        serve(hold, running=None)
+        serve(hold, fleet.aloft)
         stop, _ = signalled()
-        moment = agenda.now(replace(moment, stop=stop, paused=hold.paused))
-        match decide(hold.workflow, hold.at_tip.manifest, (), moment):
+        moment = agenda.now(replace(moment, stop=stop, paused=hold.paused, held=dict(fleet.groups.held)))
+        step = decide(hold.workflow, fleet.foreseen(), fleet.flying(), moment)
+        match step:
+            case Stop() | Return() if fleet.waiting:
+                land_all(hold, fleet)
             case Stop() as end:
+                fleet.bring_workspace()
                 return end
-            case Begin() as step:
-                flight = begin(hold, agenda, executor, step)
-                result = attend(hold, flight, signalled)
-                moment = land_outcome(hold, agenda, flight, result, moment)
-            case Return() as step:
+            case Begin() if fleet.must_settle_first(step):
+                land_all(hold, fleet)
+                fleet.bring_workspace()
+            case Begin():
+                begin(hold, fleet, step)
+            case Return():
+                fleet.bring_workspace()
                 moment = go_back(hold, agenda, step, moment)
+            case Await(until_ms=until) if fleet.aloft or fleet.ready:
+                launch(hold, fleet)
+                moment = land_ended(hold, fleet, attend(hold, fleet.aloft, signalled, until), moment)
+                fleet.bring_workspace()
+                fleet.groups.held.clear()
+                end_after_failure(hold, fleet, moment)
             case Await(until_ms=until, reason=reason, phase=name):
                 hold.reporter(Waiting(phase=name or "", until_ms=until or 0, why=reason))
                 pause(hold, until, signalled)
-            case step:
+                fleet.groups.held.clear()
+            case _:
                 assert_never(step)

@@ -17,6 +17,7 @@ from gitckpt.engine.land import Beside, Landing, arrive, finish_landing, land
 from gitckpt.engine.leavings import leavings
 from gitckpt.engine.oversize import move_oversize
 from gitckpt.engine.place import AttemptUnderWay
+from gitckpt.engine.recover import end_views, recover
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute.heartbeat import border
 from gitckpt.execute.leftovers import end_leftovers
@@ -24,9 +25,9 @@ from gitckpt.execute.output import capped
 from gitckpt.model.advance import IllegalEvent, advance
 from gitckpt.model.amount import plural
 from gitckpt.model.codec import loads
-from gitckpt.model.decide import phase_named
 from gitckpt.model.events import CUT_OFF, Concluded, Edited, Event, ForeignChange, Redefined
-from gitckpt.model.names import Oid
+from gitckpt.model.graph import phase_named
+from gitckpt.model.names import Oid, WorkflowName
 from gitckpt.model.outcome import Attempt, CutOff, judge
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import digest, order, secrets
@@ -72,8 +73,8 @@ def settle(hold: Hold, policy: EditPolicy = "tell-apart", closing: Sequence[Even
     clear_up(hold)
     if hold.record.landing is not None:
         finish_landing(hold, hold.record.landing)
-    if hold.record.attempt is not None and hold.record.attempt.workflow != hold.name:
-        other = hold.record.attempt.workflow
+    other = _other_under_way(hold)
+    if other is not None:
         raise NeedsDecision(
             hold.name,
             f"a run of {other} died in this workspace",
@@ -83,11 +84,21 @@ def settle(hold: Hold, policy: EditPolicy = "tell-apart", closing: Sequence[Even
         _refuse_clone(hold)
         return
     _require_base(hold)
+    if hold.record.views or hold.base is not None or hold.place.views.is_dir():
+        recover(hold)
     if hold.record.attempt is not None and hold.record.attempt.number == 0:
         _set_conclusion_aside(hold, policy)
     if hold.record.attempt is not None:
         set_aside(hold, hold.record.attempt, "died", policy)
     record_edits(hold, closing)
+
+
+def _other_under_way(hold: Hold) -> WorkflowName | None:
+    """Another workflow that died in this workspace, and has to come to its own end there."""
+    names = [hold.record.attempt.workflow] if hold.record.attempt else []
+    names += [view.under_way.workflow for view in hold.record.views]
+    names += hold.record.ahead
+    return next((name for name in names if name != hold.name), None)
 
 
 def _set_conclusion_aside(hold: Hold, policy: EditPolicy) -> None:
@@ -119,8 +130,9 @@ def _set_conclusion_aside(hold: Hold, policy: EditPolicy) -> None:
 def clear_up(hold: Hold) -> None:
     """End what a dead run left running, and remove the unfinished files and the locks that it left."""
     record = hold.record
-    if record.attempt is not None or record.landing is not None or record.refs_moving:
+    if record.attempt is not None or record.landing is not None or record.refs_moving or record.views:
         end_leftovers(hold.place.folder, say=lambda text: hold.reporter(Note(text)))
+        end_views(hold)
         sweep_locks(hold)
     if record.refs_moving:
         hold.write_record(replace(record, refs_moving=False))
@@ -151,6 +163,9 @@ def _require_base(hold: Hold) -> None:
     tip = hold.at_tip
     base = hold.record.bases.get(hold.name)
     if base == tip.oid:
+        return
+    if base is not None and hold.record.ahead.get(hold.name) == tip.oid:
+        hold.base = hold.store.read(base)  # a run of this workspace went ahead of it, and died
         return
     _require_ours(hold, tip)
     with open_pack(hold) as pack:
@@ -242,7 +257,7 @@ def _output_of_dead(hold: Hold) -> bytes:
     unset = [name for name in secrets(hold.workflow) if not hold.given.environment.get(name)]
     if unset:
         return f"[output withheld: the secret {unset[0]} is not set now, so it cannot be masked]\n".encode()
-    return capped(hold.place.output, secrets=secret_values(hold.workflow, hold.given.environment))
+    return capped(hold.place.desk.output, secrets=secret_values(hold.workflow, hold.given.environment))
 
 
 def _say_set_aside(hold: Hold, under_way: AttemptUnderWay, reason: str) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from gitckpt.errors import LeftoversRemain
 from gitckpt.execute.processes import MARK, Stat, boot_id, descendants, everything, stat_of, stop_then_kill
-from gitckpt.execute.supervise import write_stamp
+from gitckpt.execute.stamp import write_stamp
 
 PHASE_LOCK = "phase.lock"
 PIDS = "pids"
@@ -29,7 +29,7 @@ _LOOK_S = 0.02
 class _Recorded:
     boot: str
     mark: bytes
-    live: str
+    live: str | None
     roots: frozenset[tuple[int, int]]
 
 
@@ -52,9 +52,10 @@ def forget(state_dir: Path) -> None:
 
 
 def end_recorded(state_dir: Path) -> None:
-    """Kill the attempt's processes, make the stamp if any was found, remove the list. Raises LeftoversRemain."""
+    """Kill the attempt's processes, remove the list; if any was found, the stamp. Raises LeftoversRemain."""
     recorded = _read(state_dir / PIDS)
-    if recorded is not None and recorded.boot == boot_id() and _kill_until_gone(recorded):
+    found = recorded is not None and recorded.boot == boot_id() and _kill_until_gone(recorded)
+    if recorded is not None and found and recorded.live is not None:
         try:
             write_stamp(recorded.live)
         except OSError:
@@ -95,7 +96,7 @@ def _read(path: Path) -> _Recorded | None:
         return _Recorded(
             boot=next(word[1].decode() for word in words if word[0] == b"boot"),
             mark=next(f"{MARK}=".encode() + word[1] for word in words if word[0] == b"mark"),
-            live=os.fsdecode(live),
+            live=os.fsdecode(live) or None,
             roots=frozenset((int(word[1]), int(word[2])) for word in words if word[0] == b"process"),
         )
     except (ValueError, IndexError, StopIteration):

@@ -20,6 +20,7 @@ from pathlib import Path
 from gitckpt.execute.leftovers import PHASE_LOCK, PIDS, end_recorded
 from gitckpt.execute.lock import Lock
 from gitckpt.execute.processes import MARK
+from gitckpt.execute.wire import environment_of, framed, path_of, text_of
 
 _SHELLS = {
     "bash": ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"),
@@ -29,6 +30,9 @@ _SHELLS = {
 _WATCHDOG = Path(__file__).with_name("watchdog.py")
 VALIDATE = "validate"
 """The name of the step whose standard output goes to the attempt's `validate_output`."""
+
+VIEW = "view"
+"""What a result names as its step where the view itself failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,31 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Overlay:
+    """What an attempt's processes see at `target`: an overlay that only they see, which writes to `upper`.
+
+    `lowers`: topmost first, the workspace itself last; nothing of them may change meanwhile. `work`: an empty folder
+    on the file system of `upper`. `binds`: pairs (source, destination); what really is at `source` is seen at
+    `destination`, and written there for good. A pair of which neither exists is left out; a missing one is a failure.
+    """
+
+    target: Path
+    lowers: tuple[Path, ...]
+    upper: Path
+    work: Path
+    binds: tuple[tuple[Path, Path], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """All that one attempt needs. `timeout_ms` is for all steps together; `grace_ms` follows each signal.
 
     `unit_timeout_ms` is for the steps of each unit together. After `stop_after_ms` no further unit is begun: the
     first one always is, and none is cut in two. `env` is the whole environment. `output` is appended to, so the
-    caller gives each attempt a file of its own. `live_dir` is the workspace's `.gitckpt`, where the stamp is made.
+    caller gives each attempt a file of its own. `live_dir` is the workspace's `.gitckpt`, where the stamp is made;
+    None: no stamp is.
+
+    With a `view` the steps run in it, there may be none at all, and no process of the attempt outlives it.
     """
 
     steps: tuple[Step, ...]
@@ -66,14 +89,15 @@ class Job:
     output: Path
     validate_output: Path
     state_dir: Path
-    live_dir: Path
+    live_dir: Path | None
     unit_timeout_ms: int | None = None
     stop_after_ms: int | None = None
+    view: Overlay | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Survivor:
-    """A process that an attempt left running when it succeeded. `command` is not yet safe for a terminal."""
+    """A process that still ran when its attempt succeeded. `command` is not yet safe for a terminal."""
 
     pid: int
     command: str
@@ -88,6 +112,8 @@ class Result:
     `signal=9`: the watchdog was killed, and the attempt's processes with it. Durations: ms, monotonic.
     `units`: how many units, from the first on, passed all their steps (a killed watchdog tells none).
     `output_from`: where in the output file the unit that ended the attempt begins, in bytes; 0 where none did.
+    `ended`: what still ran after the success of an attempt with a view, and was killed. A view that cannot be made is
+    `code=126` with the first step's name, or `view` where there is none; one that a step unmounted is `view`, too.
     """
 
     step: str | None
@@ -100,6 +126,7 @@ class Result:
     survivors: tuple[Survivor, ...]
     units: int = 0
     output_from: int = 0
+    ended: tuple[Survivor, ...] = ()
 
 
 def shell_argv(shell: str, text: str) -> tuple[str, ...]:
@@ -149,7 +176,10 @@ class LocalExecutor:
 
 
 class Running:
-    """An attempt under way. `fileno()` becomes readable when `poll()` has a result."""
+    """An attempt under way. `fileno()` becomes readable when `poll()` has a result.
+
+    A view outlives its attempt: it can be looked at by `root` until `release()` or `close()`.
+    """
 
     def __init__(
         self,
@@ -168,15 +198,17 @@ class Running:
         self._began = began
         self._result = result
         self._heard = b""
+        self._lingers = False
         os.set_blocking(status, False)
 
     @classmethod
     def never_started(cls, job: Job, problem: OSError) -> Running:
         """An attempt whose watchdog could not even be started: its result is there at once."""
-        _append(job.output, f"gitckpt: cannot start {job.steps[0].name}: {problem}\n")
+        first = job.steps[0].name if job.steps else VIEW
+        _append(job.output, f"gitckpt: cannot start {first}: {problem}\n")
         hear, tell = os.pipe()
         result = Result(
-            step=job.steps[0].name,
+            step=first,
             code=126,
             signal=None,
             timed_out=False,
@@ -205,13 +237,32 @@ class Running:
         whole = len(self._heard) >= 4 and len(self._heard) == 4 + length
         if not gone and not whole:
             return None
-        code = self._process.wait()
         if whole:
-            self._result = _result(self._heard[4:])
+            self._result, self._lingers = _end(self._heard[4:])
+            if not self._lingers:
+                self._process.wait()
         else:
+            code = self._process.wait()
             end_recorded(self._job.state_dir)
             self._result = self._orphaned(code)
         return self._result
+
+    @property
+    def root(self) -> Path | None:
+        """The view's root, as this process can open it, from the result to the release; else None.
+
+        Follow no symbolic link below it, and do not resolve it: both lead to the real workspace.
+        """
+        if not self._lingers or self._process is None or self._job.view is None:
+            return None
+        return Path(f"/proc/{self._process.pid}/root{os.path.realpath(self._job.view.target)}")
+
+    def release(self) -> None:
+        """The view is no longer needed: it is unmounted when this returns. Without a view nothing happens."""
+        if self._lingers and self._process is not None:
+            self._lingers = False
+            self.say(b"D")
+            self._process.wait()
 
     def interrupt(self) -> None:
         """As Ctrl-C: SIGINT to the step's group, after the grace SIGTERM, after another grace the end of all."""
@@ -228,6 +279,7 @@ class Running:
     def close(self) -> None:
         """Give the pipes back. An attempt that still runs is killed first, as if the runner had died."""
         if self._control >= 0:
+            self._lingers = False
             _close([self._control])
             if self._process is not None:
                 self._process.wait()
@@ -271,29 +323,39 @@ def _work(job: Job, lock: int) -> bytes:
         "steps": [
             {
                 "name": step.name,
-                "argv": [_text(word) for word in step.argv],
+                "argv": [text_of(word) for word in step.argv],
                 "timeout_ms": step.timeout_ms,
-                "stdin": None if step.stdin is None else _path(step.stdin),
-                "stdout": None if (own := _own_output(step, job)) is None else _path(own),
-                "env": _environment(step.env),
+                "stdin": None if step.stdin is None else path_of(step.stdin),
+                "stdout": None if (own := _own_output(step, job)) is None else path_of(own),
+                "env": environment_of(step.env),
                 "unit": step.unit,
             }
             for step in job.steps
         ],
-        "cwd": _path(job.cwd),
-        "env": _environment(job.env) | {MARK: mark},
+        "cwd": path_of(job.cwd),
+        "env": environment_of(job.env) | {MARK: mark},
         "timeout_ms": job.timeout_ms,
         "unit_timeout_ms": job.unit_timeout_ms,
         "stop_after_ms": job.stop_after_ms,
         "grace_ms": job.grace_ms,
-        "output": _path(job.output),
-        "pids": _path(job.state_dir / PIDS),
-        "live": _path(job.live_dir),
+        "output": path_of(job.output),
+        "pids": path_of(job.state_dir / PIDS),
+        "live": None if job.live_dir is None else path_of(job.live_dir),
+        "view": None if job.view is None else _view(job.view),
         "lock": lock,
         "mark": mark,
     }
-    said = marshal.dumps(work)
-    return len(said).to_bytes(4, "big") + said
+    return framed(work)
+
+
+def _view(view: Overlay) -> dict[str, object]:
+    return {
+        "target": path_of(view.target),
+        "lowers": [path_of(lower) for lower in view.lowers],
+        "upper": path_of(view.upper),
+        "work": path_of(view.work),
+        "binds": [(path_of(source), path_of(destination)) for source, destination in view.binds],
+    }
 
 
 def _own_output(step: Step, job: Job) -> Path | None:
@@ -302,21 +364,10 @@ def _own_output(step: Step, job: Job) -> Path | None:
     return step.stdout
 
 
-def _environment(env: Mapping[str, str]) -> dict[str, str]:
-    return {_text(name): _text(value) for name, value in env.items()}
-
-
-def _text(value: str) -> str:
-    return os.fsencode(value).decode("utf-8", "surrogateescape")
-
-
-def _path(path: Path) -> str:
-    return _text(os.path.abspath(path))
-
-
-def _result(data: bytes) -> Result:
+def _end(data: bytes) -> tuple[Result, bool]:
+    """The result, and whether the watchdog stays and holds a view."""
     said = marshal.loads(data)
-    return Result(
+    result = Result(
         step=said["step"],
         code=said["code"],
         signal=said["signal"],
@@ -327,7 +378,9 @@ def _result(data: bytes) -> Result:
         survivors=tuple(Survivor(pid, command) for pid, command in said["survivors"]),
         units=said["units"],
         output_from=said["output_from"],
+        ended=tuple(Survivor(pid, command) for pid, command in said["ended"]),
     )
+    return result, said["view"]
 
 
 def _append(path: Path, text: str) -> None:

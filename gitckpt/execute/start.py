@@ -10,6 +10,8 @@ import errno
 import marshal
 import os
 
+from gitckpt.execute.namespace import View
+
 TYPE_CHECKING = False  # `typing` and the enums of `signal` take 7 ms to import, half of the watchdog's start
 if TYPE_CHECKING:
     import signal
@@ -62,6 +64,7 @@ class Work:
         "stop_after",
         "timeout",
         "unit_timeout",
+        "view",
     )
 
     def __init__(self, data: bytes) -> None:
@@ -75,9 +78,10 @@ class Work:
         self.grace: float = said["grace_ms"] / 1000
         self.output: str = said["output"]
         self.pids: str = said["pids"]
-        self.live: str = said["live"]
+        self.live: str | None = said["live"]
         self.lock: int = said["lock"]
         self.mark: str = said["mark"]
+        self.view = None if said["view"] is None else View(**said["view"])
 
 
 class StartError(Exception):

@@ -6,7 +6,9 @@ of its own (`watchdog.py`), so it imports only what starts fast.
 
 Protocol. Standard input: the work, then single letters: `I` interrupt, `T` terminate, `K` kill; end of file
 means that the runner has died. Standard output: how it ended. Work and end are each a length (4 bytes) and as many
-bytes of `marshal`. The pids file is lines of a word and what it names; `live` is the last, and may hold newlines.
+bytes of `marshal`. The pids file is lines of a word and what it names; `live` is the last, and may hold newlines; it
+is missing where no stamp is wanted. A watchdog that mounted a view stays after its end, so that the runner can look
+into the view, and keeps lock and pids file; it leaves when it is told `D`, done, or its runner dies.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import os
 import select
 import time
 
+from gitckpt.execute import namespace
 from gitckpt.execute.processes import (
     Stat,
     boot_id,
@@ -28,6 +31,7 @@ from gitckpt.execute.processes import (
     stat_of,
     stop_then_kill,
 )
+from gitckpt.execute.stamp import write_stamp
 from gitckpt.execute.start import StartError, Step, Work, spawn
 from gitckpt.execute.units import Units
 
@@ -40,6 +44,7 @@ else:
 STRAGGLERS_S = 0.3
 GIVE_UP_S = 10.0
 MOST_SURVIVORS = 100
+DONE = ord("D")
 RUNGS: dict[int, tuple[int, ...]] = {
     ord("I"): (signal.SIGINT, signal.SIGTERM, signal.SIGKILL),
     ord("T"): (signal.SIGTERM, signal.SIGKILL),
@@ -47,28 +52,6 @@ RUNGS: dict[int, tuple[int, ...]] = {
 }
 _SUBREAPER = 36
 HAS_PROC = os.path.isdir("/proc/self")
-
-
-def write_stamp(live: str) -> None:
-    """Make `<live>/stamp` anew, so that its ctime is now, by the clock of the workspace's own file system.
-
-    Raises OSError. The folder is made again when the phase deleted it; a link in its place is not followed.
-    """
-    try:
-        os.mkdir(live)
-    except FileExistsError:
-        pass
-    folder = os.open(live, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        try:
-            os.unlink("stamp", dir_fd=folder)
-        except FileNotFoundError:
-            pass
-        stamp = os.open("stamp", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
-        os.write(stamp, boot_id().encode() + b"\n")
-        os.close(stamp)
-    finally:
-        os.close(folder)
 
 
 class Watchdog:
@@ -88,6 +71,8 @@ class Watchdog:
         self.runner_died = False
         self.interrupted = False
         self.timed_out = False
+        self.viewing = False
+        self.released = False
         self.ladder: list[int] = []
         self.next_rung = 0.0
         self.wake, self.woken = os.pipe()
@@ -116,6 +101,7 @@ class Watchdog:
     def obey(self, letters: bytes) -> None:
         """A second request only ever hastens the end: it never climbs back up, nor repeats a signal."""
         for letter in letters:
+            self.released |= letter == DONE
             rungs = RUNGS.get(letter, ())
             if not rungs:
                 continue
@@ -196,7 +182,7 @@ class Watchdog:
             f"process {os.getpid()} {self.own.start if self.own else 0} watchdog",
             *self.records,
             *(f"process {left.pid} {left.start} left" for left in survivors),
-            f"live {self.work.live}",
+            *([] if self.work.live is None else [f"live {self.work.live}"]),
         ]
         temporary = f"{self.work.pids}.{os.getpid()}"
         with open(temporary, "wb") as file:
@@ -253,8 +239,22 @@ class Watchdog:
     def told_to_end(self) -> bool:
         return self.runner_died or self.interrupted
 
-    def run_all(self) -> dict[str, object]:
-        """Every step in order, the end of what they left, the stamp; returns what the status pipe is to say."""
+    def make_view(self) -> bool:
+        """Mount the view, if the work has one. False: it cannot be, and the output file says why."""
+        if self.work.view is None:
+            return True
+        try:
+            self.record([])
+            namespace.enter()
+            namespace.mount(self.work.view)
+        except (namespace.ViewError, OSError) as problem:
+            self.say(f"cannot make the view: {problem}")
+            return False
+        self.viewing = True
+        return True
+
+    def run_steps(self) -> tuple[str | None, int | None, int | None]:
+        """Every step in order; returns the one that ended the attempt, with its code or its signal."""
         step: str | None = None
         code: int | None = None
         ended_by: int | None = None
@@ -278,11 +278,29 @@ class Watchdog:
                 code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
                 ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
                 break
+        if step is None and self.viewing and not namespace.stands():
+            # Only the superuser's phase can. What it wrote since then is in the workspace itself.
+            self.say("the view was unmounted")
+            return "view", 126, None
+        return step, code, ended_by
+
+    def run_all(self) -> dict[str, object]:
+        """The view, every step, the end of what they left, the stamp; returns what the status pipe is to say."""
+        step: str | None
+        if self.make_view():
+            step, code, ended_by = self.run_steps()
+        else:
+            step, code, ended_by = (self.work.steps[0].name if self.work.steps else "view"), 126, None
         took = time.monotonic() - self.began
+        ended: list[list[object]] = []
         if step is None:
             self.units.leave()
             survivors = self.stragglers()
             stuck = survivors if self.runner_died else []
+            if self.viewing:
+                # Alive they would keep the mount, and with it the workspace that must not change below it.
+                ended = described(survivors)
+                survivors = stuck = self.end_all()
         else:
             survivors = stuck = self.end_all()
         self.settle(survivors, stuck)
@@ -296,23 +314,35 @@ class Watchdog:
             "step_durations": self.durations,
             "units": self.units.passed,
             "output_from": 0 if step is None else self.units.output_from,
-            "survivors": [[left.pid, command_of(left.pid)] for left in survivors[:MOST_SURVIVORS]],
+            "survivors": described(survivors),
+            "ended": ended,
+            "view": self.viewing,
         }
 
     def settle(self, survivors: list[Stat], stuck: list[Stat]) -> None:
         """The stamp, unless something of a failed attempt still runs; then the list of what is left."""
         try:
-            if not stuck:
+            if not stuck and self.work.live is not None:
                 write_stamp(self.work.live)
         except OSError as problem:
             self.say(f"no stamp in {self.work.live}: {problem.strerror}")
         try:
             if survivors:
                 self.record(survivors)
-            else:
+            elif not self.viewing:
                 os.unlink(self.work.pids)
         except OSError:
             pass  # the old list stays: its pids are checked against their start times before any use
+
+    def linger(self) -> None:
+        """Keep the view until the runner is done with it."""
+        while not (self.released or self.runner_died):
+            self.listen(3600.0)
+        if self.nobody_left():
+            try:
+                os.unlink(self.work.pids)
+            except OSError:
+                pass  # the old list stays, as in `settle`
 
     def copy(self, path: str) -> None:
         """Add what a step with an output of its own printed to the common output, at most 1 MiB."""
@@ -321,6 +351,10 @@ class Watchdog:
                 out.write(own.read(1 << 20))
         except OSError as problem:
             self.say(f"cannot copy {path}: {problem.strerror}")
+
+
+def described(processes: list[Stat]) -> list[list[object]]:
+    return [[one.pid, command_of(one.pid)] for one in processes[:MOST_SURVIVORS]]
 
 
 def main() -> None:
@@ -338,11 +372,14 @@ def main() -> None:
     signal.set_wakeup_fd(watchdog.woken, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     end = marshal.dumps(watchdog.run_all())
-    os.close(work.lock)  # before the runner hears of the end: its next phase takes this lock at once
+    if not watchdog.viewing:
+        os.close(work.lock)  # before the runner hears of the end: its next phase takes this lock at once
     try:
         os.write(1, len(end).to_bytes(4, "big") + end)
     except BrokenPipeError:
         pass
+    if watchdog.viewing:
+        watchdog.linger()
     os._exit(0)
 
 

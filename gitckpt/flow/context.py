@@ -96,7 +96,8 @@ class Context:
     resumed: bool
     """Whether an earlier attempt left a checkpoint that this one goes on from."""
     workspace: Path
-    """The workspace's folder. The current folder is the phase's `working_directory` in it."""
+    """The workspace's folder, or the copy of it that this attempt has. The current folder is the phase's
+    `working_directory` in it."""
     state: Path
 
     @classmethod
@@ -110,7 +111,7 @@ class Context:
             attempt=int(_variable("GITCKPT_ATTEMPT")),
             idempotency_key=_variable("GITCKPT_IDEMPOTENCY_KEY"),
             resumed=bool(_variable("GITCKPT_RESUMED")),
-            workspace=state.parent.parent,
+            workspace=_seen(state.parent.parent),
             state=state,
         )
 
@@ -190,6 +191,12 @@ def require_storable(value: object, where: str) -> None:
         case _:
             kinds = "text, whole numbers, true and false, None, lists and mappings"
             raise TypeError(f"{where} cannot hold a {type(value).__name__}: data holds {kinds}")
+
+
+def _seen(workspace: Path) -> Path:
+    """What stands for the workspace in this attempt; the variables may be those of a run around this one."""
+    copy = os.environ.get("GITCKPT_VIEW")
+    return Path(copy) if copy and os.environ.get("GITCKPT_WORKSPACE") == str(workspace) else workspace
 
 
 def _variable(name: str) -> str:

@@ -141,6 +141,29 @@ class GateKeys(TypedDict, total=False):
     pivot: bool
 
 
+Isolation: TypeAlias = Literal["auto", "none", "overlay", "copy"]
+Rule: TypeAlias = Literal["fail", "ours", "theirs", "union"]
+
+
+class ConcurrencyKeys(TypedDict):
+    """`concurrency`: the group of phases that never run at once."""
+
+    group: str
+
+
+class MergeRuleKeys(TypedDict):
+    """One of the `rules` of `merge`."""
+
+    rule: Rule
+
+
+class MergeKeys(TypedDict, total=False):
+    """`merge`: what becomes of a path that two phases changed differently."""
+
+    on_conflict: Rule
+    rules: Mapping[str, Rule | MergeRuleKeys]
+
+
 class CommandKeys(TypedDict, total=False):
     """The keys of every phase that is done by a process."""
 
@@ -152,6 +175,9 @@ class CommandKeys(TypedDict, total=False):
     batch: int | BatchKeys
     budget: BudgetKeys
     max_parallel: int
+    isolation: Isolation
+    concurrency: str | ConcurrencyKeys
+    resources: Mapping[str, int | str]
     env: Mapping[str, Value]
     secrets: Texts
     shell: str
@@ -225,3 +251,7 @@ class FlowKeys(TypedDict, total=False):
     always: str | AlwaysKeys | Sequence[str | AlwaysKeys]
     on_failure: OnFailure
     max_parallel: int
+    isolation: Isolation
+    fail_fast: bool
+    resources: Mapping[str, int | str]
+    merge: Rule | MergeKeys

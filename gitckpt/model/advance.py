@@ -50,6 +50,7 @@ from gitckpt.model.items import (
 )
 from gitckpt.model.manifest import (
     DONE,
+    Conflict,
     Json,
     Manifest,
     PhaseState,
@@ -58,6 +59,7 @@ from gitckpt.model.manifest import (
     state_of,
     with_current_state,
 )
+from gitckpt.model.merging import EditsClashed, Merged, MergeRefused, Resolved
 from gitckpt.model.names import PhaseName
 from gitckpt.model.tally import Impossible, with_items
 
@@ -94,8 +96,12 @@ def _apply(manifest: Manifest | None, event: Event, number: int) -> Manifest:
             return whole
         case _ if manifest is None:
             raise IllegalEvent(f"{type(event).__name__} cannot begin a history")
-        case Edited() | ForeignChange() | Paused() | Concluded():
+        case Edited() | ForeignChange() | Paused() | Concluded() | Merged():
             return manifest
+        case EditsClashed(paths=paths, count=count, rescue=rescue):
+            return replace(manifest, clash=Conflict(paths=paths, count=count, rescue=rescue))
+        case Resolved(phase=None):
+            return replace(manifest, clash=None)
         case Redefined(order=order):
             known = {name: state_of(manifest, name) for name in order}
             return replace(manifest, order=order, phases={**manifest.phases, **known})
@@ -149,7 +155,9 @@ def _reopen(manifest: Manifest, phases: Sequence[PhaseName], rise: int = 1) -> M
 OpenEvent: TypeAlias = PhaseCompleted | PhaseSkipped | PhaseBlocked | AttemptFailed | AttemptCutOff | Named
 """What can happen to a phase that is not done."""
 
-PhaseEvent: TypeAlias = OpenEvent | PhaseCompensated | CompensationFailed | GateOpened | GateAnswered
+PhaseEvent: TypeAlias = (
+    OpenEvent | PhaseCompensated | CompensationFailed | GateOpened | GateAnswered | MergeRefused | Resolved
+)
 
 
 def _phase(state: PhaseState, event: PhaseEvent, number: int) -> PhaseState:
@@ -163,6 +171,12 @@ def _phase(state: PhaseState, event: PhaseEvent, number: int) -> PhaseState:
         case _:
             _require(state.status not in DONE, f"{event.phase} is {state.status} already")
     match event:
+        case MergeRefused(own=own, paths=paths, count=count, against=against):
+            refused = Conflict(own=own, attempt=state.attempts, paths=paths, count=count, against=against)
+            return replace(state, conflict=refused)
+        case Resolved():
+            _require(state.conflict, f"{event.phase} has no conflict")
+            return replace(state, conflict=None)
         case GateOpened():
             return replace(state, status=Status.WAITING, expires=event.expires, detail=event.prompt)
         case GateAnswered():
@@ -189,6 +203,7 @@ def _unfinished(state: PhaseState, event: OpenEvent, number: int) -> PhaseState:
                 definition=event.definition,
                 detail=None,
                 uncaptured=event.uncaptured or (state.uncaptured if state.items else None),
+                conflict=None,
             )
         case PhaseSkipped():
             return replace(
@@ -207,6 +222,7 @@ def _unfinished(state: PhaseState, event: OpenEvent, number: int) -> PhaseState:
                 exit_code=event.exit_code,
                 detail=event.detail,
                 partial=state.partial or event.partial,
+                conflict=None,
             )
         case AttemptCutOff():
             return replace(

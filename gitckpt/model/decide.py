@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from gitckpt.model.amount import plural
 from gitckpt.model.compensate import next_undone, past_pivot
-from gitckpt.model.manifest import DONE, Items, Manifest, PhaseState, Status, is_complete, state_of
+from gitckpt.model.explain import reason_to_begin
+from gitckpt.model.graph import phase_named, unmet_needs, wanted_phases
+from gitckpt.model.manifest import DONE, Conflict, Manifest, PhaseState, Status, is_complete, state_of
 from gitckpt.model.moment import (
     Asking,
     Await,
@@ -19,7 +20,6 @@ from gitckpt.model.moment import (
     Closing,
     Compensating,
     Expiring,
-    Limits,
     Listing,
     Moment,
     Offer,
@@ -33,14 +33,36 @@ from gitckpt.model.moment import (
 )
 from gitckpt.model.names import PhaseName
 from gitckpt.model.repeat import tolerated
-from gitckpt.model.workflow import Phase, Workflow, digest, item_digest
+from gitckpt.model.schedule import Flying, Plan, Room
+from gitckpt.model.tries import given_up, in_order, offer_of, spent, unmet_in, why_given_up
+from gitckpt.model.workflow import Phase, Workflow
+
+LOOK_AGAIN_MS = 200
 
 
-def decide(workflow: Workflow, manifest: Manifest, in_flight: Sequence[PhaseName], moment: Moment) -> Step:
-    """The next step. Guarantees: what is done is never begun, a phase never begins before its needs, and with
-    finitely many tries every run stops."""
-    if in_flight:
-        return Await(until_ms=None, reason=f"{', '.join(in_flight)} runs", phase=in_flight[0])
+def decide(workflow: Workflow, manifest: Manifest, in_flight: Sequence[Flying], moment: Moment) -> Step:
+    """The next step. Guarantees: what is done is never begun, a phase never begins before its needs nor beside what
+    it may not run beside, and with finitely many tries every run stops. While anything is in flight the only steps
+    are to begin more and to wait."""
+    step = _when_free(workflow, manifest, in_flight, moment)
+    # What was done outside is undone one after the other.
+    if not in_flight or (isinstance(step, Begin) and manifest.goal.kind == "finish"):
+        return step
+    runs = ", ".join(dict.fromkeys(each.phase for each in in_flight))
+    until = step.until_ms if isinstance(step, Await) else None
+    return Await(until_ms=until, reason=f"{runs} runs", phase=in_flight[0].phase)
+
+
+def is_ending(workflow: Workflow, manifest: Manifest, moment: Moment) -> bool:
+    """Whether nothing more is begun: what is in flight comes to its end, and the run stops, or goes back."""
+    if moment.stop or moment.arrived is not None or manifest.goal.kind != "finish":
+        return True
+    over = moment.until_ms is not None and moment.now_ms >= moment.until_ms
+    return over or moment.paused is not None or _over(workflow, manifest, moment) is not None
+
+
+def _when_free(workflow: Workflow, manifest: Manifest, in_flight: Sequence[Flying], moment: Moment) -> Step:
+    """What is next, as far as what is in flight lets it begin."""
     if moment.stop:
         verdict = Verdict.INTERRUPTED if moment.stop == "interrupt" else Verdict.TERMINATED
         return Stop(verdict=verdict, reason="you stopped it")
@@ -53,8 +75,28 @@ def decide(workflow: Workflow, manifest: Manifest, in_flight: Sequence[PhaseName
         if moment.landed or failed:
             way_back = _way_back(workflow, manifest, failed, moment)
             return way_back or _settled(manifest) or _after_one(manifest, failed)
-    step = _next(workflow, manifest, moment) or _settled(manifest) or _end(workflow, manifest, moment)
+    step = (
+        _clash(manifest)
+        or _over(workflow, manifest, moment)
+        or _next(workflow, manifest, in_flight, moment)
+        or _settled(manifest)
+        or _end(workflow, manifest, moment)
+    )
     return _held_back(manifest, step, moment)
+
+
+def _clash(manifest: Manifest) -> Stop | None:
+    """The user's own edits and a phase's changes wait for a decision."""
+    clash = manifest.clash
+    if clash is None:
+        return None
+    return Stop(verdict=Verdict.CONFLICT, reason=f"your edits clash with what phases changed: {named_paths(clash)}")
+
+
+def named_paths(conflict: Conflict) -> str:
+    """The paths of a conflict, at most three by name."""
+    more = conflict.count - min(3, len(conflict.paths))
+    return ", ".join(conflict.paths[:3]) + (f" and {more:,} more" if more else "")
 
 
 def _held_back(manifest: Manifest, step: Step, moment: Moment) -> Step:
@@ -68,46 +110,17 @@ def _held_back(manifest: Manifest, step: Step, moment: Moment) -> Step:
     return step
 
 
-def _given_up(workflow: Workflow, manifest: Manifest, moment: Moment) -> tuple[PhaseName, ...]:
-    """The phases that failed in this call and that it does not try again."""
-    return tuple(
-        phase.name
-        for name in manifest.order
-        if (phase := phase_named(workflow, name)) is not None
-        and _why_given_up(phase, state_of(manifest, name), moment) is not None
-    )
-
-
-def _why_given_up(phase: Phase, state: PhaseState, moment: Moment) -> str | None:
-    """Why this call tries no more of the phase; None where it goes on, or has not begun."""
-    if state.status is not Status.FAILED:
-        return None
-    tried = moment.tried.get(phase.name)
-    if phase.gate is not None or (tried is not None and tried.ready_ms is None):
-        return state.detail or ""
-    if state.items is None or state.items.stale:
-        return None
-    offer = _offer(phase, state.items, moment)
-    if not offer.given_up:
-        return None
-    bearable = tolerated(phase.tolerate, state.items.total)
-    too_many = phase.tolerate is not None and offer.given_up > bearable
-    if too_many or (offer.group is None and state.items.failed > bearable):
-        return f"{offer.given_up:,} of {plural(state.items.total, 'item')} failed, the last: {state.detail or ''}"
-    return None
-
-
 def _failed_now(workflow: Workflow, manifest: Manifest, moment: Moment) -> tuple[PhaseName, ...]:
     """The phases that this call itself tried in vain: a gate may have been rejected long ago."""
-    given_up = _given_up(workflow, manifest, moment)
-    return tuple(phase.name for phase in workflow.phases if phase.name in given_up and phase.gate is None)
+    names = given_up(workflow, manifest, moment)
+    return tuple(phase.name for phase in workflow.phases if phase.name in names and phase.gate is None)
 
 
 def _way_back(workflow: Workflow, manifest: Manifest, failed: tuple[PhaseName, ...], moment: Moment) -> Return | None:
     """Going back is part of the step that failed; without it the next one would only try the same again."""
     for name in failed:
         phase = phase_named(workflow, name)
-        why = _why_given_up(phase, state_of(manifest, name), moment) if phase else None
+        why = why_given_up(phase, state_of(manifest, name), moment) if phase else None
         step = _failed(workflow, manifest, phase, why, moment) if phase and why is not None else None
         if isinstance(step, Return):
             return step
@@ -129,46 +142,122 @@ def _detail(manifest: Manifest, name: PhaseName) -> str:
     return state_of(manifest, name).detail or ""
 
 
-def _next(workflow: Workflow, manifest: Manifest, moment: Moment) -> Step | None:
-    """The first phase in order that can go on, or the reason that one of them cannot."""
+def _over(workflow: Workflow, manifest: Manifest, moment: Moment) -> Stop | Return | None:
+    """The first phase in order whose failure ends the run, or leads back. What could begin meanwhile does not."""
+    if (
+        not moment.tried
+        and not moment.offers
+        and not any(_may_have_failed(state) for state in manifest.phases.values())
+    ):
+        return None
     wanted = wanted_phases(workflow, moment.limits)
-    for name in manifest.order:
-        phase = phase_named(workflow, name)
-        state = state_of(manifest, name)
-        if name not in wanted or phase is None or state.status in DONE:
+    unmet = unmet_in(workflow, manifest, moment)
+    cut_off: Stop | Return | None = None
+    for phase in in_order(workflow, manifest):
+        status = state_of(manifest, phase.name).status
+        if phase.name not in wanted or status in DONE or phase.name in unmet:
             continue
-        if _unmet(workflow, manifest, phase, moment):
+        step = _ended(workflow, manifest, phase, moment)
+        if step is None or (isinstance(step, Stop) and moment.limits.keep_going):
             continue
-        step = _step(workflow, manifest, phase, moment)
-        if step is not None:
+        if status in (Status.FAILED, Status.BLOCKED):
             return step
-    return None
+        # It was ended because another one failed: that one is the reason.
+        cut_off = cut_off or step
+    return cut_off
 
 
-def _step(workflow: Workflow, manifest: Manifest, phase: Phase, moment: Moment) -> Step | None:
-    """What is next of a phase whose needs are met; None to go on with the phases after it."""
+def _may_have_failed(state: PhaseState) -> bool:
+    return state.status in (Status.FAILED, Status.BLOCKED) or state.conflict is not None
+
+
+def _ended(workflow: Workflow, manifest: Manifest, phase: Phase, moment: Moment) -> Stop | Return | None:
+    """What follows where this call tries no more of a phase; None where it does, or where the rest goes on."""
     state = state_of(manifest, phase.name)
-    why = _why_given_up(phase, state, moment)
+    if state.conflict is not None:
+        against = ", ".join(state.conflict.against) or "what came before"
+        reason = f"{phase.name} and {against} changed {named_paths(state.conflict)} differently"
+        return Stop(verdict=Verdict.CONFLICT, reason=reason, phases=(phase.name,))
+    why = why_given_up(phase, state, moment)
     if why is not None:
         return _failed(workflow, manifest, phase, why, moment)
-    work = _work(phase, state, moment)
-    if work is None:
+    tried = moment.tried.get(phase.name)
+    if tried is None or tried.ready_ms is not None or _work(phase, state, moment) is None:
         return None
+    # Not failed, and yet this call tried it and does not try it again: it is blocked, or was cut off.
+    if state.status is not Status.BLOCKED and phase.on_failure.action == "continue":
+        return None
+    verdict = Verdict.BLOCKED if state.status is Status.BLOCKED else Verdict.FAILED
+    phases = _and_failed(workflow, manifest, phase, moment)
+    return Stop(verdict=verdict, reason=state.detail or "", phases=phases)
+
+
+def _next(workflow: Workflow, manifest: Manifest, in_flight: Sequence[Flying], moment: Moment) -> Step | None:
+    """The first phase in order that can go on, or the reason that one of them cannot. What has to wait for others keeps
+    what it waits for from those after it, so that nothing starves."""
+    wanted = wanted_phases(workflow, moment.limits)
+    unmet = unmet_in(workflow, manifest, moment)
+    plan = moment.plan or Plan.of(workflow, jobs=1)
+    room = Room.of(plan, in_flight, moment.totals, moment.held)
+    waits: Step | None = None
+    for phase in in_order(workflow, manifest):
+        if phase.name not in wanted or state_of(manifest, phase.name).status in DONE or phase.name in unmet:
+            continue
+        if _is_full(plan, in_flight, phase):
+            continue
+        step = _step(manifest, phase, moment)
+        match step:
+            case None:
+                continue
+            case Begin(work=Asking() | Expiring()):
+                return step
+            case Begin():
+                reason = room.refuses(phase.name)
+                if reason is None:
+                    return step
+                room = room.reserve(phase.name)
+                # Another run says to nobody that it is done with a group: one looks again.
+                until = moment.now_ms + LOOK_AGAIN_MS if moment.held else None
+                waits = waits or Await(until_ms=until, reason=reason, phase=phase.name)
+            case Await() if plan.jobs > 1:
+                waits = sooner(waits, step)
+            case _:
+                return step
+    return waits
+
+
+def sooner(one: Step | None, other: Await) -> Step:
+    """Of two waits the one that ends first."""
+    if isinstance(one, Await) and (other.until_ms is None or (one.until_ms or other.until_ms + 1) <= other.until_ms):
+        return one
+    return other
+
+
+def _is_full(plan: Plan, in_flight: Sequence[Flying], phase: Phase) -> bool:
+    """Whether all of the phase that may run at once does."""
+    flying = [each for each in in_flight if each.phase == phase.name]
+    return any(each.first is None for each in flying) or len(flying) >= max(1, plan.items_at_once(phase.name))
+
+
+def _step(manifest: Manifest, phase: Phase, moment: Moment) -> Step | None:
+    """What is next of a phase whose needs are met; None to go on with the phases after it."""
+    state = state_of(manifest, phase.name)
+    if why_given_up(phase, state, moment) is not None:
+        return None
+    work = _work(phase, state, moment)
     tried = moment.tried.get(phase.name)
     if tried is not None and tried.ready_ms is None:
-        # Not failed, and yet this call tried it and does not try it again: it is blocked, or was cut off.
-        if state.status is not Status.BLOCKED and phase.on_failure.action == "continue":
-            return None
-        verdict = Verdict.BLOCKED if state.status is Status.BLOCKED else Verdict.FAILED
-        phases = _and_failed(workflow, manifest, phase, moment)
-        return Stop(verdict=verdict, reason=state.detail or "", phases=phases)
+        return None
+    if work is None:
+        ready = moment.offers.get(phase.name, Offer()).ready_ms
+        return None if ready is None else Await(until_ms=ready, reason="until it is tried again", phase=phase.name)
     if tried is not None and tried.ready_ms is not None:
         if tried.ready_ms > moment.now_ms:
             return Await(until_ms=tried.ready_ms, reason="until it is tried again", phase=phase.name)
         return Begin(phase=phase.name, reason=f"try {tried.count + 1} of {phase.retry.max + 1}", work=work)
-    if isinstance(work, Some) and (spent := _spent(phase, moment)) is not None:
-        return Stop(verdict=Verdict.STOPPED, reason=spent, phases=(phase.name,))
-    return Begin(phase=phase.name, reason=_reason(manifest, phase), work=work)
+    if isinstance(work, Some) and (used_up := spent(phase, moment)) is not None:
+        return Stop(verdict=Verdict.STOPPED, reason=used_up, phases=(phase.name,))
+    return Begin(phase=phase.name, reason=reason_to_begin(manifest, phase), work=work)
 
 
 def _work(phase: Phase, state: PhaseState, moment: Moment) -> Work | None:
@@ -185,40 +274,21 @@ def _work(phase: Phase, state: PhaseState, moment: Moment) -> Work | None:
     if state.items is None or state.items.stale:
         return Listing()
     items = state.items
-    offer = _offer(phase, items, moment)
+    offer = offer_of(phase, items, moment)
     bearable = tolerated(phase.tolerate, items.total)
     if offer.group is not None:
         last = not offer.rest and not phase.counters and items.failed - offer.group.failed <= bearable
-        return Some(offer.group, closes=last)
+        # Of groups that run side by side none knows whether it will be the last.
+        return Some(offer.group, closes=last and not _side_by_side(phase, moment))
     all_tried = items.done + items.skipped + items.failed == items.total
     return Closing() if all_tried and items.failed <= bearable else None
 
 
-def _offer(phase: Phase, items: Items, moment: Moment) -> Offer:
-    """What is next of the items. Those that an earlier call gave up are tried while the budget lasts, then given up
-    again: were the run to stop and say to run it again, the same ones would use up every budget for ever."""
-    offer = moment.offers.get(phase.name, Offer())
-    over = moment.until_ms is not None and moment.now_ms >= moment.until_ms and phase.name in moment.spent
-    if offer.group is None or not offer.group.late or not (over or _spent(phase, moment)):
-        return offer
-    return Offer(given_up=items.failed)
+def _side_by_side(phase: Phase, moment: Moment) -> bool:
+    return moment.plan is not None and moment.plan.items_at_once(phase.name) > 1
 
 
-def _spent(phase: Phase, moment: Moment) -> str | None:
-    """Which part of the phase's budget this call has used up."""
-    budget, spent = phase.budget, moment.spent.get(phase.name)
-    if budget is None or spent is None:
-        return None
-    if budget.items is not None and spent.items >= budget.items:
-        return f"the budget of {plural(budget.items, 'item')} is used up"
-    if budget.batches is not None and spent.batches >= budget.batches:
-        return f"the budget of {plural(budget.batches, 'batch')} is used up"
-    if budget.time_ms is not None and moment.now_ms - spent.began_ms >= budget.time_ms:
-        return "the budget of time is used up"
-    return None
-
-
-def _failed(workflow: Workflow, manifest: Manifest, phase: Phase, why: str, moment: Moment) -> Step | None:
+def _failed(workflow: Workflow, manifest: Manifest, phase: Phase, why: str, moment: Moment) -> Stop | Return | None:
     """What follows the last failed try of a phase; None to go on with the rest."""
     policy = phase.on_failure
     if policy.goto is not None and moment.limits.only is None:
@@ -238,7 +308,7 @@ def _failed(workflow: Workflow, manifest: Manifest, phase: Phase, why: str, mome
 def _and_failed(workflow: Workflow, manifest: Manifest, phase: Phase, moment: Moment) -> tuple[PhaseName, ...]:
     """The phase that stops the run, then those that failed in this call and that the rest went on without."""
     among = wanted_phases(workflow, moment.limits) - {phase.name}
-    return (phase.name, *(name for name in _given_up(workflow, manifest, moment) if name in among))
+    return (phase.name, *(name for name in given_up(workflow, manifest, moment) if name in among))
 
 
 def _undo(workflow: Workflow, manifest: Manifest, moment: Moment) -> Step:
@@ -269,6 +339,12 @@ def _end(workflow: Workflow, manifest: Manifest, moment: Moment) -> Stop:
     met."""
     wanted = wanted_phases(workflow, moment.limits)
     among = [name for name in manifest.order if name in wanted]
+    phases = {phase.name: phase for phase in workflow.phases}
+    for name in among:
+        if state_of(manifest, name).conflict is not None and isinstance(
+            step := _ended(workflow, manifest, phases[name], moment), Stop
+        ):
+            return step
     failed = tuple(name for name in among if state_of(manifest, name).status is Status.FAILED)
     waiting = tuple(name for name in among if state_of(manifest, name).status is Status.WAITING)
     if waiting:
@@ -286,113 +362,23 @@ def _end(workflow: Workflow, manifest: Manifest, moment: Moment) -> Stop:
     return Stop(verdict=Verdict.STOPPED, reason="the rest was not asked for", phases=_left(manifest))
 
 
-def wanted_phases(workflow: Workflow, limits: Limits) -> frozenset[PhaseName]:
-    """The phases that the flags of a run let it begin."""
-    if limits.only is not None:
-        return frozenset({limits.only})
-    if limits.until is not None:
-        return ancestors(workflow, limits.until) | {limits.until}
-    return frozenset(phase.name for phase in workflow.phases)
-
-
-def _unmet(workflow: Workflow, manifest: Manifest, phase: Phase, moment: Moment) -> bool:
-    """A need that failed for good in this call does not hold back what follows when it says `continue`."""
-    failed = _given_up(workflow, manifest, moment)
-    for name in unmet_needs(workflow, manifest, phase.name):
-        need = phase_named(workflow, name)
-        if need is None or need.on_failure.action != "continue" or name not in failed:
-            return True
-    return False
-
-
-def phase_named(workflow: Workflow, name: PhaseName) -> Phase | None:
-    """The phase of that name, None where the workflow file has it no more."""
-    return next((phase for phase in workflow.phases if phase.name == name), None)
-
-
-def unmet_needs(workflow: Workflow, manifest: Manifest, name: PhaseName) -> frozenset[PhaseName]:
-    """The needs of a phase that are not done."""
-    phase = phase_named(workflow, name)
-    if phase is None or state_of(manifest, name).status in DONE:
-        return frozenset()
-    return frozenset(need for need in phase.needs if state_of(manifest, need).status not in DONE)
-
-
-def ancestors(workflow: Workflow, name: PhaseName) -> frozenset[PhaseName]:
-    """All that a phase needs, and what that needs, without itself."""
-    found: set[PhaseName] = set()
-    todo = [name]
-    while todo:
-        phase = phase_named(workflow, todo.pop())
-        fresh = [need for need in phase.needs if need not in found] if phase else []
-        found.update(fresh)
-        todo.extend(fresh)
-    return frozenset(found)
-
-
-def changed_definitions(workflow: Workflow, manifest: Manifest) -> tuple[PhaseName, ...]:
-    """Completed phases whose definition is not the one they were completed with. Nothing reruns because of it."""
-    return tuple(
-        phase.name
-        for phase in workflow.phases
-        if (state := state_of(manifest, phase.name)).status is Status.COMPLETED
-        and state.definition is not None
-        and state.definition != digest(phase, workflow)
-    )
-
-
-def changed_midway(workflow: Workflow, manifest: Manifest) -> tuple[PhaseName, ...]:
-    """Phases of which some items are done, by another definition than the rest will be."""
-    return tuple(
-        phase.name
-        for phase in workflow.phases
-        if (state := state_of(manifest, phase.name)).status not in DONE
-        and (items := state.items) is not None
-        and not items.stale
-        and items.done
-        and items.definition != item_digest(phase, workflow)
-    )
-
-
-def explain(workflow: Workflow, manifest: Manifest, name: PhaseName) -> str:
-    """Why a phase will run, or will not, at the next `run`: one sentence."""
-    phase = phase_named(workflow, name)
-    state = state_of(manifest, name)
-    if phase is None:
-        return f"it is {state.status}, and no longer in the workflow file"
-    if state.status is Status.COMPLETED:
-        since = "; its definition changed since, which reruns nothing: `run --from` would"
-        return f"it is done ({state.completed})" + (since if name in changed_definitions(workflow, manifest) else "")
-    if state.status is Status.SKIPPED:
-        return f"it was skipped: {state.detail}"
-    unmet = [need for need in phase.needs if need in unmet_needs(workflow, manifest, name)]
-    if unmet:
-        return f"it waits for {', '.join(unmet)}"
-    midway = "; its definition changed since, and only the rest follows the new one: `run --from` would redo all"
-    return _reason(manifest, phase) + (midway if name in changed_midway(workflow, manifest) else "")
-
-
-def _reason(manifest: Manifest, phase: Phase) -> str:
-    state = state_of(manifest, phase.name)
-    match state.status:
-        case Status.FAILED:
-            return f"its attempt {state.attempts} failed: {(state.detail or '').partition(chr(10))[0]}"
-        case Status.BLOCKED:
-            return f"it was blocked: {state.detail}"
-        case Status.COMPENSATED:
-            return "it was compensated"
-        case Status.WAITING:
-            return f"it waits for an answer: {state.detail}"
-        case _ if state.items is not None and not state.items.stale and state.items.done:
-            are = "is" if state.items.done == 1 else "are"
-            return f"{state.items.done:,} of {plural(state.items.total, 'item')} {are} done"
-        case _ if state.cut_offs:
-            return f"its attempt {state.attempts} was cut off"
-        case _ if state.partial:
-            return "it goes on from what it kept"
-        case _ if state.generation:
-            return "it is to run anew"
-        case _ if phase.needs:
-            return f"{', '.join(phase.needs)} {'is' if len(phase.needs) == 1 else 'are'} done"
-        case _:
-            return "it needs nothing else"
+def live(workflow: Workflow, manifest: Manifest, in_flight: Sequence[Flying], moment: Moment) -> tuple[Flying, ...]:
+    """What is in flight, and the phases that will still run in this call: what comes after them in the workflow's order
+    waits to be merged until they are. A gate is never among them: it can wait for days."""
+    if is_ending(workflow, manifest, moment):
+        return tuple(in_flight)
+    flying = {each.phase for each in in_flight}
+    wanted = wanted_phases(workflow, moment.limits)
+    failed = given_up(workflow, manifest, moment)
+    ended = {name for name, tried in moment.tried.items() if tried.ready_ms is None} | set(failed)
+    held = unmet_in(workflow, manifest, moment)
+    alive: set[PhaseName] = set()
+    for phase in in_order(workflow, manifest):
+        state = state_of(manifest, phase.name)
+        if phase.name in flying:
+            alive.add(phase.name)
+        elif phase.name in wanted and state.status not in DONE and phase.gate is None and phase.name not in ended:
+            unmet = [need for need in phase.needs if state_of(manifest, need).status not in DONE]
+            if state.conflict is None and (phase.name not in held or alive.issuperset(unmet)):
+                alive.add(phase.name)
+    return (*in_flight, *(Flying(phase=name) for name in alive - flying))

@@ -19,11 +19,12 @@ from gitckpt.model.items import (
     ItemsSkipped,
 )
 from gitckpt.model.manifest import Goal, Json, Manifest, Uncaptured
+from gitckpt.model.merging import EditsClashed, Merged, MergeRefused, Resolved
 from gitckpt.model.names import Oid, PhaseName, WorkflowName
 
 Kind: TypeAlias = Literal[
     "start", "phase", "item", "batch", "failed", "partial", "edit", "foreign", "named", "gate", "manual", "rollback",
-    "compensation",
+    "compensation", "merge",
 ]  # fmt: skip
 
 
@@ -46,11 +47,15 @@ class Redefined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edited:
-    """The user changed files. `restored` names the checkpoint they were brought from, if they were."""
+    """The user changed files. `restored` names the checkpoint they were brought from, if they were.
+
+    `mixed`: paths that a phase changed as well, meanwhile; they hold both changes.
+    """
 
     at: str
     author: str
     restored: str | None = None
+    mixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,6 +336,10 @@ Event: TypeAlias = (
     | ItemsSkipped
     | ItemsReopened
     | ItemsCompensated
+    | Merged
+    | MergeRefused
+    | EditsClashed
+    | Resolved
 )
 
 EVENT_TYPES: Mapping[str, type[Event]] = {
@@ -339,6 +348,7 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         RunStarted, Redefined, Edited, ForeignChange, PhaseCompleted, PhaseSkipped, PhaseBlocked, AttemptFailed,
         AttemptCutOff, Named, DataSet, DataAppended, DataIncremented, Reopened, RolledBack, Undone, Reset, Adopted,
         WentBack, GoalSet, PhaseCompensated, CompensationFailed, GateOpened, GateAnswered, Paused, Concluded,
-        ItemsListed, ItemsCompleted, ItemsFailed, ItemsSkipped, ItemsReopened, ItemsCompensated,
+        ItemsListed, ItemsCompleted, ItemsFailed, ItemsSkipped, ItemsReopened, ItemsCompensated, Merged, MergeRefused,
+        EditsClashed, Resolved,
     )
 }  # fmt: skip

@@ -26,12 +26,16 @@ class Form(Enum):
     VALUE = "value"  # any scalar, kept as the text that was written
     COUNT = "count"  # an integer from 0 on
     AMOUNT = "amount"  # an integer from 1 on
+    AT_ONCE = "at_once"  # how many side by side, from 1 on
+    QUANTITY = "quantity"  # an integer from 1 on, or a size such as `8GiB`, kept as an integer
     PERCENT = "percent"  # `2.5`, kept as integer thousandths of a percent
     DATA_KEY = "data_key"  # the name of a value in `data`
     FUNCTION = "function"  # `package.module:function`
     EXIT_CODE = "exit_code"  # an integer from 1 to 255
     WORKFLOW_NAME = "workflow_name"
     PHASE_NAME = "phase_name"
+    RESOURCE = "resource"  # the name of a resource
+    GROUP = "group"  # the name of a concurrency group
 
 
 Milliseconds = Annotated[int, Form.DURATION]
@@ -45,12 +49,16 @@ EnvName = Annotated[str, Form.ENV_NAME]
 Value = Annotated[str, Form.VALUE]
 Count = Annotated[int, Form.COUNT]
 Amount = Annotated[int, Form.AMOUNT]
+AtOnce = Annotated[int, Form.AT_ONCE]
+Quantity = Annotated[int, Form.QUANTITY]
 Percent = Annotated[int, Form.PERCENT]
 DataKey = Annotated[str, Form.DATA_KEY]
 Function = Annotated[str, Form.FUNCTION]
 FailingExit = Annotated[int, Form.EXIT_CODE]
 FileWorkflowName = Annotated[WorkflowName, Form.WORKFLOW_NAME]
 FilePhaseName = Annotated[PhaseName, Form.PHASE_NAME]
+ResourceName = Annotated[str, Form.RESOURCE]
+GroupName = Annotated[str, Form.GROUP]
 
 
 def says(about: str, key: str = "") -> Mapping[str, str]:

@@ -81,11 +81,25 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Changes that cannot be joined without a decision: of the attempt whose commit is `own`, or (None) the user's own,
+    kept as the `rescue` of that number. `paths`: at most twenty; `against`: what had changed them before."""
+
+    paths: tuple[str, ...]
+    count: int
+    own: Oid | None = None
+    attempt: int = 0
+    rescue: int = 0
+    against: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseState:
     """One phase. Durations are integer ms of a monotonic clock, times ISO 8601 with offset.
 
     `answers` are a gate's; `gotos` counts how often its failure went back; `landed` is the number of the checkpoint
-    with its newest completion (of itself, or of items), by which compensations are ordered; `expires` ends a gate.
+    with its newest completion (of itself, or of items), by which compensations are ordered; `expires` ends a gate;
+    `conflict`: the newest attempt succeeded, and could not be merged.
     """
 
     status: Status = Status.PENDING
@@ -106,6 +120,7 @@ class PhaseState:
     previous_duration_ms: int | None = _volatile(None)
     detail: str | None = _volatile(None)
     uncaptured: Uncaptured | None = _volatile(None)
+    conflict: Conflict | None = _volatile(None)
     unknown: Mapping[str, Json] = field(default_factory=dict)
 
 
@@ -134,7 +149,8 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Everything a resume needs. `workspace` is the workspace's folder in the repository, empty at its top."""
+    """Everything a resume needs. `workspace` is the workspace's folder in the repository, empty at its top; `clash`:
+    the user's edits and a phase's changes wait for a decision."""
 
     schema: int = SCHEMA
     workflow: WorkflowName
@@ -147,6 +163,7 @@ class Manifest:
     data: Mapping[str, Json] = field(default_factory=dict)
     outside: tuple[PhaseName, ...] = ()
     current_state: str = INIT
+    clash: Conflict | None = _volatile(None)
     run: RunId = _volatile("")
     sequence: int = _volatile(0)
     started_at: str = _volatile("")

@@ -12,17 +12,21 @@ from enum import Enum
 from typing import Literal, TypeAlias
 
 from gitckpt.model.names import PhaseName
+from gitckpt.model.schedule import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The flags of `run` that bound it. `only` and `until` name phases, `item` is an index into the list of `only`;
-    `step` stops after one phase."""
+    `step` stops after one phase; `keep_going`: after a failure the phases that do not need the failed one go on;
+    `fail_fast`: after one what still runs is ended, None: as the workflow says."""
 
     only: PhaseName | None = None
     until: PhaseName | None = None
     item: int | None = None
     step: bool = False
+    keep_going: bool = False
+    fail_fast: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +58,15 @@ class Group:
 class Offer:
     """What is next of a phase's items: a group, None where this call has tried all it may. `rest`: more follow.
 
-    `given_up`: how many failed in this call and are not tried again by it.
+    `given_up`: how many failed in this call and are not tried again by it. `flying`: how many are under way now;
+    `ready_ms`: when the next one may be tried again, where nothing else is left.
     """
 
     group: Group | None = None
     rest: bool = False
     given_up: int = 0
+    flying: int = 0
+    ready_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +83,9 @@ class Moment:
     """Everything about now that a decision needs. `landed` counts phases ended by this call.
 
     `offers` are there for every phase with a list of items. `arrived`: this call reached a goal that was not to
-    finish, and does no more. `undoable`: phases that had a compensation when they were completed.
+    finish, and does no more. `undoable`: phases that had a compensation when they were completed. `plan`: what may
+    run beside what, None for one after another; `totals`: how much there is of each resource; `held`: the concurrency
+    groups that other runs have, and who they are.
     """
 
     now_ms: int = 0
@@ -90,6 +99,9 @@ class Moment:
     until_ms: int | None = None
     arrived: Stop | None = None
     undoable: frozenset[PhaseName] = frozenset()
+    plan: Plan | None = None
+    totals: Mapping[str, int] = field(default_factory=dict)
+    held: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
 
 
@@ -100,6 +112,7 @@ class Verdict(Enum):
     FAILED = "failed"
     BLOCKED = "blocked"
     WAITING = "waiting"
+    CONFLICT = "conflict"
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
     TERMINATED = "terminated"

@@ -46,6 +46,8 @@ def with_items(state: PhaseState, event: ItemsEvent, number: int) -> PhaseState:
                 duration_ms=(state.duration_ms or 0) + event.duration_ms,
                 exit_code=None if items.failed == 0 else state.exit_code,
                 detail=None if items.failed == 0 else state.detail,
+                # What could not be merged counts as failed until it is decided, or done again.
+                conflict=None if event.mended else state.conflict,
                 uncaptured=event.uncaptured or state.uncaptured,
             )
         case ItemsFailed():
@@ -74,7 +76,7 @@ def with_items(state: PhaseState, event: ItemsEvent, number: int) -> PhaseState:
             )
             # What only failed keeps its idempotency keys: it may have been done outside before it failed.
             anew = state.generation + (event.done > 0)
-            state = replace(state, generation=anew, completed=None, definition=None)
+            state = replace(state, generation=anew, completed=None, definition=None, conflict=None)
         case ItemsCompensated():
             items = replace(items, done=items.done - event.count)
             state = replace(state, generation=state.generation + 1, landed=event.newest, completed=None)

@@ -6,7 +6,7 @@ Owns the words. Must not know how history is shown.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gitckpt.model.amount import plural
 from gitckpt.model.events import (
@@ -48,6 +48,7 @@ from gitckpt.model.items import (
     ItemsReopened,
     ItemsSkipped,
 )
+from gitckpt.model.merging import EditsClashed, Merged, MergeRefused, MergingEvent, Resolved
 from gitckpt.model.names import PhaseName
 
 
@@ -65,12 +66,16 @@ def title(events: Sequence[Event]) -> Title:
     """Name a checkpoint by the most telling of its events (data changes come along with another)."""
     titles = [t for t in map(_title, events) if t is not None]
     ranked = sorted(titles, key=lambda t: _RANK[t.kind])
-    return ranked[0] if ranked else Title(kind="manual", status="state")
+    if not ranked:
+        return Title(kind="manual", status="state")
+    # What was merged is told by what it is; of a whole phase that it was merged is the kind.
+    is_merge = ranked[0].kind == "phase" and any(isinstance(event, Merged) for event in events)
+    return replace(ranked[0], kind="merge") if is_merge else ranked[0]
 
 
 _RANK: Mapping[str, int] = {
     "start": 0, "rollback": 1, "phase": 2, "gate": 2, "compensation": 2, "failed": 3, "partial": 3, "item": 4,
-    "batch": 4, "named": 5, "manual": 6, "foreign": 7, "edit": 8,
+    "batch": 4, "named": 5, "manual": 6, "foreign": 7, "edit": 8, "merge": 9,
 }  # fmt: skip
 
 
@@ -122,6 +127,8 @@ def _title(event: Event) -> Title | None:  # noqa: C901 - one flat table of the 
             return _of_ways(event)
         case ItemsListed() | ItemsCompleted() | ItemsFailed() | ItemsSkipped() | ItemsReopened() | ItemsCompensated():
             return _of_items(event)
+        case Merged() | MergeRefused() | EditsClashed() | Resolved():
+            return _of_merging(event)
         case ForeignChange(workflow=workflow):
             return Title(kind="foreign", status=f"by {workflow}")
         case Edited(author=author, restored=restored):
@@ -173,3 +180,16 @@ def _of_items(event: ItemsEvent) -> Title:
             return Title(kind="manual", phase=phase, status="items reopened", detail=reason)
         case ItemsCompensated(phase=phase, detail=detail):
             return Title(kind="compensation", phase=phase, status="compensated", detail=detail)
+
+
+def _of_merging(event: MergingEvent) -> Title | None:
+    match event:
+        case Merged(phase=phase):
+            return Title(kind="merge", phase=phase, status="merged")
+        case MergeRefused():
+            return None  # it comes with the failure that it is about
+        case EditsClashed(paths=paths, count=count):
+            more = f" and {count - 1:,} more" if count > 1 else ""
+            return Title(kind="manual", status="conflict", detail=f"your edit of {paths[0]}{more}")
+        case Resolved(phase=phase, author=author, how=how):
+            return Title(kind="manual", phase=phase, status="resolved", detail=f"by {author}: {how}")

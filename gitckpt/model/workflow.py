@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from gitckpt.model.forms import (
-    Amount,
+    AtOnce,
     Bytes,
     Command,
     Count,
@@ -26,8 +26,11 @@ from gitckpt.model.forms import (
     FilePhaseName,
     FileWorkflowName,
     Function,
+    GroupName,
     Milliseconds,
+    Quantity,
     Regex,
+    ResourceName,
     Thousandths,
     Value,
     WorkspacePath,
@@ -37,6 +40,7 @@ from gitckpt.model.forms import says as _says
 from gitckpt.model.gate import Gate, OnFailure
 from gitckpt.model.names import PhaseName
 from gitckpt.model.repeat import Batch, Budget, CheckpointEvery, Foreach, Tolerate
+from gitckpt.model.together import Isolation, Merge
 
 VERSION = 1
 """The `version` that this program reads."""
@@ -156,7 +160,16 @@ class Phase:
     )
     pivot: bool = field(default=False, metadata=_says("Once it is done, nothing before it is compensated"))
     secrets: tuple[EnvName, ...] = field(default=(), metadata=_says("Further variables to mask and keep out"))
-    max_parallel: Amount | None = field(default=None, metadata=_says("How many items may run at once"))
+    max_parallel: AtOnce | None = field(default=None, metadata=_says("How many items may run at once"))
+    isolation: Isolation = field(
+        default="auto", metadata=_says("What its processes see: the workspace itself (none), or a view of their own")
+    )
+    concurrency: GroupName | None = field(
+        default=None, metadata=_says("A group: two phases of one never run at once, in any run of the repository")
+    )
+    resources: dict[ResourceName, Quantity] = field(
+        default_factory=dict, metadata=_says("What each attempt takes of what `resources` at the top says there is")
+    )
     desc: str = field(default="", metadata=_says("One line for people"))
 
 
@@ -225,7 +238,19 @@ class Workflow:
     on_failure: OnFailure | None = field(
         default=None, metadata=_says("What follows a failure, for phases that do not say it themselves")
     )
-    max_parallel: Amount | None = field(default=None, metadata=_says("How many phases may run at once"))
+    max_parallel: AtOnce | None = field(default=None, metadata=_says("How many attempts may run at once"))
+    isolation: Isolation = field(
+        default="auto", metadata=_says("What phases see that do not say it themselves; auto: a view where it is needed")
+    )
+    fail_fast: bool = field(
+        default=False, metadata=_says("After a failure, end what still runs at once instead of letting it finish")
+    )
+    resources: dict[ResourceName, Quantity] = field(
+        default_factory=dict, metadata=_says("What there is for phases that run at once, and how much of it")
+    )
+    merge: Merge = field(
+        default_factory=Merge, metadata=_says("What becomes of a path that two phases changed differently")
+    )
 
 
 def phase(workflow: Workflow, name: PhaseName) -> Phase:
@@ -241,9 +266,10 @@ def order(workflow: Workflow) -> tuple[PhaseName, ...]:
 
     Raises graphlib.CycleError on a cycle, which the loader never lets through.
     """
-    graph = graphlib.TopologicalSorter({each.name: each.needs for each in workflow.phases})
-    graph.prepare()
     written = {each.name: position for position, each in enumerate(workflow.phases)}
+    # A need that the file has no more holds its phase back when it is to run, and orders nothing.
+    graph = graphlib.TopologicalSorter({each.name: written.keys() & set(each.needs) for each in workflow.phases})
+    graph.prepare()
     ready = [written[name] for name in graph.get_ready()]
     heapq.heapify(ready)
     placed: list[PhaseName] = []

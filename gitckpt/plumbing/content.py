@@ -5,9 +5,9 @@ nor checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gitckpt.errors import ObjectUnreadable
 from gitckpt.plumbing.extra import (
@@ -28,8 +28,7 @@ from gitckpt.plumbing.extra import (
     escaped_id,
     mirrored,
 )
-from gitckpt.plumbing.objects import DIRECTORY, EXECUTABLE, GITLINK, LINK, refusable
-from gitckpt.plumbing.reader import Reader, TreeEntry
+from gitckpt.plumbing.objects import DIRECTORY, EXECUTABLE, GITLINK, LINK, TreeEntry, refusable
 
 if TYPE_CHECKING:  # whoever only reads does not wait for what writes
     from gitckpt.plumbing.pack import Pack
@@ -46,6 +45,8 @@ __all__ = [
     "Extra",
     "Item",
     "Kind",
+    "Lookup",
+    "Objects",
     "Said",
     "compare",
     "decode_extra",
@@ -59,8 +60,19 @@ __all__ = [
     "mirrored",
     "nest",
     "not_kept",
+    "said_in",
     "unnest",
 ]
+
+
+class Objects(Protocol):
+    """Where trees and blobs are read by raw id: a Reader, or one that sees an unfinished pack as well."""
+
+    def tree(self, oid: bytes) -> dict[bytes, TreeEntry]:
+        """The entries by name; not to be changed. Raises ObjectUnreadable."""
+
+    def blob(self, oid: bytes) -> bytes:
+        """The content. Raises ObjectUnreadable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +130,7 @@ class _Level:
 class _Side:
     """One content being read. Raises ObjectUnreadable where it is damaged or names what no folder holds."""
 
-    def __init__(self, reader: Reader, content: Content | None) -> None:
+    def __init__(self, reader: Objects, content: Content | None) -> None:
         self._reader = reader
         self.escaped = reader.tree(content.escaped) if content and content.escaped else {}
         self.defaults = defaults_of(reader, content)
@@ -131,7 +143,7 @@ class _Side:
             return level
         files = self._reader.tree(folder.files) if folder.files else {}
         mirror = self._reader.tree(folder.extra) if folder.extra else {}
-        said, escaped = _said(self._reader, mirror)
+        said, escaped = said_in(self._reader, mirror)
         for name, entry in files.items():
             if refusable(name):
                 raise ObjectUnreadable(entry.oid.hex(), f"the name {name!r} in {path!r} is not one of a folder's")
@@ -178,7 +190,10 @@ def _tree_in(tree: dict[bytes, TreeEntry], name: bytes) -> bytes | None:
     return entry.oid if entry and entry.mode == DIRECTORY else None
 
 
-def _said(reader: Reader, mirror: dict[bytes, TreeEntry]) -> tuple[dict[bytes, Extra], tuple[Escaped, ...]]:
+def said_in(reader: Objects, mirror: dict[bytes, TreeEntry]) -> tuple[dict[bytes, Extra], tuple[Escaped, ...]]:
+    """What the blob `entries` of a folder's part of `extra` says: by name, and of the paths git would refuse. Raises
+    ObjectUnreadable.
+    """
     blob = mirror.get(ENTRIES)
     if blob is None:
         return {}, ()
@@ -189,7 +204,7 @@ def _said(reader: Reader, mirror: dict[bytes, TreeEntry]) -> tuple[dict[bytes, E
     return {entry.name: entry for entry in entries}, escaped
 
 
-def defaults_of(reader: Reader, content: Content | None) -> Defaults:
+def defaults_of(reader: Objects, content: Content | None) -> Defaults:
     """The default modes of a content: its header's, else the usual ones. Raises ObjectUnreadable."""
     if content is None or content.extra is None:
         return USUAL
@@ -202,7 +217,7 @@ def defaults_of(reader: Reader, content: Content | None) -> Defaults:
         raise ObjectUnreadable(blob.oid.hex(), str(broken)) from None
 
 
-def list_content(reader: Reader, content: Content) -> dict[bytes, Item]:
+def list_content(reader: Objects, content: Content) -> dict[bytes, Item]:
     """Every path of a content, folders too, in no particular order. Raises ObjectUnreadable."""
     side = _Side(reader, content)
     found: dict[bytes, Item] = {}
@@ -217,7 +232,63 @@ def list_content(reader: Reader, content: Content) -> dict[bytes, Item]:
     return found
 
 
-def not_kept(reader: Reader, content: Content) -> dict[bytes, Said]:
+class Lookup:
+    """Single paths of one content, at the cost of the folders that lead to them. Raises ObjectUnreadable."""
+
+    def __init__(self, reader: Objects, content: Content) -> None:
+        self._side = _Side(reader, content)
+        self.defaults = self._side.defaults
+        # By path; an escaped folder is spoken of by the plain one above it, under a path relative to that.
+        self._read: dict[bytes, tuple[_Level, dict[bytes, list[bytes]]]] = {}
+
+    def item(self, path: bytes) -> Item | None:
+        """What is at `path`; None for nothing, and for b""."""
+        folder, rest = self._nearest(path.rpartition(b"/")[0])
+        last = path.rpartition(b"/")[2]
+        return self._level(folder)[0].items.get(rest + b"/" + last if rest else last)
+
+    def children(self, path: bytes) -> dict[bytes, Item]:
+        """What is right in the folder at `path` (b"" for the top), by name."""
+        folder, rest = self._nearest(path)
+        level, names = self._level(folder)
+        start = len(rest) + 1 if rest else 0
+        return {key[start:]: level.items[key] for key in names.get(rest, ())}
+
+    def below(self, path: bytes) -> Iterator[tuple[bytes, Item]]:
+        """Every path below the folder at `path`, folders before what is in them."""
+        todo = [path]
+        while todo:
+            folder = todo.pop()
+            for name, item in self.children(folder).items():
+                at = folder + b"/" + name if folder else name
+                yield at, item
+                if item.kind == "dir":
+                    todo.append(at)
+
+    def _nearest(self, path: bytes) -> tuple[bytes, bytes]:
+        """The deepest folder above or at `path` that has trees of its own, and the rest of the path."""
+        parts = path.split(b"/") if path else []
+        folder = b""
+        for depth, name in enumerate(parts):
+            if name not in self._level(folder)[0].folders:
+                return folder, b"/".join(parts[depth:])
+            folder = folder + b"/" + name if folder else name
+        return folder, b""
+
+    def _level(self, path: bytes) -> tuple[_Level, dict[bytes, list[bytes]]]:
+        known = self._read.get(path)
+        if known is None:
+            above, _, name = path.rpartition(b"/")
+            place = self._level(above)[0].folders[name] if path else self._side.top
+            level = self._side.level(place, path + b"/" if path else b"")
+            names: dict[bytes, list[bytes]] = {}
+            for key in level.items:
+                names.setdefault(key.rpartition(b"/")[0], []).append(key)
+            known = self._read[path] = level, names
+        return known
+
+
+def not_kept(reader: Objects, content: Content) -> dict[bytes, Said]:
     """The sockets and devices that were there and are not part of the content, by path. Raises
     ObjectUnreadable.
     """
@@ -226,7 +297,7 @@ def not_kept(reader: Reader, content: Content) -> dict[bytes, Said]:
     while todo:
         path, tree = todo.pop()
         mirror = reader.tree(tree) if tree else {}
-        for name, extra in _said(reader, mirror)[0].items():
+        for name, extra in said_in(reader, mirror)[0].items():
             if extra.type in ("socket", "device"):
                 found[path + name] = extra.type
         todo += [
@@ -237,7 +308,7 @@ def not_kept(reader: Reader, content: Content) -> dict[bytes, Said]:
     return found
 
 
-def compare(reader: Reader, a: Content | None, b: Content | None) -> list[Change]:
+def compare(reader: Objects, a: Content | None, b: Content | None) -> list[Change]:
     """What differs from `a` to `b`, sorted by path; None is a content that holds nothing.
 
     Folders that are equal in all trees are not read, so it costs what changed. Folders are items: making,
@@ -275,7 +346,7 @@ def nest(pack: Pack, prefix: bytes, tree_entries: Iterable[tuple[bytes, int, byt
     return oid
 
 
-def unnest(reader: Reader, root: bytes, prefix: bytes) -> bytes | None:
+def unnest(reader: Objects, root: bytes, prefix: bytes) -> bytes | None:
     """The id of the tree at `prefix` below the tree `root`; None where there is none."""
     oid = root
     for component in prefix.split(b"/") if prefix else []:

@@ -51,6 +51,16 @@ def entry_head(kind: int, size: int) -> bytes:
     return bytes(head)
 
 
+def decode_head(data: bytes) -> tuple[int, int, int]:
+    """Of an entry's first bytes: its kind, its size, and where its content begins."""
+    kind, size = (data[0] >> 4) & 7, data[0] & 15
+    at, shift = 1, 4
+    while data[at - 1] & 0x80:
+        size |= (data[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+    return kind, size, at
+
+
 def level_for(sample: bytes) -> int:
     """Zlib's level for content that begins so: 1, or 0 where compressing gains less than a sixteenth."""
     return 1 if len(zlib.compress(sample, 1)) < len(sample) - len(sample) // 16 else 0

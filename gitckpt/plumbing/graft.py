@@ -6,7 +6,7 @@ Owns the way from items back to trees, the same trees that a snapshot of such a 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gitckpt.plumbing.content import Content, Item
@@ -22,7 +22,7 @@ from gitckpt.plumbing.extra import (
     escaped_id,
     mirrored,
 )
-from gitckpt.plumbing.objects import DIRECTORY, EXECUTABLE, FILE, LINK, refusable
+from gitckpt.plumbing.objects import DIRECTORY, EXECUTABLE, FILE, LINK, TreeEntry, refusable
 from gitckpt.plumbing.pack import Pack
 
 _Row = tuple[bytes, int, bytes]
@@ -43,13 +43,14 @@ def build(
 ) -> Content:
     """Write the trees that hold exactly `items` (folders of theirs that are missing get the default mode).
 
-    `not_kept`: the sockets and devices to name. The blobs must be stored already, or be in `pack`.
+    `not_kept`: the sockets and devices to name, where nothing else has their place. The blobs must be stored already,
+    or be in `pack`.
     """
     whole = _with_parents(items, defaults)
     folders: defaultdict[bytes, _Folder] = defaultdict(_Folder)
     escaped_rows: list[_Row] = []
     for path, item in whole.items():
-        at = _escape_at(path)
+        at = escape_at(path)
         if at is not None:
             owner = folders[path[: max(at - 1, 0)]]
             name = escaped_id(path) if item.oid else None
@@ -61,7 +62,7 @@ def build(
         else:
             _put(folders[_parent(path)], _name(path), item, defaults)
     for path, what in (not_kept or {}).items():
-        if _parent(path) in folders or not _parent(path):
+        if path not in whole and (_parent(path) in folders or not _parent(path)):
             folders[_parent(path)].said.append(Extra(name=_name(path), type=what, mode=0o644))
     return _trees(pack, folders, whole, defaults, escaped_rows)
 
@@ -92,17 +93,25 @@ def _trees(
     )
 
 
-def _put(folder: _Folder, name: bytes, item: Item, defaults: Defaults) -> None:
+def entry_of(name: bytes, item: Item, defaults: Defaults) -> tuple[TreeEntry | None, Extra | None]:
+    """How a link, FIFO or file stands in its folder's tree, and what `extra` says of it."""
     match item.kind:
         case "link":
-            folder.rows.append((name, LINK, item.oid))
+            return TreeEntry(LINK, item.oid), None
         case "fifo":
-            folder.said.append(Extra(name=name, type="fifo", mode=item.mode))
+            return None, Extra(name=name, type="fifo", mode=item.mode)
         case _:
             mode, usual = (EXECUTABLE, defaults.exec) if item.mode & 0o100 else (FILE, defaults.file)
-            folder.rows.append((name, mode, item.oid))
-            if item.mode != usual:
-                folder.said.append(Extra(name=name, type="file", mode=item.mode))
+            said = None if item.mode == usual else Extra(name=name, type="file", mode=item.mode)
+            return TreeEntry(mode, item.oid), said
+
+
+def _put(folder: _Folder, name: bytes, item: Item, defaults: Defaults) -> None:
+    entry, said = entry_of(name, item, defaults)
+    if entry is not None:
+        folder.rows.append((name, entry.mode, entry.oid))
+    if said is not None:
+        folder.said.append(said)
 
 
 def _extra(pack: Pack, folder: _Folder) -> list[_Row]:
@@ -116,19 +125,25 @@ def _with_parents(items: Mapping[bytes, Item], defaults: Defaults) -> dict[bytes
     """The items, without what lies below something that is no folder, and with every folder on the way."""
     whole = dict(items)
     for path in items:
-        parent = _parent(path)
-        while parent:
-            known = whole.get(parent)
+        for folder in folders_above(path):
+            known = whole.get(folder)
             if known is None:
-                whole[parent] = Item(kind="dir", mode=defaults.dir)
+                whole[folder] = Item(kind="dir", mode=defaults.dir)
             elif known.kind != "dir":
                 whole.pop(path, None)
                 break
-            parent = _parent(parent)
     return whole
 
 
-def _escape_at(path: bytes) -> int | None:
+def folders_above(path: bytes) -> Iterator[bytes]:
+    """The folders that a path lies in, the topmost first."""
+    at = path.find(b"/")
+    while at >= 0:
+        yield path[:at]
+        at = path.find(b"/", at + 1)
+
+
+def escape_at(path: bytes) -> int | None:
     """Where in the path its first component begins that git could refuse."""
     at = 0
     for component in path.split(b"/"):

@@ -4,7 +4,10 @@ configuration. Owns the process that answers; decides nothing about what is capt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -13,12 +16,18 @@ from gitckpt.plumbing.launch import Dialogue, DialogueError
 from gitckpt.plumbing.process import user_environment_for, user_git
 from gitckpt.plumbing.repository import Repository
 
+_FEW = 64
+"""So many paths are handed to git one by one; for more it lists all that it tracks around them."""
+
 
 class Ignore:
-    """Asks one long-lived `git check-ignore`. Git remembers ignore files: open a new one for each walk."""
+    """Asks one long-lived `git check-ignore`. Git remembers ignore files: open a new one for each walk.
 
-    def __init__(self, repository: Repository, timeout: float = 60.0) -> None:
-        self._repository = repository
+    `top`: a folder that stands for the repository's top, with the `.gitignore` files and folders that are to count.
+    """
+
+    def __init__(self, repository: Repository, timeout: float = 60.0, top: Path | None = None) -> None:
+        self._repository = replace(repository, top=top) if top is not None else repository
         self._timeout = timeout
         self._dialogue: Dialogue | None = None
 
@@ -100,3 +109,26 @@ def tracked_ignored(repository: Repository, prefix: bytes) -> frozenset[bytes]:
     except GitFailed:
         return frozenset()
     return frozenset(said.split(b"\0")) - {b""}
+
+
+def tracked_in(repository: Repository, paths: Sequence[bytes]) -> frozenset[bytes]:
+    """The files in the user's index that are at or below any of `paths`; as those, relative to the repository's top.
+
+    Empty for an index that cannot be read: then the rules alone decide.
+    """
+    if not paths or not (repository.git_dir / "index").exists():
+        return frozenset()
+    asked = paths if len(paths) <= _FEW else (os.path.commonpath(paths) or b".",)
+    try:
+        said = user_git(repository, "ls-files", "-c", "-z", "--", *asked)
+    except GitFailed:
+        return frozenset()
+    # Git compares every file of the index with every path, so many paths are looked up here.
+    wanted = frozenset(paths)
+    return frozenset(path for path in said.split(b"\0") if path and any(each in wanted for each in _at_and_above(path)))
+
+
+def _at_and_above(path: bytes) -> Iterator[bytes]:
+    while path:
+        yield path
+        path = path.rpartition(b"/")[0]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from types import TracebackType
@@ -29,6 +29,7 @@ from gitckpt.plumbing.entry import (
     Entry,
     Offered,
     Stored,
+    decode_head,
     encode_entries,
     entry_head,
     exactly,
@@ -158,12 +159,19 @@ class Pack:
 
     def written_tree(self, oid: bytes) -> dict[bytes, TreeEntry] | None:
         """The entries of a tree in this pack, unseen by readers before `finish`; None where it has none."""
-        found = self._index.get(oid)
-        if found is None or self._finished:
+        data = self._written(oid, TREE)
+        return None if data is None else parse_tree(data, self._width)
+
+    def written_blob(self, oid: bytes) -> bytes | None:
+        """As `written_tree`, of a blob: its content."""
+        return self._written(oid, BLOB)
+
+    def written_size(self, oid: bytes) -> int | None:
+        """The size in bytes of an object in this pack, as long as it is unfinished; None where it has none."""
+        if oid not in self._index or self._finished:
             return None
-        self._settle()
-        kind, packed = self._packed(self._index[oid][0])
-        return parse_tree(zlib.decompressobj().decompress(packed), self._width) if kind == TREE else None
+        _, size, _ = decode_head(next(self._pieces(oid)))
+        return size
 
     # --- entries --------------------------------------------------------------------------------------------
 
@@ -261,15 +269,30 @@ class Pack:
             self._files.cut(start)
             self._flushed = start
 
-    def _packed(self, start: int) -> tuple[int, bytes]:
-        """The kind and the compressed bytes (and what follows them) of the entry at `start`."""
+    def _written(self, oid: bytes, kind: int) -> bytes | None:
+        if oid not in self._index or self._finished:
+            return None
+        pieces = self._pieces(oid)
+        first = next(pieces)
+        found, _, after = decode_head(first)
+        if found != kind:
+            return None
+        inflate = zlib.decompressobj()
+        parts = [inflate.decompress(first[after:])]
+        while not inflate.eof:
+            parts.append(inflate.decompress(next(pieces)))
+        return b"".join(parts)
+
+    def _pieces(self, oid: bytes) -> Iterator[bytes]:
+        """The entry of an object and what follows it; the first piece holds its head whole."""
+        self._settle()
+        start = self._index[oid][0]
         if start < self._flushed:
             self._flush()
-            raw = self._files.read_from(start)
+            yield from self._files.read_from(start)
         else:
-            raw = bytes(self._buffer[start - self._flushed :])
-        after = next(at for at, byte in enumerate(raw) if not byte & 0x80) + 1
-        return (raw[0] >> 4) & 7, raw[after:]
+            for at in range(start - self._flushed, len(self._buffer), SAMPLE):
+                yield bytes(self._buffer[at : at + SAMPLE])
 
     # --- the end --------------------------------------------------------------------------------------------
 

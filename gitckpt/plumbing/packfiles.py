@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from gitckpt.errors import PackFailed
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _OWNER = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 _TOKEN_BYTES = 8
 _PIECE = 1 << 20
+# What is read back is small trees, one by one.
+_SMALL_PIECE = 1 << 16
 _BIG_OFFSET = 1 << 31
 
 
@@ -115,14 +117,12 @@ class Unfinished:
         except OSError as error:
             raise self._failed(self._part, error) from None
 
-    def read_from(self, start: int) -> bytes:
-        """What was written from `start` on."""
+    def read_from(self, start: int) -> Iterator[bytes]:
+        """What was written from `start` on, in pieces: who needs the first only reads no more."""
         try:
-            parts = []
-            while piece := os.pread(self._descriptor, _PIECE, start):
-                parts.append(piece)
+            while piece := os.pread(self._descriptor, _SMALL_PIECE, start):
+                yield piece
                 start += len(piece)
-            return b"".join(parts)
         except OSError as error:
             raise self._failed(self._part, error) from None
 

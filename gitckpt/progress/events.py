@@ -12,18 +12,21 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunBegan:
-    """A run begins, or goes on from an earlier one: `resumed_at` names the checkpoint. `phases` by name."""
+    """A run begins, or goes on from an earlier one: `resumed_at` names the checkpoint. `phases` by name, `done`:
+    those that ended well before. `jobs`: how many attempts may run at once."""
 
     workflow: str
     number_of_phases: int
     resumed_at: str | None = None
     phases: tuple[str, ...] = ()
+    jobs: int = 1
+    done: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseBegan:
-    """An attempt begins. `eta_ms`: how long it will probably take, where that is known. `compensating`: what is done
-    outside is undone."""
+    """An attempt begins; of a phase whose items run side by side: the first of them. `eta_ms`: how long it will
+    probably take, where that is known. `compensating`: what is done outside is undone."""
 
     phase: str
     attempt: int
@@ -32,11 +35,32 @@ class PhaseBegan:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemsBegan:
+    """A group of items began, of a phase whose groups run side by side. `items`: its label for people, which tells
+    the groups of one phase apart: `item source1 (1 of 3)`."""
+
+    phase: str
+    items: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputLine:
-    """The newest line that a phase printed."""
+    """The newest line that a phase printed, or that one group of its items did (`items`: its label)."""
 
     phase: str
     line: str
+    items: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A phase, or a group of its items, ended well and is kept for good; its merge waits for its turn: `why`
+    (`extract comes first`). That it landed is said later, by `PhaseEnded` or `ItemsEnded`."""
+
+    phase: str
+    items: str = ""
+    duration_ms: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +81,8 @@ class PhaseEnded:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemsEnded:
     """A try of some items came to an end: `count` of them, `detail` says which, or why they failed. `done`, `failed`,
-    `skipped` of `total` are the phase's after it."""
+    `skipped` of `total` are the phase's after it. `items`: the label of the group that this ends, empty where the
+    phase's groups do not run side by side."""
 
     phase: str
     status: str
@@ -69,6 +94,7 @@ class ItemsEnded:
     total: int
     duration_ms: int
     checkpoint_number: int | None = None
+    items: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +128,15 @@ class RunEnded:
 
 
 ProgressEvent: TypeAlias = (
-    RunBegan | PhaseBegan | OutputLine | PhaseEnded | ItemsEnded | Note | Warned | Waiting | RunEnded
+    RunBegan
+    | PhaseBegan
+    | ItemsBegan
+    | OutputLine
+    | Finished
+    | PhaseEnded
+    | ItemsEnded
+    | Note
+    | Warned
+    | Waiting
+    | RunEnded
 )

@@ -1,211 +1,183 @@
-"""Who watches a run on a terminal: the running phases redrawn in place, results scrolling up above them.
+"""Who watches a run on a terminal: a row for each that runs, drawn over and over, results scrolling up above them.
 
-Owns the table and the pace of redrawing. Must not know the engine. Only the cli imports this module, and only when
-stderr is a terminal: rich takes 60 ms. There is no thread: the loop's `tick` redraws.
+Owns the wording of the rows, which of them there is room for, and the pace. Must not know the engine, nor how a
+terminal is written to. Only the cli imports this module, and only when stderr is a terminal. There is no thread: the
+loop's `tick` redraws.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from dataclasses import dataclass, field
-from typing import TextIO, assert_never
+from collections.abc import Callable, Iterable, Iterator
+from typing import TextIO
 
-from rich.cells import cell_len, set_cell_size
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+from rich.cells import cell_len
 
-from gitckpt.model.amount import plural
-from gitckpt.model.text import safe
-from gitckpt.progress.events import (
-    ItemsEnded,
-    Note,
-    OutputLine,
-    PhaseBegan,
-    PhaseEnded,
-    ProgressEvent,
-    RunBegan,
-    RunEnded,
-    Waiting,
-    Warned,
-)
+from gitckpt.model.text import headline, safe
+from gitckpt.progress.events import ItemsEnded, Note, PhaseEnded, ProgressEvent, RunBegan, Warned
 from gitckpt.progress.reporter import BAD_STATUSES, lines_of, parts_of, shown_status, wait_ms
+from gitckpt.progress.running import Board, Row
+from gitckpt.progress.screen import BAD, CYAN, DIM, GREEN, PLAIN, YELLOW, Line, Screen, Span, padded
 from gitckpt.progress.text import duration
 
 _REDRAW_S = 0.1
 _NAME_CELLS = 24
-_STYLES = {"completed": "green", "failed": "bold red", "blocked": "bold red", "waiting": "yellow"}
-_LEAST_LINE_CELLS = 8
-
-
-@dataclass(slots=True)
-class _Row:
-    phase: str
-    attempt: int = 1
-    eta_ms: int | None = None
-    line: str = ""
-    waiting: Waiting | None = None
-    began: float = field(default_factory=time.monotonic)
-    items: ItemsEnded | None = None
-    first: int = 0
-
-    def count(self, event: ItemsEnded) -> None:
-        """Items came to an end. `first`: how many had before this call began, which say nothing about its speed."""
-        if self.items is None:
-            self.first = event.done + event.failed - event.count
-        self.items = event
-        self.waiting = None
-
-    def share(self) -> str:
-        """`61,000/100,000 items, 512/s, about 1 m left`."""
-        items = self.items
-        if items is None:
-            return ""
-        seconds = max(time.monotonic() - self.began, 0.001)
-        ended = items.done + items.failed
-        rate = max(ended - self.first, 0) / seconds
-        left = items.total - ended - items.skipped
-        words = [f"{items.done:,}/{plural(items.total, 'item')}"]
-        words += [f"{items.failed:,} failed"] if items.failed else []
-        if rate > 0:
-            words.append(f"{rate:,.0f}/s" if rate >= 1 else f"{rate * 60:,.0f}/min")
-            words.append(f"about {duration(int(left / rate * 1000))} left")
-        return ", ".join(words)
-
-
-class _Screen(Console):
-    def on_broken_pipe(self) -> None:
-        """Rich would end the whole program here; the run goes on, unwatched."""
-        self.quiet = True
+_LABEL_CELLS = 32
+_LEAST_ROWS_FOR_TOTALS = 4
+_ROWS_LEFT_FREE = 4
+_STYLES = {"completed": GREEN, "done": GREEN, "failed": BAD, "blocked": BAD, "waiting": YELLOW}
 
 
 class LiveReporter:
-    """One row a running phase: name, elapsed time, what is left by the last run's measure, the last line printed."""
+    """One row a running attempt: name, elapsed time, what is left by the last run's measure, the last line printed.
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._console = _Screen(
-            file=stream or sys.stderr,
-            highlight=False,
-            markup=False,
-            emoji=False,
-            # Rich alone would only leave the colours out, and still write bold and dim.
-            color_system=None if os.environ.get("NO_COLOR") else "auto",
-        )
-        self._live = Live(
-            console=self._console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            vertical_overflow="ellipsis",
-        )
-        self._rows: dict[str, _Row] = {}
+    A phase whose items run side by side has a row with their share, and below it one for each group. The totals are
+    the last line, where several attempts may run at once. `clock`: seconds that never jump.
+    """
+
+    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._screen = Screen(stream or sys.stderr)
+        self._clock = clock
+        self._board = Board()
         self._widest = 0
-        self._drawn = 0.0
-        self._gone = False
+        self._widest_label = 0
+        self._drawn = float("-inf")
 
     def __call__(self, event: ProgressEvent) -> None:
-        match event:
-            case PhaseBegan(phase=phase, attempt=attempt, eta_ms=eta):
-                self._rows[phase] = _Row(phase=phase, attempt=attempt, eta_ms=eta)
-            case OutputLine(phase=phase, line=line):
-                if phase in self._rows:
-                    self._rows[phase].line = line
-                return  # the next tick shows it: a phase may print far faster than a terminal draws
-            case ItemsEnded(phase=phase, status=status):
-                self._rows.setdefault(phase, _Row(phase=phase)).count(event)
-                if status in BAD_STATUSES:
-                    self._print(Text("\n".join(lines_of(event)), style=_STYLES.get(status, "")))
-            case PhaseEnded(phase=phase):
-                self._rows.pop(phase, None)
-                self._print(self._result(event))
-            case Waiting(phase=phase):
-                self._rows.setdefault(phase, _Row(phase=phase)).waiting = event
-            case RunEnded():
-                self._rows.clear()
-            case Warned():
-                self._print(Text("\n".join(lines_of(event)), style="yellow"))
-            case RunBegan() | Note():
-                for phase in event.phases if isinstance(event, RunBegan) else ():
-                    self._name(phase)
-                self._print(Text("\n".join(lines_of(event)), style="dim"))
-            case _:
-                assert_never(event)
-        self._draw()
+        now = self._clock()
+        self._board.hear(event, now)
+        above = self._said(event)
+        if above or not self._board.rows:
+            self._draw(now, above)
+        else:
+            self.tick()  # many may begin and end in a moment, far faster than a terminal draws
 
     def tick(self) -> None:
         """Redraw, at most ten times a second, and only while something runs."""
-        if self._rows and time.monotonic() - self._drawn >= _REDRAW_S:
-            self._draw()
+        now = self._clock()
+        if self._board.rows and now - self._drawn >= _REDRAW_S:
+            self._draw(now)
 
     def close(self) -> None:
         """Take the running rows away; what was printed stays. A second call does nothing."""
-        self._rows.clear()
-        self._draw()
+        self._board.rows.clear()
+        self._screen.show(())
 
-    def _draw(self) -> None:
-        self._drawn = time.monotonic()
-        if self._gone:
-            return
-        try:
-            if self._rows:
-                if not self._live.is_started:
-                    self._live.start()
-                self._live.update(self._table(), refresh=True)
-            elif self._live.is_started:
-                self._live.stop()
-        except OSError:
-            self._gone = True  # the terminal was closed: the run goes on, unwatched
+    def _draw(self, now: float, above: Iterable[Line] = ()) -> None:
+        self._drawn = now
+        self._screen.show(self._frame(now), above)
 
-    def _print(self, text: Text) -> None:
-        if self._gone:
-            return
-        try:
-            self._console.print(text, soft_wrap=True)
-        except OSError:
-            self._gone = True
+    def _said(self, event: ProgressEvent) -> list[Line]:
+        """What scrolls up because of an event."""
+        match event:
+            case PhaseEnded():
+                return [self._result(event)]
+            case ItemsEnded(status=status) if status in BAD_STATUSES:
+                return _lines(event, _STYLES.get(status, PLAIN))
+            case Warned():
+                return _lines(event, YELLOW)
+            case RunBegan(phases=phases):
+                for phase in phases:
+                    self._name(phase)
+                return _lines(event, DIM)
+            case Note():
+                return _lines(event, DIM)
+            case _:
+                return []
+
+    def _result(self, event: PhaseEnded) -> Line:
+        status = event.status
+        line: list[Span] = [(f"{self._name(event.phase)}  ", PLAIN)]
+        line.append((f"{shown_status(status):<9}", _STYLES.get(status, PLAIN)))
+        details = parts_of(event)
+        if details:
+            line.append(("  " + "   ".join(details), PLAIN if status in BAD_STATUSES else DIM))
+        return line
 
     def _name(self, phase: str) -> str:
         """The phase padded to the widest seen, so that the columns below each other stay in line."""
         shown = safe(phase)
         self._widest = max(self._widest, min(cell_len(shown), _NAME_CELLS))
-        return shown if cell_len(shown) > self._widest else set_cell_size(shown, self._widest)
+        return padded(shown, self._widest)
 
-    def _result(self, event: PhaseEnded) -> Text:
-        status = shown_status(event.status)
-        line = Text(f"{self._name(event.phase)}  ")
-        line.append(f"{status:<9}", style=_STYLES.get(event.status, ""))
-        details = parts_of(event)
-        if details:
-            line.append("  " + "   ".join(details), style="" if event.status in BAD_STATUSES else "dim")
-        return line
+    def _frame(self, now: float) -> list[Line]:
+        """What is to be seen at the bottom now: the rows there is room for, how many more there are, the totals."""
+        board = self._board
+        if not board.rows:
+            return []
+        height = self._screen.size()[1]
+        room = max(1, height - _ROWS_LEFT_FREE)
+        rows = [entry for row in board.rows.values() for entry in _entries(row)]
+        shown = rows if len(rows) <= room else _most_useful(rows, max(1, room - 1))
+        for row, group in shown:
+            self._named(row, group)  # all are measured before the first is written
+        lines = [_row_spans(self._named(row, group), group or row, now) for row, group in shown]
+        if len(shown) < len(rows) and room > 1:
+            lines.append([(f"… and {len(rows) - len(shown)} more", DIM)])
+        if board.jobs > 1 and height >= _LEAST_ROWS_FOR_TOTALS:
+            lines.append([(board.totals(now), PLAIN)])
+        return lines
 
-    def _table(self) -> Text:
-        return Text("\n").join(self._running(row) for row in self._rows.values())
+    def _named(self, row: Row, group: Row | None) -> str:
+        if group is None:
+            return f"{self._name(row.name)}  "
+        label = safe(group.name)
+        self._widest_label = max(self._widest_label, min(cell_len(label), _LABEL_CELLS))
+        return f"  {padded(label, self._widest_label)}  "
 
-    def _running(self, row: _Row) -> Text:
-        """One line, never wider than the terminal: a wrapped one would be redrawn in the wrong place."""
-        width = max(1, self._console.width - 1)
-        line = Text(f"{self._name(row.phase)}  ", no_wrap=True, overflow="crop", end="")
-        if row.waiting is not None:
-            left = wait_ms(row.waiting)
-            line.append("waits    ", style=_STYLES["waiting"])
-            line.append(f"  {duration(left)}" if left else "")
-            said = row.waiting.why
-        else:
-            elapsed = int((time.monotonic() - row.began) * 1000)
-            line.append("running  ", style="cyan")
-            line.append(f"  {duration(elapsed)}")
-            if row.items is not None:
-                line.append(f", {row.share()}", style="dim")
-            elif row.eta_ms is not None and row.eta_ms > elapsed:
-                line.append(f", about {duration(row.eta_ms - elapsed)} left", style="dim")
-            if row.attempt > 1:
-                line.append(f", attempt {row.attempt}", style="dim")
-            said = row.line
-        if said and width - line.cell_len >= _LEAST_LINE_CELLS:
-            line.append(f"  | {safe(said)}", style="dim")
-        line.truncate(width, overflow="ellipsis")
-        return line
+
+def _entries(row: Row) -> Iterator[tuple[Row, Row | None]]:
+    """A phase's own row, then one for each group under way."""
+    yield row, None
+    for group in row.groups.values():
+        yield row, group
+
+
+def _lines(event: ProgressEvent, style: str) -> list[Line]:
+    return [[(line, style)] for line in lines_of(event)]
+
+
+def _row_spans(name: str, row: Row, now: float) -> Line:
+    """Name, state, elapsed time, what is known of the rest, and what it printed last or waits for."""
+    line: list[Span] = [(name, PLAIN)]
+    if row.waiting is not None and row.waits():
+        left = wait_ms(row.waiting)
+        line += [("waits    ", YELLOW), (f"  {duration(left)}" if left else "", PLAIN)]
+        said = row.waiting.why
+    else:
+        elapsed = row.elapsed_ms(now)
+        line.append(("finished ", GREEN) if row.has_finished() else ("running  ", CYAN))
+        line.append((f"  {duration(elapsed)}", PLAIN))
+        line.append((_outlook(row, elapsed, now), DIM))
+        said = headline(row.finished.why) if row.finished is not None else row.line
+    if said:
+        line.append((f"  | {safe(said)}", DIM))
+    return line
+
+
+def _outlook(row: Row, elapsed_ms: int, now: float) -> str:
+    words = ""
+    if row.items is not None:
+        words += f", {row.share(now)}"
+    elif row.finished is None and row.eta_ms is not None and row.eta_ms > elapsed_ms:
+        words += f", about {duration(row.eta_ms - elapsed_ms)} left"
+    return words + (f", attempt {row.attempt}" if row.attempt > 1 else "")
+
+
+def _most_useful(rows: list[tuple[Row, Row | None]], room: int) -> list[tuple[Row, Row | None]]:
+    """As many as there is room for, in their order: what runs before what waits or has finished, the newest first.
+
+    No group is kept without the row of its phase.
+    """
+
+    def rank(entry: tuple[Row, Row | None]) -> tuple[bool, float, int]:
+        row, group = entry
+        if group is not None:
+            return group.finished is not None, -group.began, 1
+        running = [attempt.began for attempt in row.attempts() if attempt.finished is None and not row.waits()]
+        newest = max(running or [attempt.began for attempt in row.attempts()] or [row.began])
+        return not running, -newest, 0
+
+    kept = sorted(range(len(rows)), key=lambda index: rank(rows[index]))[:room]
+    return [rows[index] for index in sorted(kept)]

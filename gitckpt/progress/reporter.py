@@ -12,8 +12,11 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Literal, TextIO, TypeAlias, assert_never
 
+from gitckpt.model.amount import plural
 from gitckpt.model.text import headline, safe
 from gitckpt.progress.events import (
+    Finished,
+    ItemsBegan,
     ItemsEnded,
     Note,
     OutputLine,
@@ -25,6 +28,7 @@ from gitckpt.progress.events import (
     Waiting,
     Warned,
 )
+from gitckpt.progress.running import Board, Row
 from gitckpt.progress.text import duration
 
 Mode: TypeAlias = Literal["auto", "quiet", "json"]
@@ -66,39 +70,23 @@ class LineReporter:
 
     def __init__(self, stream: TextIO) -> None:
         self._out = _Stream(stream)
-        self._running: str | None = None
-        self._began = 0.0
+        self._board = Board()
         self._told = 0.0
-        self._latest = ""
 
     def __call__(self, event: ProgressEvent) -> None:
-        match event:
-            case OutputLine(line=line):
-                self._latest = line
-            case PhaseBegan(phase=phase):
-                self._running, self._began, self._latest = phase, time.monotonic(), ""
-                self._say(event)
-            case PhaseEnded() | RunEnded():
-                self._running = None
-                self._say(event)
-            case RunBegan() | Waiting() | Note() | Warned() | ItemsEnded():
-                self._say(event)
-            case _:
-                assert_never(event)
+        self._board.hear(event, time.monotonic())
+        if not isinstance(event, OutputLine):
+            for line in lines_of(event):
+                self._line(line)
 
     def tick(self) -> None:
-        """Every 30 s without a change a line says that the phase still runs: CI kills what is silent."""
+        """Every 30 s without a change a line says what still runs: CI kills what is silent."""
         now = time.monotonic()
-        if self._running is not None and now - self._told >= _QUIET_LIMIT_S:
-            line = f"{safe(self._running)} running {duration(int((now - self._began) * 1000))}"
-            self._line(f"{line} | {safe(self._latest)}" if self._latest else line)
+        if now - self._told >= _QUIET_LIMIT_S and (said := still_running(self._board, now)):
+            self._line(said)
 
     def close(self) -> None:
         """Nothing is held."""
-
-    def _say(self, event: ProgressEvent) -> None:
-        for line in lines_of(event):
-            self._line(line)
 
     def _line(self, text: str) -> None:
         self._told = time.monotonic()
@@ -159,7 +147,8 @@ def lines_of(event: ProgressEvent) -> list[str]:
     """An event in words, safe to show; several lines where the text has several."""
     match event:
         case RunBegan(workflow=workflow, number_of_phases=number, resumed_at=at):
-            whole = f"{safe(workflow)}: {number} phase{'' if number == 1 else 's'}"
+            whole = f"{safe(workflow)}: {plural(number, 'phase')}"
+            whole += f", up to {event.jobs} at once" if event.jobs > 1 else ""
             return [f"{whole}, resumed at {safe(at)}" if at else whole]
         case PhaseBegan(phase=phase, compensating=True):
             return [f"{safe(phase)} is being compensated"]
@@ -168,18 +157,23 @@ def lines_of(event: ProgressEvent) -> list[str]:
             parts += [f"attempt {attempt}"] if attempt > 1 else []
             parts += [f"(about {duration(eta)})"] if eta is not None else []
             return [" ".join(parts)]
+        case ItemsBegan(phase=phase, items=items):
+            return [f"{named(phase, items)} began"]
+        case Finished(phase=phase, items=items, duration_ms=ran, why=why):
+            return [f"{named(phase, items)} finished {duration(ran)}: {headline(why)}"]
         case PhaseEnded(phase=phase, status=status):
             return [" ".join([safe(phase), shown_status(status), *parts_of(event)])]
         case ItemsEnded(phase=phase, status=status, detail=detail, done=done, total=total):
-            parts = [safe(phase), shown_status(status), safe(detail), f"{done:,}/{total:,}"]
+            which = detail if event.items in detail else f"{event.items}: {detail}"
+            parts = [safe(phase), shown_status(status), safe(which), f"{done:,}/{total:,}"]
             parts.append(duration(event.duration_ms))
             parts += [f"{event.checkpoint_number:04d}"] if event.checkpoint_number is not None else []
             return [" ".join(parts)]
         case Waiting(phase=phase, why=why):
             left = wait_ms(event)
             return [" ".join([safe(phase), "waits", *([duration(left)] if left else []), safe(why)]).strip()]
-        case OutputLine(phase=phase, line=line):
-            return [f"{safe(phase)} | {safe(line)}"]
+        case OutputLine(phase=phase, line=line, items=items):
+            return [f"{named(phase, items)} | {safe(line)}"]
         case Note(text=text):
             return [safe(line) for line in text.splitlines()]
         case Warned(text=text):
@@ -188,6 +182,36 @@ def lines_of(event: ProgressEvent) -> list[str]:
             return [f"run {safe(status)}"]
         case _:
             assert_never(event)
+
+
+def named(phase: str, items: str) -> str:
+    """The phase, and which of its items, where that is one of several groups."""
+    return f"{safe(phase)} {safe(items)}" if items else safe(phase)
+
+
+def still_running(board: Board, now: float) -> str:
+    """What runs, with its elapsed time: `train running 2 m 10 s | epoch 4`, or `running: a 12 s, b 3 s (2 items)`.
+
+    Where nothing runs, what waits; empty where nothing does that either.
+    """
+    rows = board.running()
+    if len(rows) > 1 or (rows and len(rows[0].groups) > 1):
+        return f"running: {', '.join(_with_groups(row, now) for row in rows)}"
+    if rows:
+        row = rows[0]
+        attempt = next(iter(row.groups.values()), row)
+        line = f"{named(row.name, attempt.name if attempt is not row else '')} running"
+        line += f" {duration(attempt.elapsed_ms(now))}"
+        return f"{line} | {safe(attempt.line)}" if attempt.line else line
+    waits = [row.waiting for row in board.rows.values() if row.waiting is not None and row.waits()]
+    return ", ".join(line for waiting in waits for line in lines_of(waiting))
+
+
+def _with_groups(row: Row, now: float) -> str:
+    text = f"{safe(row.name)} {duration(row.elapsed_ms(now))}"
+    running = [group.name for group in row.groups.values() if group.finished is None]
+    word = "item" if all(name.startswith("item ") for name in running) else "group"
+    return f"{text} ({plural(len(running), word)})" if running else text
 
 
 def shown_status(status: str) -> str:

@@ -14,6 +14,7 @@ from gitckpt.model.workflow import VERSION
 from gitckpt.spec.checks_failure import check_failures, warn_of_no_compensation
 from gitckpt.spec.checks_gate import check_gate
 from gitckpt.spec.checks_repeat import check_repeat
+from gitckpt.spec.checks_together import check_together
 from gitckpt.spec.problem import Findings, Mark, near, quoted
 from gitckpt.spec.read import Plain, Record, place
 from gitckpt.spec.written import Written, is_null, written_phases
@@ -65,6 +66,7 @@ def check(root: Entries, merged: Entries, values: Record, findings: Findings) ->
     _resolve_needs(tree, phases, findings)
     _check_cycles(phases, findings)
     check_failures(root, values, phases, findings)
+    check_together(root, values, phases, findings)
 
 
 def _check_params(root: Entries, values: Record, findings: Findings) -> None:

@@ -1,4 +1,4 @@
-"""What one place of a workflow file says for all phases: `defaults`, and `on_failure` at the top, put into each.
+"""What one place of a workflow file says for all phases: `defaults`, and some keys at the top, put into each.
 
 Owns the merging, on the tree, so that every value keeps the place where it is written. Must not judge values.
 """
@@ -6,13 +6,17 @@ Owns the merging, on the tree, so that every value keeps the place where it is w
 from __future__ import annotations
 
 from gitckpt.model.workflow import DEFAULTABLE
+from gitckpt.spec.written import is_null
 from gitckpt.spec.yaml_strict import Entries, Node, Scalar
 
 MERGED = ("env", "retry")
 """Defaults that are merged key by key; the others are taken whole."""
 
-NOT_FOR_GATES = ("timeout", "retry")
-"""Defaults that are about commands; a gate has a time-out of its own, and nothing to try again."""
+FROM_TOP = ("on_failure", "isolation")
+"""Keys at the top that a phase has which does not say otherwise."""
+
+NOT_FOR_GATES = ("timeout", "retry", "isolation")
+"""What is about commands; a gate has a time-out of its own, nothing to try again, and sees no files."""
 
 
 def with_defaults(root: Entries) -> Entries:
@@ -30,13 +34,11 @@ def with_defaults(root: Entries) -> Entries:
 
 
 def _shared(root: Entries) -> tuple[tuple[Scalar, Node], ...]:
-    defaults, key, on_failure = root.get("defaults"), root.key("on_failure"), root.get("on_failure")
+    defaults = root.get("defaults")
     shared: tuple[tuple[Scalar, Node], ...] = ()
     if isinstance(defaults, Entries):
         shared = tuple(pair for pair in defaults.pairs if pair[0].text in DEFAULTABLE)
-    if key is None or on_failure is None or (isinstance(on_failure, Scalar) and on_failure.value is None):
-        return shared
-    return (*shared, (key, on_failure))
+    return (*shared, *((key, node) for key, node in root.pairs if key.text in FROM_TOP and not is_null(node)))
 
 
 def _filled(phase: Entries, shared: tuple[tuple[Scalar, Node], ...]) -> Entries:

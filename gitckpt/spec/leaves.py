@@ -31,6 +31,7 @@ _DATA_KEY = re.compile(DATA_KEY_PATTERN, re.ASCII)
 _FUNCTION = re.compile(FUNCTION_PATTERN, re.ASCII)
 _RESERVED_ENV = "GITCKPT_"
 _PATTERN = re.compile(r"(?:[^][\\]|\\[^\w/]|\[[!^]?[\w.,+@%=-]+\])+")
+_NUMBER = re.compile(r"[-+]?[0-9]{1,20}(\.[0-9]*)?", re.ASCII)
 _LETTER_SET = re.compile(r"(?<!\\)\[[!^]?([\w.,+@%=-]+\])")
 
 
@@ -242,6 +243,25 @@ def _amount(node: Node) -> int:
     return value
 
 
+def _at_once(node: Node) -> int:
+    value = number_of(node)
+    if value < 1:
+        raise Refused(f"must be 1 or more, not {value}; 1 is one at a time")
+    if value > LARGEST_AMOUNT:
+        raise Refused(f"must be at most {LARGEST_AMOUNT}, not {value}")
+    return value
+
+
+def _quantity(node: Node) -> int:
+    text = text_of(node)
+    if _NUMBER.fullmatch(text) and not (text.isdigit() and int(text)):
+        raise Refused(f"must be a whole number from 1 on, or a size such as 8GiB, not {quoted(text)}")
+    amount = _measured(node, parse_size)
+    if amount == 0:
+        raise Refused(f"must be more than 0, not {quoted(text)}")
+    return amount
+
+
 def _percent(node: Node) -> int:
     value = node.value if isinstance(node, Scalar) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -274,6 +294,14 @@ def _exit_code(node: Node) -> int:
     return value
 
 
+def _resource(node: Node) -> str:
+    text = text_of(node)
+    problem = name_problem(text)
+    if problem:
+        raise Refused(f"cannot hold {quoted(text)}: {problem}")
+    return text
+
+
 def _workflow_name(node: Node) -> str:
     return _named(node, name_problem)
 
@@ -302,10 +330,14 @@ _READERS: dict[Form, Callable[[Node], Leaf]] = {
     Form.VALUE: _value,
     Form.COUNT: _count,
     Form.AMOUNT: _amount,
+    Form.AT_ONCE: _at_once,
+    Form.QUANTITY: _quantity,
     Form.PERCENT: _percent,
     Form.DATA_KEY: _data_key,
     Form.FUNCTION: _function,
     Form.EXIT_CODE: _exit_code,
     Form.WORKFLOW_NAME: _workflow_name,
     Form.PHASE_NAME: _phase_name,
+    Form.RESOURCE: _resource,
+    Form.GROUP: _workflow_name,
 }

@@ -38,6 +38,7 @@ def lint(loaded: Loaded) -> tuple[Problem, ...]:
             check(loaded.workflow, phase, node, findings)
         _literal_secrets(hidden, node, findings, "env")
     _not_undone(loaded.workflow, nodes, findings)
+    _unused_resources(loaded.workflow, merged, findings)
     return findings.of("warning")
 
 
@@ -97,6 +98,14 @@ def _not_undone(workflow: Workflow, nodes: Mapping[str, Entries], findings: Find
         if acts_outside and not phase.compensate and phase.name not in final:
             text = f'phase {quoted(phase.name)} has no "compensate", as others have: going back undoes its files only'
             findings.warning(nodes[phase.name].mark, text)
+
+
+def _unused_resources(workflow: Workflow, root: Entries, findings: Findings) -> None:
+    asked = {name for phase in workflow.phases for name in phase.resources}
+    declared = root.get("resources")
+    for key, _ in declared.pairs if isinstance(declared, Entries) else ():
+        if key.text not in asked:
+            findings.warning(key.mark, f"no phase asks for the resource {quoted(key.text)}")
 
 
 def _literal_secrets(secrets: tuple[str, ...], root: Entries, findings: Findings, *path: str) -> None:

@@ -18,6 +18,7 @@ from gitckpt.spec.shape import (
     ListShape,
     NamedShape,
     NumberShape,
+    OneKeyShape,
     OptionalShape,
     RecordShape,
     Shape,
@@ -51,6 +52,9 @@ def read(shape: Shape, node: Node, findings: Findings, where: str) -> Plain | Mi
             return _table(shape, node, findings, where)
         case NamedShape():
             return _named(shape, node, findings, where)
+        case OneKeyShape(record=record, key=key):
+            values = read_record(record, node, findings, where)
+            return MISSING if isinstance(values, Missing) else values.get(key.kept, MISSING)
         case RecordShape():
             return read_record(shape, node, findings, where)
         case TextShape() | FlagShape() | NumberShape() | FormShape() | ChoiceShape():
@@ -154,10 +158,10 @@ def _named(shape: NamedShape, node: Node, findings: Findings, where: str) -> Pla
         try:
             leaf_of(shape.name, name)
         except Refused as refused:
-            findings.error(name.mark, f"a name in {where} {refused}")
+            findings.error(name.mark, f"a {shape.kept} in {where} {refused}")
         record = read_record(shape.record, value, findings, quoted(name.text))
         if not isinstance(record, Missing):
-            records.append({"name": name.text, **record})
+            records.append({shape.kept: name.text, **record})
     return records
 
 
@@ -175,6 +179,7 @@ def _belongs(shape: RecordShape, name: str) -> str:
     homes: list[str] = []
     for key in shape.keys:
         inner = key.shape.inner if isinstance(key.shape, OptionalShape) else key.shape
+        inner = inner.record if isinstance(inner, OneKeyShape) else inner
         if isinstance(inner, RecordShape) and inner.key(name):
             homes.append(quoted(key.written))
     return f"; it belongs into {' or '.join(homes)}" if homes else ""

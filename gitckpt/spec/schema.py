@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from gitckpt.model.duration import DURATION_PATTERN, SIZE_PATTERN
+from gitckpt.model.duration import DURATION_PATTERN, LARGEST_BYTES, SIZE_PATTERN
 from gitckpt.model.forms import Form
 from gitckpt.model.gate import OnFailure
 from gitckpt.model.names import LIVE_FOLDER, RESERVED_PHASES
@@ -32,6 +32,7 @@ from gitckpt.spec.shape import (
     ListShape,
     NamedShape,
     NumberShape,
+    OneKeyShape,
     OptionalShape,
     RecordShape,
     Shape,
@@ -131,10 +132,12 @@ def _schema(shape: Shape, definitions: dict[str, Json]) -> dict[str, Json]:
         case NamedShape(name=name, record=record):
             return {
                 "type": "object",
-                "minProperties": 1,
+                **({"minProperties": 1} if record.kind is Phase else {}),
                 "propertyNames": _key(name),
                 "additionalProperties": _referred(record, definitions),
             }
+        case OneKeyShape(record=record):
+            return _record(record, definitions)
         case RecordShape():
             return _referred(shape, definitions)
         case _:
@@ -191,10 +194,19 @@ _FORMS: dict[Form, dict[str, Json]] = {
     Form.VALUE: {"type": [*TEXT, "boolean"]},
     Form.COUNT: {"type": "integer", "minimum": 0, "maximum": LARGEST_COUNT},
     Form.AMOUNT: {"type": "integer", "minimum": 1, "maximum": LARGEST_AMOUNT},
+    Form.AT_ONCE: {"type": "integer", "minimum": 1, "maximum": LARGEST_AMOUNT},
+    Form.QUANTITY: {
+        "anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": LARGEST_BYTES},
+            {"type": "string", "pattern": SIZE_PATTERN.replace("^", "^(?=.*[1-9])", 1)},
+        ]
+    },
     Form.PERCENT: {"type": "number", "minimum": 0.001, "maximum": 100},
     Form.DATA_KEY: {"type": "string", "pattern": DATA_KEY_PATTERN},
     Form.FUNCTION: {"type": "string", "pattern": FUNCTION_PATTERN},
     Form.EXIT_CODE: {"type": "integer", "minimum": 1, "maximum": 255},
     Form.WORKFLOW_NAME: {"type": TEXT, "pattern": f"^{_NAME}"},
     Form.PHASE_NAME: {"type": TEXT, "pattern": f"^(?![0-9]+$){_reserved()}{_NAME}"},
+    Form.RESOURCE: {"type": TEXT, "pattern": f"^{_NAME}"},
+    Form.GROUP: {"type": TEXT, "pattern": f"^{_NAME}"},
 }

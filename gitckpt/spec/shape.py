@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from gitckpt.model.forms import Form
 from gitckpt.model.gate import Gate, OnFailure
 from gitckpt.model.repeat import Batch, CheckpointEvery, Foreach, Tolerate
+from gitckpt.model.together import Merge, MergeRule
 from gitckpt.model.workflow import Always, Param, Phase, Validation, Workflow, WorkspaceRules
 
 SHORTHANDS: dict[type, str] = {
@@ -27,15 +28,19 @@ SHORTHANDS: dict[type, str] = {
     Gate: "prompt",
     OnFailure: "action",
     Always: "run",
+    Merge: "on_conflict",
+    MergeRule: "rule",
 }
 """Where one value, or a list where the key takes one, may stand for a mapping: the key that it is the value of."""
+
+LONG_FORMS: dict[Form, tuple[str, str]] = {Form.GROUP: ("group", "The name of the group")}
+"""Leaves that may be written as a mapping of one key as well: that key, and what the schema says of it."""
 
 FILLED_IN: dict[type, frozenset[str]] = {Phase: frozenset({"code"})}
 """What the loader finds out by itself, so that no file holds it."""
 
 LATER_KEYS: dict[type, frozenset[str]] = {
-    Workflow: frozenset({"isolation", "retention"}),
-    Phase: frozenset({"isolation"}),
+    Workflow: frozenset({"retention"}),
     WorkspaceRules: frozenset({"large_files", "keep"}),
 }
 """Keys that the design has and this version does not: they get an error of their own."""
@@ -94,10 +99,19 @@ class TableShape:
 
 @dataclass(frozen=True, slots=True)
 class NamedShape:
-    """A mapping from names to records, kept as a list in file order: the key becomes the record's `name`."""
+    """A mapping from names to records, kept as a list in file order: the key becomes the record's `kept`."""
 
     name: Form
     record: RecordShape
+    kept: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneKeyShape:
+    """A leaf that may also be written as a mapping with one key: the record has this key alone, as its shorthand."""
+
+    record: RecordShape
+    key: Key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +150,7 @@ Shape = (
     | ListShape
     | TableShape
     | NamedShape
+    | OneKeyShape
     | RecordShape
 )
 
@@ -177,7 +192,7 @@ def only_keys(record: RecordShape, written: tuple[str, ...]) -> RecordShape:
 def _shape(hint: Any) -> Shape:
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return FormShape(next(each for each in args[1:] if isinstance(each, Form)))
+        return _form_shape(next(each for each in args[1:] if isinstance(each, Form)))
     if origin is Literal:
         return ChoiceShape(args)
     if origin in (Union, types.UnionType):
@@ -192,6 +207,14 @@ def _shape(hint: Any) -> Shape:
     return plain[hint]
 
 
+def _form_shape(form: Form) -> FormShape | OneKeyShape:
+    if form not in LONG_FORMS:
+        return FormShape(form)
+    name, about = LONG_FORMS[form]
+    key = Key(written=name, kept=name, shape=FormShape(form), required=True, about=about)
+    return OneKeyShape(RecordShape(kind=str, keys=(key,), shorthand=name, later=frozenset()), key)
+
+
 def _list_shape(hint: Any) -> Shape:
     """A list of records that have a name is written as a mapping from their names."""
     shape = _shape(hint)
@@ -200,7 +223,7 @@ def _list_shape(hint: Any) -> Shape:
         return ListShape(shape)
     if not isinstance(name.shape, FormShape):
         raise TypeError(f"the name of {shape.kind.__name__} needs a form")
-    return NamedShape(name.shape.form, without_key(shape, "name"))
+    return NamedShape(name.shape.form, without_key(shape, "name"), name.kept)
 
 
 def _form(hint: Any) -> Form:

@@ -17,6 +17,7 @@ from gitckpt.model.manifest import Manifest
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.model.title import title
 from gitckpt.plumbing.content import Content, nest
+from gitckpt.plumbing.fresh import Fresh
 from gitckpt.plumbing.objects import encode_tree
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.reader import Signature, TreeEntry
@@ -33,7 +34,8 @@ PROGRAM = ("gitckpt", "gitckpt@localhost")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A commit to be: `parents[0]` is the checkpoint before; `outputs` replace those of its phases."""
+    """A commit to be: `parents[0]` is the checkpoint before; `outputs` replace those of its phases. One that `is_beside`
+    the branch has a number that says nothing, and its subject none."""
 
     parents: tuple[Oid, ...]
     content: Content
@@ -41,12 +43,28 @@ class Draft:
     events: tuple[Event, ...]
     definition: bytes
     outputs: Mapping[PhaseName, bytes] = field(default_factory=dict)
+    is_beside: bool = False
     author: Signature
     committer: Signature
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A commit in a pack that may not be readable yet, with what the next one takes over from it: the folder of items
+    and the captured outputs."""
+
+    oid: Oid
+    items: bytes | None
+    outputs: Mapping[bytes, TreeEntry]
+
+
 def write_commit(store: Store, pack: Pack, draft: Draft) -> Oid:
     """Put the draft's commit, and every tree above its content, into the pack."""
+    return write_after(store, pack, draft, None).oid
+
+
+def write_after(store: Store, pack: Pack, draft: Draft, before: Written | None) -> Written:
+    """As `write_commit`, for a draft whose first parent is `before`, a commit of the same pack."""
     own: list[tuple[bytes, int, bytes]] = [
         (b"state.json", FILE, pack.blob(encode_manifest(draft.manifest))),
         (b"events.json", FILE, pack.blob(encode_events(draft.events))),
@@ -55,24 +73,25 @@ def write_commit(store: Store, pack: Pack, draft: Draft) -> Oid:
     for name, tree in ((b"extra", draft.content.extra), (b"escaped", draft.content.escaped)):
         if tree is not None:
             own.append((name, TREE, tree))
-    base = items_before(store, draft.parents, draft.events)
-    items = items_after(store.reader, pack, base, draft.events, draft.manifest.sequence)
+    base = items_before(store, draft.parents, draft.events) if before is None else before.items
+    items = items_after(Fresh(store.reader, pack), pack, base, draft.events, draft.manifest.sequence)
     if items is not None:
         own.append((b"items", TREE, items))
-    output = _outputs(store, pack, draft)
-    if output is not None:
-        own.append((b"output", TREE, output))
+    outputs = {**(_outputs_of(store, draft) if before is None else before.outputs), **_own_outputs(pack, draft)}
+    if outputs:
+        own.append((b"output", TREE, pack.tree([(name, e.mode, e.oid) for name, e in outputs.items()])))
     top = pack.written_tree(draft.content.files) or store.reader.tree(draft.content.files)
     files = [(name, entry.mode, entry.oid) for name, entry in top.items()]
     store.reader.remember_tree(encode_tree(files))  # no commit holds this tree, so git may drop it
     root = nest(pack, store.prefix, [*files, (FOLDER, TREE, pack.tree(own))])
-    return pack.commit(
+    oid = pack.commit(
         tree=root,
         parents=draft.parents,
         author=draft.author,
         committer=draft.committer,
-        message=message_of(draft.manifest, draft.events),
+        message=_message(draft),
     )
+    return Written(oid=oid, items=items, outputs=outputs)
 
 
 def publish(
@@ -82,20 +101,47 @@ def publish(
 
     Raises RefMoved when the branch is not at `tip` any more, and leaves everything as it was.
     """
-    if draft.manifest != advance(tip.manifest if tip else None, draft.events):
-        raise AssertionError("a checkpoint's manifest must follow from its parent's and its events")
-    updates = [RefUpdate(store.branch, oid, tip.oid if tip else None), *beside]
-    tag = _tag(store, draft, oid)
+    return publish_all(store, pack, tip=tip, drafts=((draft, oid),), beside=beside)[-1]
+
+
+def publish_all(
+    store: Store,
+    pack: Pack,
+    *,
+    tip: Checkpoint | None,
+    drafts: Sequence[tuple[Draft, Oid]],
+    beside: Sequence[RefUpdate] = (),
+) -> list[Checkpoint]:
+    """As `publish`, for commits that follow one another; the branch goes to the last of them, all or nothing. Without
+    any only the refs `beside` move."""
+    made: list[Checkpoint] = []
+    before = tip
+    for draft, oid in drafts:
+        if draft.manifest != advance(before.manifest if before else None, draft.events):
+            raise AssertionError("a checkpoint's manifest must follow from its parent's and its events")
+        before = checkpoint_of(draft, oid)
+        made.append(before)
+    updates = [*([RefUpdate(store.branch, made[-1].oid, tip.oid if tip else None)] if made else []), *beside]
+    tags = [tag for draft, oid in drafts if (tag := _tag(store, draft, oid)) is not None]
     pack.finish()
-    reason = f"gitckpt: {subject_of(draft.manifest, draft.events)}"
-    try:
-        transact(store.repository, [*updates, tag] if tag else updates, reason)
-    except (RefMoved, RefBlocked) as refused:
-        if tag is None or refused.name != tag.name:
-            raise
-        # A tag in the way (from a clone, or made by hand) is left alone: nothing relies on ours.
-        transact(store.repository, updates, reason)
+    newest = drafts[-1][0] if drafts else None
+    reason = f"gitckpt: {subject_of(newest.manifest, newest.events)}" if newest else "gitckpt: kept"
+    while True:
+        try:
+            transact(store.repository, [*updates, *tags], reason)
+            break
+        except (RefMoved, RefBlocked) as refused:
+            # A tag in the way (from a clone, or made by hand) is left alone: nothing relies on ours.
+            others = [tag for tag in tags if tag.name != refused.name]
+            if len(others) == len(tags):
+                raise
+            tags = others
     pack.release()
+    return made
+
+
+def checkpoint_of(draft: Draft, oid: Oid) -> Checkpoint:
+    """The written draft as a checkpoint."""
     return Checkpoint(
         oid=oid,
         parents=draft.parents,
@@ -113,6 +159,11 @@ def subject_of(manifest: Manifest, events: Sequence[Event]) -> str:
     named = title(events)
     words = (f"{manifest.sequence:04d}", named.phase or named.kind, named.status, named.detail)
     return _one_line(" ".join(word for word in words if word))[:200]
+
+
+def _message(draft: Draft) -> str:
+    text = message_of(draft.manifest, draft.events)
+    return text.partition(" ")[2] if draft.is_beside else text
 
 
 def message_of(manifest: Manifest, events: Sequence[Event]) -> str:
@@ -140,13 +191,18 @@ def _tag(store: Store, draft: Draft, oid: Oid) -> RefUpdate | None:
     return RefUpdate(name, oid, None) if name else None
 
 
-def _outputs(store: Store, pack: Pack, draft: Draft) -> bytes | None:
-    """`output/<phase>/log`, those of other phases as the first parent has them."""
-    entries: dict[bytes, TreeEntry] = {}
-    if draft.parents:
-        parent = store.reader.commit(draft.parents[0])
-        entry = folder(store.reader, parent, store.prefix).own.get(b"output") if parent else None
-        entries = dict(store.reader.tree(entry.oid)) if entry else {}
-    for phase, data in draft.outputs.items():
-        entries[phase.encode()] = TreeEntry(TREE, pack.tree([(b"log", FILE, pack.blob(data))]))
-    return pack.tree([(name, e.mode, e.oid) for name, e in entries.items()]) if entries else None
+def _outputs_of(store: Store, draft: Draft) -> Mapping[bytes, TreeEntry]:
+    """`output/` as the first parent has it."""
+    if not draft.parents:
+        return {}
+    parent = store.reader.commit(draft.parents[0])
+    entry = folder(store.reader, parent, store.prefix).own.get(b"output") if parent else None
+    return store.reader.tree(entry.oid) if entry else {}
+
+
+def _own_outputs(pack: Pack, draft: Draft) -> dict[bytes, TreeEntry]:
+    """`<phase>/log` of each phase that the draft has an output of."""
+    return {
+        phase.encode(): TreeEntry(TREE, pack.tree([(b"log", FILE, pack.blob(data))]))
+        for phase, data in draft.outputs.items()
+    }

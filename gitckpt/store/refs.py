@@ -34,7 +34,7 @@ def tag_of(workflow: WorkflowName, number: int, named: Title) -> str | None:
     """The tag of a checkpoint, None for one that gets none: completions, answers of gates, and named checkpoints
     have one."""
     match named.kind:
-        case "phase" if named.status == "done" and named.phase:
+        case "phase" | "merge" if named.status == "done" and named.phase:
             return tag(workflow, number, named.phase)
         case "gate" if named.status != "waiting" and named.phase:
             return tag(workflow, number, named.phase)
@@ -62,6 +62,11 @@ def attempts(workflow: WorkflowName, phase: PhaseName) -> str:
 def attempt(workflow: WorkflowName, phase: PhaseName, number: int) -> str:
     """One attempt's files and output."""
     return f"{attempts(workflow, phase)}{number}"
+
+
+def finished(workflow: WorkflowName) -> str:
+    """The folder of attempts that have succeeded and wait for their turn to be merged."""
+    return f"{OTHERS}{workflow}/finished/"
 
 
 def rescues(workflow: WorkflowName) -> str:

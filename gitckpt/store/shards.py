@@ -23,7 +23,8 @@ from gitckpt.model.items import (
 )
 from gitckpt.model.names import PhaseName
 from gitckpt.model.shard import DONE, FAILED, PENDING, SIZE, ItemFailure, Shard, apply, decode, encode
-from gitckpt.plumbing.reader import Reader, TreeEntry
+from gitckpt.plumbing.content import Objects
+from gitckpt.plumbing.objects import TreeEntry
 
 LIST = b"list.jsonl"
 FILE, TREE = 0o100644, 0o40000
@@ -47,7 +48,7 @@ class Progress:
     `before`: an earlier one, whose shards are taken over where they are the same.
     """
 
-    def __init__(self, reader: Reader, tree: bytes | None, before: Progress | None = None) -> None:
+    def __init__(self, reader: Objects, tree: bytes | None, before: Progress | None = None) -> None:
         self._reader = reader
         self._entries: Mapping[bytes, TreeEntry] = reader.tree(tree) if tree else {}
         self._shards: dict[int, Shard] = {}
@@ -148,7 +149,7 @@ def name_of(number: int) -> bytes:
     return b"%05d.json" % number
 
 
-def items_after(reader: Reader, pack: Sink, base: bytes | None, events: Sequence[Event], number: int) -> bytes | None:
+def items_after(reader: Objects, pack: Sink, base: bytes | None, events: Sequence[Event], number: int) -> bytes | None:
     """The folder `items` of the checkpoint with that number, whose events follow on the folder `base`."""
     touched = [event for event in events if isinstance(event, _ITEMS_EVENTS)]
     if not touched:
@@ -165,7 +166,7 @@ def items_after(reader: Reader, pack: Sink, base: bytes | None, events: Sequence
 _ITEMS_EVENTS = (ItemsListed, ItemsCompleted, ItemsFailed, ItemsSkipped, ItemsReopened, ItemsCompensated)
 
 
-def _phase_after(reader: Reader, pack: Sink, base: bytes | None, events: Iterable[ItemsEvent], number: int) -> bytes:
+def _phase_after(reader: Objects, pack: Sink, base: bytes | None, events: Iterable[ItemsEvent], number: int) -> bytes:
     entries = dict(reader.tree(base)) if base else {}
     before = Progress(reader, base)
     changed: dict[int, Shard] = {}
@@ -189,7 +190,7 @@ def _touched(ranges: Ranges) -> list[int]:
     return sorted({number for first, last in ranges for number in range(first // SIZE, last // SIZE + 1)})
 
 
-def phase_folder(reader: Reader, items: bytes | None, phase: PhaseName) -> bytes | None:
+def phase_folder(reader: Objects, items: bytes | None, phase: PhaseName) -> bytes | None:
     """The folder of one phase in the folder `items`."""
     entry = reader.tree(items).get(phase.encode()) if items else None
     return entry.oid if entry else None

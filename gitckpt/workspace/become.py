@@ -17,21 +17,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
 
 from gitckpt.errors import CannotRestore, Unreadable
 from gitckpt.model.names import LIVE_FOLDER
 from gitckpt.plumbing.content import Change, Content, Item, compare
 from gitckpt.plumbing.reader import Reader
 from gitckpt.workspace.afterwards import update_cache
-from gitckpt.workspace.disk import Disk, SparseWriter
+from gitckpt.workspace.disk import Disk
+from gitckpt.workspace.entries import make_entry
 from gitckpt.workspace.obstructions import holds
 from gitckpt.workspace.openings import Openings
 from gitckpt.workspace.statcache import StatCache
 
 _OWN = LIVE_FOLDER.encode()
 _TMP = _OWN + b"/tmp"
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +60,15 @@ def apply(root: Path, reader: Reader, changes: Sequence[Change], cache: StatCach
     if not changes:
         return Applied(written=0, removed=0)
     for change in changes:
-        _check(root, change.path)
+        require_inside(root, change.path)
     with Disk(root) as disk:
-        with _naming(_TMP):
+        with naming(_TMP):
             disk.ensure(_TMP)
             tmp = os.dup(disk.folder(_TMP))
         try:
             becoming = _Becoming(disk, tmp, reader, changes)
             applied = becoming.run()
-            with _naming(b""):
+            with naming(b""):
                 disk.sync()
             becoming.finish()
         finally:
@@ -96,17 +95,17 @@ class _Becoming:
         self._sweep()
         self._open_folders()
         for change in reversed(self._changes):
-            with _naming(change.path):
+            with naming(change.path):
                 self._remove(change)
         for change in self._changes:
             if change.new is not None and change.new.kind == "dir":
-                with _naming(change.path):
+                with naming(change.path):
                     self._disk.ensure(change.path.rpartition(b"/")[0])
                     self._disk.make_folder(change.path, 0o700)
                     self._written += 1
         for change in self._changes:
             if change.new is not None and change.new.kind != "dir":
-                with _naming(change.path):
+                with naming(change.path):
                     self._place(change, change.new)
                     self._written += 1
         self._set_folder_modes()
@@ -125,7 +124,7 @@ class _Becoming:
 
     def _sweep(self) -> None:
         """Remove what a killed try left unfinished; what it noted of modes is kept."""
-        with _naming(_TMP):
+        with naming(_TMP):
             # An O_PATH descriptor cannot be listed.
             number = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._tmp)
             try:
@@ -144,7 +143,7 @@ class _Becoming:
             parts = path.split(b"/")
             above.update(b"/".join(parts[:depth]) for depth in range(len(parts)))
         for path in sorted(above - {b""}):
-            with _naming(path):
+            with naming(path):
                 self._openings.need(path, 0o300 if path in direct else 0o100)
 
     def _remove(self, change: Change) -> None:
@@ -192,7 +191,7 @@ class _Becoming:
             return
         name = b"new-%d" % self._number
         self._number += 1
-        self._make(self._tmp, name, new)
+        make_entry(self._reader, self._tmp, name, new)
         parent, last = self._disk.place(path)
         try:
             os.rename(name, last, src_dir_fd=self._tmp, dst_dir_fd=parent)
@@ -220,34 +219,8 @@ class _Becoming:
         if self._disk.look((path.rpartition(b"/")[0] + b"/" + name).lstrip(b"/")) is not None:
             os.unlink(name, dir_fd=parent)
         parent, last = self._disk.place(path)
-        self._make(parent, name, new)
+        make_entry(self._reader, parent, name, new)
         os.rename(name, last, src_dir_fd=parent, dst_dir_fd=parent)
-
-    def _make(self, folder: int, name: bytes, new: Item) -> None:
-        """Make a file, link or FIFO, complete with its mode."""
-        match new.kind:
-            case "link":
-                os.symlink(self._reader.blob(new.oid), name, dir_fd=folder)
-            case "fifo":
-                os.mkfifo(name, 0o600, dir_fd=folder)
-                number = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=folder)
-                try:
-                    os.fchmod(number, new.mode)
-                finally:
-                    os.close(number)
-            case "file":
-                number = os.open(name, _CREATE, 0o600, dir_fd=folder)
-                try:
-                    writer = SparseWriter(number)
-                    self._reader.stream(new.oid, writer.write)
-                    writer.end()
-                    os.fchmod(number, new.mode)
-                finally:
-                    os.close(number)
-            case "dir":
-                raise ValueError("a folder is not made under another name")
-            case _:
-                assert_never(new.kind)
 
     def _set_folder_modes(self) -> None:
         wanted = self._openings.originals()
@@ -257,7 +230,7 @@ class _Becoming:
             else:
                 wanted.pop(change.path, None)
         for path in sorted(wanted, key=lambda path: (-path.count(b"/"), path)):
-            with _naming(path):
+            with naming(path):
                 found = self._disk.look(path)
                 if found is None or not stat.S_ISDIR(found.st_mode):
                     continue
@@ -271,9 +244,9 @@ def _only_mode(old: Item | None, new: Item) -> bool:
     return old is not None and old.kind == new.kind != "link" and old.oid == new.oid
 
 
-def _check(root: Path, path: bytes) -> None:
+def require_inside(root: Path, path: bytes) -> None:
     """Refuse a path that a true content never has: it would leave the workspace or write into git's own
-    folder.
+    folder. Raises CannotRestore.
     """
     parts = path.split(b"/")
     if b"\0" in path or any(part in (b"", b".", b"..") for part in parts):
@@ -292,8 +265,8 @@ def _same(root: Path, one: bytes, other: bytes) -> bool:
 
 
 @contextmanager
-def _naming(path: bytes) -> Iterator[None]:
-    """Turn a refusal of the system into a fact that names the path."""
+def naming(path: bytes) -> Iterator[None]:
+    """Turn a refusal of the system into a fact that names the path. Raises CannotRestore."""
     try:
         yield
     except OSError as error:

@@ -80,9 +80,9 @@ class Capture:
                 after = os.stat(name, dir_fd=parent, follow_symlinks=False)
             except OSError as error:
                 raise _gone_or_unreadable(error, path) from None
-            if _numbers(found) == _numbers(after):
+            if numbers_of(found) == numbers_of(after):
                 break
-        return Captured(kind=kinds.LINK, oid=self._store(target, known), numbers=_numbers(after))
+        return Captured(kind=kinds.LINK, oid=self._store(target, known), numbers=numbers_of(after))
 
     def file(self, path: bytes, known: bytes) -> Captured:
         """Capture a regular file.
@@ -106,34 +106,27 @@ class Capture:
         raise Gone
 
     def _open(self, path: bytes) -> int:
-        # Component by component: a folder that became a symlink since the walk leads nowhere.
         try:
-            parent, name = self._disk.place(path)
-            try:
-                return os.open(name, _QUIET_OPEN, dir_fd=parent)
-            except PermissionError as error:
-                if error.errno != errno.EPERM:
-                    raise
-                return os.open(name, _OPEN, dir_fd=parent)
+            return open_to_read(self._disk, path)
         except OSError as error:
             raise _gone_or_unreadable(error, path) from None
 
     def _read(self, number: int, found: os.stat_result, path: bytes, known: bytes, *, last: bool) -> Captured | None:
         """One try; None when the file changed under it and there are tries left."""
         if self._mode_tells and not found.st_mode & 0o077 and self._matcher.secret_by_mode(path):
-            return Captured(kind=kinds.SECRET_MODE, oid=b"", numbers=_numbers(found))
+            return Captured(kind=kinds.SECRET_MODE, oid=b"", numbers=numbers_of(found))
         if found.st_size <= _SMALL:
             data = _read_whole(number, found.st_size)
             after = os.fstat(number)
-            stable = _numbers(after) == _numbers(found) and len(data) == found.st_size
+            stable = numbers_of(after) == numbers_of(found) and len(data) == found.st_size
             if not stable and not last:
                 return None
             kind = self._secret_in(data, path)
             oid = self._store(data, known) if kind == kinds.FILE else b""
-            return Captured(kind=kind, oid=oid, numbers=_numbers(after), stable=stable)
+            return Captured(kind=kind, oid=oid, numbers=numbers_of(after), stable=stable)
         kind = self._secret_streamed(number, path)
         if kind != kinds.FILE:
-            return Captured(kind=kind, oid=b"", numbers=_numbers(found))
+            return Captured(kind=kind, oid=b"", numbers=numbers_of(found))
         if last:
             return self._private_copy(number, found, known)
         try:
@@ -141,9 +134,9 @@ class Capture:
         except ChangedWhileRead:
             return None
         after = os.fstat(number)
-        if _numbers(after) != _numbers(found):
+        if numbers_of(after) != numbers_of(found):
             return None
-        return Captured(kind=kinds.FILE, oid=oid, numbers=_numbers(after))
+        return Captured(kind=kinds.FILE, oid=oid, numbers=numbers_of(after))
 
     def _private_copy(self, number: int, found: os.stat_result, known: bytes) -> Captured:
         """A big file that does not hold still: what is read is copied aside, and the copy is stored."""
@@ -158,8 +151,8 @@ class Capture:
                 copy.seek(0)
                 oid = self._pack.blob_stream(copy.read, size)
         after = os.fstat(number)
-        stable = _numbers(after) == _numbers(found) and size == found.st_size
-        return Captured(kind=kinds.FILE, oid=oid, numbers=_numbers(after), stable=stable)
+        stable = numbers_of(after) == numbers_of(found) and size == found.st_size
+        return Captured(kind=kinds.FILE, oid=oid, numbers=numbers_of(after), stable=stable)
 
     # --- bytes ----------------------------------------------------------------------------------------------
 
@@ -204,6 +197,18 @@ class Capture:
         return kinds.FILE
 
 
+def open_to_read(disk: Disk, path: bytes) -> int:
+    """A descriptor of the file at `path`. Raises OSError, for a symlink too."""
+    # Component by component: a folder that became a symlink since the walk leads nowhere.
+    parent, name = disk.place(path)
+    try:
+        return os.open(name, _QUIET_OPEN, dir_fd=parent)
+    except PermissionError as error:
+        if error.errno != errno.EPERM:
+            raise
+        return os.open(name, _OPEN, dir_fd=parent)
+
+
 def _read_whole(number: int, size: int) -> bytes:
     data = os.read(number, size + 1)
     if len(data) == size:
@@ -216,7 +221,8 @@ def _read_whole(number: int, size: int) -> bytes:
     return b"".join(parts)
 
 
-def _numbers(found: os.stat_result) -> Numbers:
+def numbers_of(found: os.stat_result) -> Numbers:
+    """Mode, inode, size, mtime and ctime (ns), as the stat cache keeps them."""
     inode = found.st_ino if found.st_ino < 1 << 63 else found.st_ino & (1 << 63) - 1
     return (found.st_mode, inode, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 

@@ -38,3 +38,6 @@ NAMED = frozenset({*LEFT_OUT, *NOT_KEPT})
 
 BY_CONTENT = frozenset({FILE, SECRET_MODE, PRIVATE_KEY, SECRET_VALUE})
 """Decisions about a regular file that its mode or bytes can change."""
+
+NEVER_HELD = frozenset({HIDDEN, QUIET, EXCLUDED, *LEFT_OUT})
+"""Entries that are not captured, nor anything below them."""

@@ -1,5 +1,5 @@
 """Which paths of a workspace are captured: the workflow file's patterns, quiet caches, and what looks like a
-secret.
+secret; and whose change of a path counts where two sides changed it.
 
 Owns the decision for one path, as pure functions of names, modes and bytes. Must not know git (whether git
 ignores a path is told to it) nor read the disk.
@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 from pathspec import GitIgnoreSpec
 
+from gitckpt.model.together import Merge, Rule
 from gitckpt.workspace.pattern import Ways
 
 QUIET_CACHES = frozenset(
@@ -107,6 +109,15 @@ class Matcher:
         """
         return self._ways.lead_through(path)
 
+    @property
+    def reaches_everywhere(self) -> bool:
+        """Whether some pattern of `include` or `outs` may match in any folder, as `*.csv` does."""
+        return any(
+            pattern.startswith("**/") or "/" not in pattern.rstrip("/")
+            for pattern in (*self._rules.include, *self._rules.outs)
+            if pattern and not pattern.startswith(("!", "#"))
+        )
+
     def looks_into(self, name: bytes) -> bool:
         """Whether some pattern names a path inside a quiet cache called `name`, so that it must be walked."""
         brought = (*self._rules.include, *self._rules.outs)
@@ -141,6 +152,18 @@ class Matcher:
 
     def _wanted(self, path: bytes) -> bool:
         return self._include is not None and self._include.match_file(_text(path))
+
+
+def conflict_rules(merge: Merge) -> Callable[[bytes], Rule]:
+    """What says the rule of a path, seen from the workspace's top: that of the last pattern that matches it."""
+    # One by one: a spec of all patterns lets one that names the file go before a later one that names its folder.
+    last_first = [(GitIgnoreSpec.from_lines([each.pattern]), each.rule) for each in reversed(merge.rules)]
+
+    def rule_of(path: bytes) -> Rule:
+        text = _text(path)
+        return next((rule for pattern, rule in last_first if pattern.match_file(text)), merge.on_conflict)
+
+    return rule_of
 
 
 def holds_key(data: bytes) -> bool:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import heapq
 import os
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from gitckpt.plumbing.content import Content, Defaults
 from gitckpt.plumbing.pack import Pack
@@ -88,21 +90,22 @@ def snapshot(
     defaults: Defaults,
     known: Content | None = None,
     reader: Reader | None = None,
+    skipped: Mapping[bytes, frozenset[str]] = MappingProxyType({}),
 ) -> Snapshot:
     """Read the workspace at `root` (real, absolute; `prefix` below the repository's top) into `pack`.
 
     Everything reachable from the new content and not from `known` is in the pack; with `known`, give the
-    `reader` of its repository. Changes `cache` to what was seen; the caller saves it. Raises Unreadable,
-    PackFailed, GitFailed.
+    `reader` of its repository. The entries named by `skipped`, by folder, count as not there. Changes `cache` to what
+    was seen; the caller saves it. Raises Unreadable, PackFailed, GitFailed.
     """
     scan_ns = _clock(root)
     matcher = Matcher(rules)
-    key = matcher.key + repr(defaults).encode()
+    key = decided_by(matcher, defaults)
     if cache.secret_key != matcher.secret_key:
         # Every file must be searched again, so no cached id may stand for its bytes.
         for record in cache.folders.values():
             record.dirty = list(range(len(record.kinds)))
-    walk = Walk(root=root, repository=repository, prefix=prefix, matcher=matcher, cache=cache, key=key)
+    walk = Walk(root=root, repository=repository, prefix=prefix, matcher=matcher, cache=cache, key=key, skipped=skipped)
     with Disk(root) as disk:
         capture = Capture(
             disk=disk,
@@ -135,6 +138,11 @@ def snapshot(
     cache.folders, cache.basis, cache.escaped = records, walk.basis, content.escaped or b""
     cache.key, cache.secret_key = key, matcher.secret_key
     return found
+
+
+def decided_by(matcher: Matcher, defaults: Defaults) -> bytes:
+    """What the decisions and trees in a stat cache hold for; with another key all are made anew."""
+    return matcher.key + repr(defaults).encode()
 
 
 def measure(*, root: Path, repository: Repository, prefix: bytes, rules: CaptureRules) -> Measure:

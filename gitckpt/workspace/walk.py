@@ -10,8 +10,9 @@ import errno
 import os
 import stat
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from gitckpt.errors import Unreadable
 from gitckpt.model.names import LIVE_FOLDER
@@ -80,7 +81,10 @@ class Folder:
 
 
 class Walk:
-    """The folders of one walk, parents before children, and the basis its decisions rest on."""
+    """The folders of one walk, parents before children, and the basis its decisions rest on.
+
+    The entries named by `skipped`, by folder, count as not there.
+    """
 
     def __init__(
         self,
@@ -91,9 +95,12 @@ class Walk:
         matcher: Matcher,
         cache: StatCache,
         key: bytes,
+        skipped: Mapping[bytes, frozenset[str]] = MappingProxyType({}),
     ) -> None:
         self._root = os.fsencode(root)
         self._skipped = _own_places(root, repository, prefix)
+        for folder, names in skipped.items():
+            self._skipped[folder] = self._skipped.get(folder, frozenset()) | names
         self._matcher = matcher
         self._cache = cache
         self._blank = bytes(cache.width)

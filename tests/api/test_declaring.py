@@ -16,7 +16,7 @@ from gitckpt.execute.describe import CannotDescribe, describe
 from gitckpt.flow import keys
 from gitckpt.flow.context import Context, Data
 from gitckpt.flow.define import Flow
-from gitckpt.model import gate, repeat, workflow
+from gitckpt.model import gate, repeat, together, workflow
 from gitckpt.spec.checks_gate import BESIDE_GATE
 from gitckpt.spec.problem import DefinitionInvalid
 from gitckpt.spec.shape import record_shape
@@ -106,10 +106,11 @@ def test_the_keys_in_python_are_those_of_a_workflow_file() -> None:
         keys.WorkspaceKeys: "WorkspaceRules",
         keys.AttemptsKeys: "AttemptRules",
         keys.AlwaysKeys: "Always",
+        keys.MergeKeys: "Merge",
     }
 
     for typed_dict, name in inner.items():
-        home = next(module for module in (workflow, gate, repeat) if hasattr(module, name))
+        home = next(module for module in (workflow, gate, repeat, together) if hasattr(module, name))
         assert typed(typed_dict) == of(getattr(home, name)), name
 
 

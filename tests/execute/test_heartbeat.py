@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gitckpt.execute.heartbeat import NEVER, Border, Heartbeat, border, mark_begin
-from gitckpt.execute.supervise import write_stamp
+from gitckpt.execute.stamp import write_stamp
 from tests.execute.bench import Bench
 
 

@@ -57,6 +57,7 @@ from gitckpt.model.items import (
     ItemsSkipped,
 )
 from gitckpt.model.manifest import SCHEMA, Goal, Json, Manifest, PhaseState, Source, Status, Uncaptured
+from gitckpt.model.merging import EditsClashed, Merged, MergeRefused, Resolved
 from gitckpt.model.names import Oid, PhaseName, RunId, WorkflowName
 from tests.model.made import AT, LATER, completed, cut_off, failed, manifest, name, skipped, started
 
@@ -136,6 +137,10 @@ EVENTS: list[Event] = [
     ),
     Paused(at=AT, author="Ann", reason="lunch"),
     Concluded(at=AT, status="complete", exit_code=1),
+    Merged(at=AT, phase=name("a"), own=Oid("ab" * 20), start=Oid("cd" * 20), settled=("x.log",)),
+    MergeRefused(at=AT, phase=name("a"), own=Oid("ab" * 20), paths=("x",), count=2, against=("b",)),
+    EditsClashed(at=AT, paths=("x",), count=1, rescue=2),
+    Resolved(at=AT, author="Ann", how="theirs", phase=name("a")),
     ItemsListed(at=AT, phase=name("a"), list="ab" * 20, total=9, definition="sha256:0", batch=3, done=((0, 2), (5, 5))),
     ItemsCompleted(
         at=AT, phase=name("a"), items=((0, 2),), count=3, mended=1, started=AT, duration_ms=7, batch=1, detail="x"

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitckpt.model.decide import ancestors, changed_definitions, decide, explain, unmet_needs
+from gitckpt.model.decide import decide
+from gitckpt.model.explain import changed_definitions, explain
+from gitckpt.model.graph import ancestors, unmet_needs
 from gitckpt.model.manifest import DONE, Manifest, PhaseState, Status, is_complete, state_of
 from gitckpt.model.moment import Await, Begin, Limits, Moment, Step, Stop, Tried, Verdict
 from gitckpt.model.names import PhaseName
+from gitckpt.model.schedule import Flying
 from gitckpt.model.workflow import Phase, Workflow, digest
 from gitckpt.model.workflow import order as order_of
 from tests.model.made import manifest, name, phase, workflow
@@ -63,7 +66,7 @@ def test_a_compensated_phase_is_not_done() -> None:
 
 
 def test_nothing_begins_while_something_runs() -> None:
-    step = decide(LINE, states(LINE), (name("a"),), Moment(stop="interrupt"))
+    step = decide(LINE, states(LINE), (Flying(name("a")),), Moment(stop="interrupt"))
     assert step == Await(until_ms=None, reason="a runs", phase=name("a"))
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gitckpt.model.decide import decide, explain
+from gitckpt.model.decide import decide
+from gitckpt.model.explain import explain
 from gitckpt.model.gate import Gate, OnFailure
 from gitckpt.model.manifest import Goal, Items, Manifest, PhaseState, Status
 from gitckpt.model.moment import (

@@ -9,8 +9,8 @@ from typing import Literal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitckpt.model.decide import ancestors
 from gitckpt.model.gate import Gate, OnFailure
+from gitckpt.model.graph import ancestors
 from gitckpt.model.manifest import DONE, Status, is_complete, state_of
 from gitckpt.model.moment import Limits, Verdict
 from gitckpt.model.names import PhaseName

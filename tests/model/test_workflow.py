@@ -91,6 +91,9 @@ QUIET: dict[str, object] = {
     "pivot": True,
     "secrets": ("S",),
     "max_parallel": 2,
+    "isolation": "overlay",
+    "concurrency": "db",
+    "resources": {"gpu": 1},
     "needs": (PhaseName("q"),),
     "name": PhaseName("q"),
 }

@@ -17,6 +17,8 @@ import pytest
 import gitckpt
 from gitckpt.progress import reporter as reporter_module
 from gitckpt.progress.events import (
+    Finished,
+    ItemsBegan,
     ItemsEnded,
     Note,
     OutputLine,
@@ -29,12 +31,13 @@ from gitckpt.progress.events import (
     Warned,
 )
 from gitckpt.progress.live import LiveReporter
-from gitckpt.progress.reporter import JsonReporter, LineReporter, QuietReporter, choose
+from gitckpt.progress.reporter import JsonReporter, LineReporter, QuietReporter, choose, still_running
+from gitckpt.progress.running import Board
 
 RUN: list[ProgressEvent] = [
     RunBegan(workflow="nightly-etl", number_of_phases=3, resumed_at="0003-extract"),
     PhaseBegan(phase="transform", attempt=1, eta_ms=40_000),
-    OutputLine("transform", "row 7"),
+    OutputLine(phase="transform", line="row 7"),
     PhaseEnded(phase="transform", status="completed", duration_ms=40_000, checkpoint_number=6),
     PhaseBegan(phase="load", attempt=2),
     PhaseEnded(phase="load", status="failed", detail="exit 1", duration_ms=12_000, checkpoint_number=7),
@@ -167,7 +170,7 @@ def test_a_silent_phase_is_told_of_now_and_then(monkeypatch: pytest.MonkeyPatch)
     out = io.StringIO()
     reporter = LineReporter(out)
     reporter(PhaseBegan(phase="train", attempt=1))
-    reporter(OutputLine("train", "epoch 4"))
+    reporter(OutputLine(phase="train", line="epoch 4"))
     reporter.tick()
     time.sleep(0.06)
     reporter.tick()
@@ -178,6 +181,97 @@ def test_a_silent_phase_is_told_of_now_and_then(monkeypatch: pytest.MonkeyPatch)
     assert without_times(out.getvalue()) == ["train began", "train running 0.1 s | epoch 4", "train done"]
 
 
+SIDE_BY_SIDE: list[ProgressEvent] = [
+    RunBegan(workflow="etl", number_of_phases=2, jobs=3, done=("fetch",)),
+    PhaseBegan(phase="extract", attempt=1),
+    PhaseBegan(phase="load", attempt=1),
+    ItemsBegan("load", "item s1 (1 of 3)"),
+    ItemsBegan("load", "item s2 (2 of 3)"),
+    OutputLine(phase="load", items="item s2 (2 of 3)", line="row 7"),
+    Finished(phase="load", items="item s2 (2 of 3)", duration_ms=3_200, why="extract comes first"),
+    Finished(phase="extract", duration_ms=4_000, why="fetch comes first"),
+    ItemsEnded(
+        phase="load",
+        status="failed",
+        detail="exit 1",
+        count=1,
+        done=0,
+        failed=1,
+        skipped=0,
+        total=3,
+        duration_ms=400,
+        checkpoint_number=4,
+        items="item s1 (1 of 3)",
+    ),
+]
+
+
+def test_lines_name_the_phase_and_the_items_where_several_run_side_by_side() -> None:
+    out, quiet = io.StringIO(), io.StringIO()
+    lines, failures = LineReporter(out), QuietReporter(quiet)
+    for event in SIDE_BY_SIDE:
+        lines(event)
+        failures(event)
+    assert without_times(out.getvalue()) == [
+        "etl: 2 phases, up to 3 at once",
+        "extract began",
+        "load began",
+        "load item s1 (1 of 3) began",
+        "load item s2 (2 of 3) began",
+        "load item s2 (2 of 3) finished 3.2 s: extract comes first",
+        "extract finished 4.0 s: fetch comes first",
+        "load FAILED item s1 (1 of 3): exit 1 0/3 0.4 s 0004",
+    ]
+    assert quiet.getvalue() == "load FAILED item s1 (1 of 3): exit 1 0/3 0.4 s 0004\n"
+
+
+def test_json_has_the_events_of_what_runs_side_by_side() -> None:
+    out = io.StringIO()
+    reporter = JsonReporter(out)
+    for event in SIDE_BY_SIDE:
+        reporter(event)
+    said = [json.loads(line) for line in out.getvalue().splitlines()]
+    for entry in said:
+        del entry["at"], entry["schema"]
+    assert said[0]["jobs"] == 3
+    assert said[0]["done"] == ["fetch"]
+    assert said[3] == {"event": "items_began", "phase": "load", "items": "item s1 (1 of 3)"}
+    assert said[5] == {"event": "output_line", "phase": "load", "items": "item s2 (2 of 3)", "line": "row 7"}
+    assert said[6] == {
+        "event": "finished",
+        "phase": "load",
+        "items": "item s2 (2 of 3)",
+        "duration_ms": 3_200,
+        "why": "extract comes first",
+    }
+    assert (said[8]["items"], said[8]["detail"]) == ("item s1 (1 of 3)", "exit 1")
+
+
+def told(events: list[ProgressEvent]) -> str:
+    board = Board()
+    for event in events:
+        board.hear(event, 100.0)
+    return still_running(board, 112.0)
+
+
+def test_one_line_says_all_that_still_runs() -> None:
+    assert told(SIDE_BY_SIDE[:3]) == "running: extract 12 s, load 12 s"
+    assert told(SIDE_BY_SIDE[:6]) == "running: extract 12 s, load 12 s (2 items)"
+    assert told(SIDE_BY_SIDE[:7]) == "running: extract 12 s, load 12 s (1 item)"
+    batch = ItemsBegan("load", "items 1..8 of 20 (batch 1)")
+    assert told([*SIDE_BY_SIDE[:6], batch]) == "running: extract 12 s, load 12 s (3 groups)"
+    assert told([SIDE_BY_SIDE[4], SIDE_BY_SIDE[5]]) == "load item s2 (2 of 3) running 12 s | row 7"
+    assert told(SIDE_BY_SIDE[3:5]) == "running: load 12 s (2 items)"
+    assert told([SIDE_BY_SIDE[7]]) == ""
+
+
+def test_a_wait_is_told_of_where_nothing_runs() -> None:
+    waits = Waiting(phase="load", until_ms=0, why="until it is tried again")
+    assert told([waits]) == "load waits until it is tried again"
+    assert told([waits, SIDE_BY_SIDE[1]]) == "extract running 12 s"
+    assert told([waits, PhaseEnded(phase="load", status="failed")]) == ""
+
+
 HOSTILE = "\x1b]0;owned\x07[/x]\u202e\r\x9b\udcff[red]"
 
 
@@ -185,7 +279,10 @@ def hostile_events() -> list[ProgressEvent]:
     return [
         RunBegan(workflow=HOSTILE, number_of_phases=1, resumed_at=HOSTILE),
         PhaseBegan(phase=HOSTILE, attempt=1),
-        OutputLine(HOSTILE, HOSTILE),
+        ItemsBegan(HOSTILE, HOSTILE),
+        OutputLine(phase=HOSTILE, line=HOSTILE, items=HOSTILE),
+        Finished(phase=HOSTILE, items=HOSTILE, duration_ms=1, why=HOSTILE),
+        OutputLine(phase=HOSTILE, line=HOSTILE),
         Waiting(phase=HOSTILE, until_ms=0, why=HOSTILE),
         PhaseEnded(phase=HOSTILE, status="failed", detail=HOSTILE),
         Note(HOSTILE),

@@ -70,6 +70,13 @@ class Pretended:
     def close(self) -> None:
         os.close(self._hear)
 
+    @property
+    def root(self) -> None:
+        """It was in the workspace itself."""
+        return
+
+    def release(self) -> None: ...
+
 
 @dataclass(slots=True)
 class Scripted:

@@ -9,7 +9,16 @@ import pytest
 
 from gitckpt.model.workflow import Workflow
 from gitckpt.spec.load import load
-from gitckpt.spec.shape import ListShape, NamedShape, OptionalShape, RecordShape, Shape, TableShape, record_shape
+from gitckpt.spec.shape import (
+    ListShape,
+    NamedShape,
+    OneKeyShape,
+    OptionalShape,
+    RecordShape,
+    Shape,
+    TableShape,
+    record_shape,
+)
 
 TEXT = (Path(__file__).parents[2] / "docs" / "workflow-file.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
@@ -26,7 +35,7 @@ def keys(shape: Shape) -> set[str]:
     match shape:
         case RecordShape():
             return {key.written for key in shape.keys}.union(*(keys(key.shape) for key in shape.keys))
-        case NamedShape(record=record):
+        case NamedShape(record=record) | OneKeyShape(record=record):
             return keys(record)
         case OptionalShape(inner=inner) | ListShape(item=inner) | TableShape(value=inner):
             return keys(inner)

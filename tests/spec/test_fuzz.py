@@ -25,11 +25,13 @@ VOCABULARY = """
     batch size input separator budget items batches time checkpoint_every tolerate count percent to on_item_failure
     goto action counters compensate pivot gate prompt show fields type pattern choices default required on_timeout
     not_author python always max_parallel list glob lines csv json as sort limit key allow_empty a.b:c ITEM number
+    isolation concurrency resources fail_fast merge group on_conflict rules rule overlay copy ours union cpu memory
     extract 10m 4MiB 1 -1 1.5 true null ~ ../x /etc \\d ( [ '' on << bash 1e400 -.inf 0x 99999999999999999999
 """
 KEYS = """
     run argv python gate needs env timeout retry validate outs if requires on_failure shell zz foreach batch budget
-    checkpoint_every tolerate on_item_failure counters compensate pivot secrets max_parallel
+    checkpoint_every tolerate on_item_failure counters compensate pivot secrets max_parallel isolation concurrency
+    resources
 """
 WORDS = st.sampled_from(VOCABULARY.split())
 SCALARS = st.one_of(WORDS, st.integers(), st.booleans(), st.none(), st.text(max_size=8), st.floats())
@@ -55,6 +57,9 @@ FILES = st.fixed_dictionaries(
         "always": TREES,
         "on_failure": TREES,
         "max_parallel": SCALARS,
+        "isolation": SCALARS,
+        "resources": st.one_of(st.dictionaries(WORDS, SCALARS, max_size=3), TREES),
+        "merge": TREES,
     },
 )
 SYNTAX = st.text(alphabet="ab:-[]{}&*!|>'\"%@`#,?\n \t\\<0é\x07\ufeff\u2028", max_size=200)

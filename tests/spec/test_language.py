@@ -9,6 +9,7 @@ import pytest
 
 from gitckpt.model.gate import Field, Gate, OnFailure
 from gitckpt.model.repeat import Batch, Budget, CheckpointEvery, Foreach, Tolerate
+from gitckpt.model.together import Merge, MergeRule
 from gitckpt.model.workflow import Always, Phase, Retry, Workflow
 from gitckpt.spec.load import load
 from gitckpt.store.definition import decode_workflow, encode_definition
@@ -26,6 +27,10 @@ attempts: {keep_up_to: 10MB}
 always: [{run: [./notify.sh, ./clean.sh], shell: sh, timeout: 5m}, ./log.sh]
 on_failure: {action: compensate}
 max_parallel: 4
+isolation: copy
+fail_fast: true
+resources: {gpu: 2, disk: 10GB}
+merge: {on_conflict: theirs, rules: {"*.md": union, docs/: {rule: ours}}}
 phases:
   items:
     run: [x, y]
@@ -49,6 +54,9 @@ phases:
     counters: {total.rows: cat o | wc -l}
     compensate: [u, v]
     max_parallel: 2
+    isolation: overlay
+    concurrency: {group: db}
+    resources: {gpu: 1, memory: 8GiB}
     desc: d
   ask:
     gate:
@@ -106,7 +114,8 @@ def test_every_key_set_comes_back_from_the_stored_definition(tmp_path: Path) -> 
     (tmp_path / "flow").mkdir()
     (tmp_path / "flow/steps.py").write_text("def call(): ...\n")
     whole = written(EVERYTHING, tmp_path)
-    kinds = (Workflow, Phase, Retry, Foreach, Batch, Budget, CheckpointEvery, Tolerate, Gate, Field, OnFailure, Always)
+    kinds: tuple[type, ...] = (Workflow, Phase, Retry, Foreach, Batch, Budget, CheckpointEvery, Tolerate, Gate, Field)
+    kinds = (*kinds, OnFailure, Always, Merge, MergeRule)
     assert set().union(*map(declared, kinds)) <= changed(whole)
     assert decode_workflow(encode_definition(whole, "gitckpt.yaml", EVERYTHING.encode())) == whole
 
@@ -151,6 +160,9 @@ def test_every_key_of_a_gate_has_its_place(tmp_path: Path) -> None:
         ("on_failure: continue", "on_failure: {action: continue}"),
         ("compensate: ./undo.sh", "compensate: [./undo.sh]"),
         ("foreach: null", "desc: ''"),
+        ("concurrency: db", "concurrency: {group: db}"),
+        ("concurrency: null", "concurrency: "),
+        ("resources: {memory: 1KiB, cpu: 2}", "resources: {memory: 1024, cpu: '2'}"),
     ],
 )
 def test_short_forms_mean_what_the_long_ones_mean(short: str, long: str, tmp_path: Path) -> None:
@@ -196,6 +208,38 @@ def test_a_way_back_leads_to_the_phase_itself_or_to_any_before_it(tmp_path: Path
     found = phases(text, tmp_path)
     assert found["c"].on_failure == OnFailure(goto=found["a"].name, max=2)
     assert found["d"].on_failure == OnFailure(goto=found["d"].name)
+
+
+def test_every_key_of_what_runs_side_by_side_has_its_place(tmp_path: Path) -> None:
+    whole = written(EVERYTHING, tmp_path)
+    assert (whole.max_parallel, whole.isolation, whole.fail_fast) == (4, "copy", True)
+    assert whole.resources == {"gpu": 2, "disk": 10_000_000_000}
+    rules = (MergeRule("*.md", "union"), MergeRule("docs/", "ours"))
+    assert whole.merge == Merge(on_conflict="theirs", rules=rules)
+    items = whole.phases[0]
+    assert (items.isolation, items.concurrency, items.resources) == ("overlay", "db", {"gpu": 1, "memory": 8 << 30})
+
+
+def test_without_a_word_nothing_is_asked_of_what_runs_side_by_side(tmp_path: Path) -> None:
+    plain = written(HEAD + "phases: {a: {run: x}}\n", tmp_path)
+    assert (plain.max_parallel, plain.isolation, plain.fail_fast, plain.resources) == (None, "auto", False, {})
+    assert plain.merge == Merge(on_conflict="fail", rules=())
+    assert (plain.phases[0].isolation, plain.phases[0].concurrency, plain.phases[0].resources) == ("auto", None, {})
+
+
+def test_the_isolation_at_the_top_is_that_of_every_phase_with_commands_that_does_not_say_it(tmp_path: Path) -> None:
+    text = "isolation: overlay\nphases:\n  a: {run: x}\n  b: {run: x, isolation: none}\n  c: {gate: ok?}\n"
+    found = phases(text, tmp_path)
+    assert {name: phase.isolation for name, phase in found.items()} == {"a": "overlay", "b": "none", "c": "auto"}
+
+
+def test_a_rule_for_all_conflicts_needs_no_mapping_and_rules_keep_their_order(tmp_path: Path) -> None:
+    def merge(said: str) -> Merge:
+        return written(HEAD + f"merge: {said}\nphases: {{a: {{run: x}}}}\n", tmp_path).merge
+
+    assert merge("union") == merge("{on_conflict: union}") == Merge(on_conflict="union")
+    assert merge("{}") == merge("{rules: {}}") == Merge()
+    assert [rule.pattern for rule in merge("{rules: {z: ours, a: ours, 'm*': fail}}").rules] == ["z", "a", "m*"]
 
 
 def test_a_gate_takes_the_defaults_but_those_of_attempts(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
             '5:56: error: unknown key "zz"; the keys here are run, argv, needs, env, shell, working_directory, '
             "timeout, retry, validate, requires, if, outs, keep_partial, on_failure, python, gate, foreach, batch, "
             "budget, checkpoint_every, tolerate, on_item_failure, counters, compensate, pivot, secrets, max_parallel, "
-            "desc",
+            "isolation, concurrency, resources, desc",
             f'5:63: error: "env" {NO_COMMANDS}',
         ],
     ),

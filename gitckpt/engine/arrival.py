@@ -1,0 +1,127 @@
+"""What has come of an attempt in a view of its own, from its end until it is part of the history.
+
+Owns these values, and the commit that holds exactly what the attempt did. Must not know in which order they are merged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from gitckpt.engine.hold import Hold
+from gitckpt.engine.inflight import InFlight
+from gitckpt.engine.place import AttemptUnderWay
+from gitckpt.execute.process import Result
+from gitckpt.model.advance import advance
+from gitckpt.model.events import AttemptFailed, Event, PhaseCompleted
+from gitckpt.model.items import ItemsCompleted, ItemsFailed
+from gitckpt.model.names import Oid, PhaseName
+from gitckpt.model.outcome import Outcome
+from gitckpt.model.schedule import Flying
+from gitckpt.plumbing.content import Content
+from gitckpt.plumbing.pack import Pack
+from gitckpt.store import refs
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.publish import Draft, write_commit
+
+Ended: TypeAlias = tuple[InFlight, Outcome, Result]
+
+
+@dataclass(slots=True, kw_only=True)
+class Arrival:
+    """An attempt that has succeeded: it began from `start`, and left `content`; `events` are what it means.
+
+    `own`: the commit that says so, once it is written; `is_kept`: that has a ref. `attempt`: its number where it
+    failed, and what it left is kept for the next one. `is_plain`: it changed no file, so that no commit of its own is
+    merged. `ended`: the attempt itself, where it ran in this call.
+    """
+
+    under_way: AttemptUnderWay
+    view: str
+    first: int | None
+    start: Checkpoint
+    content: Content
+    events: tuple[Event, ...]
+    outputs: dict[PhaseName, bytes] = field(default_factory=dict)
+    own: Oid | None = None
+    attempt: int | None = None
+    is_kept: bool = False
+    is_plain: bool = False
+    ended: Ended | None = None
+
+    @property
+    def phase(self) -> PhaseName:
+        return self.under_way.phase
+
+    @property
+    def flying(self) -> Flying:
+        """The attempt, as decisions see it."""
+        return Flying(phase=self.phase, first=self.first)
+
+    def ref(self, hold: Hold) -> str:
+        """Where its commit is kept while it waits for its turn."""
+        name = self.phase if self.first is None else f"{self.phase}.{self.first}"
+        return f"{refs.finished(hold.name)}{name}"
+
+
+def write_own(hold: Hold, pack: Pack, arrival: Arrival) -> Oid:
+    """The commit of exactly what the attempt did, on what it began from."""
+    if arrival.own is None:
+        draft = Draft(
+            parents=(arrival.start.oid,),
+            content=arrival.content,
+            manifest=advance(arrival.start.manifest, arrival.events),
+            events=arrival.events,
+            definition=hold.given.definition,
+            is_beside=True,
+            outputs=arrival.outputs,
+            author=hold.signature(),
+            committer=hold.signature(),
+        )
+        arrival.own = write_commit(hold.store, pack, draft)
+    return arrival.own
+
+
+def as_failure(arrival: Arrival, number: int, why: str) -> tuple[Event, ...]:
+    """The events of an attempt that succeeded and cannot be merged: a failed try of that number."""
+    found: list[Event] = []
+    for event in arrival.events:
+        match event:
+            case PhaseCompleted(at=at, phase=phase, started=started, duration_ms=took):
+                found.append(
+                    AttemptFailed(
+                        at=at,
+                        phase=phase,
+                        attempt=number,
+                        started=started,
+                        duration_ms=took,
+                        exit_code=None,
+                        detail=why,
+                    )
+                )
+            case ItemsCompleted(at=at, phase=phase, started=started, duration_ms=took):
+                found.append(
+                    ItemsFailed(
+                        at=at,
+                        phase=phase,
+                        items=event.items,
+                        newly=event.count - event.mended,
+                        attempt=number,
+                        started=started,
+                        duration_ms=took,
+                        exit_code=None,
+                        detail=f"{event.detail}: {why}",
+                        final=True,
+                    )
+                )
+            case _:
+                continue
+    return tuple(found)
+
+
+def renumbered(events: tuple[Event, ...], number: int) -> tuple[Event, ...]:
+    """The events with a completion as that attempt: numbers are never used again."""
+    return tuple(
+        replace(event, attempt=max(event.attempt, number)) if isinstance(event, PhaseCompleted) else event
+        for event in events
+    )

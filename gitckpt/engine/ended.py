@@ -1,0 +1,281 @@
+"""The end of attempts in views of their own: each judged by what it left, then merged when its turn has come.
+
+Owns that way. Those that end at once share one pack and one move of the branch. Must not know how they were run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gitckpt.engine.after import after, report, with_end_of_tries
+from gitckpt.engine.arrival import Arrival
+from gitckpt.engine.attempt import outcome_of
+from gitckpt.engine.capturing import secret_values
+from gitckpt.engine.close import land_outcome, only_asked, shown_uncaptured
+from gitckpt.engine.failures import write_failed_items
+from gitckpt.engine.fleet import Fleet
+from gitckpt.engine.hold import Hold, open_pack
+from gitckpt.engine.inflight import InFlight
+from gitckpt.engine.land import Beside, Landing, land
+from gitckpt.engine.merge import Landed, land_arrivals
+from gitckpt.engine.oversize import move_oversize_view
+from gitckpt.engine.scanned import content_of
+from gitckpt.engine.views import Layer, OverlayView, note_hidden, remove_views
+from gitckpt.execute.output import capped
+from gitckpt.execute.process import Result
+from gitckpt.model.decide import live
+from gitckpt.model.events import Event
+from gitckpt.model.manifest import state_of
+from gitckpt.model.moment import Closing, Moment, Tried
+from gitckpt.model.names import PhaseName
+from gitckpt.model.outcome import CutOff, Failed, Outcome, Succeeded, judge
+from gitckpt.plumbing.content import Change, Content
+from gitckpt.plumbing.pack import Pack
+from gitckpt.progress.events import Finished, ItemsEnded, PhaseEnded
+from gitckpt.store import refs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """An attempt that has ended: what that means, and what it left."""
+
+    flight: InFlight
+    result: Result
+    outcome: Outcome
+    content: Content
+    changes: tuple[Change, ...]
+
+
+def land_ended(hold: Hold, fleet: Fleet, ended: Sequence[tuple[InFlight, Result]], moment: Moment) -> Moment:
+    """Land what the attempts came to, as far as it is their turn; the moment then knows what was tried."""
+    in_views = []
+    for flight, result in ended:
+        fleet.aloft.remove(flight)
+        fleet.groups.let_go(flight)
+        if flight.view is None and isinstance(flight.work, Closing) and fleet.plan.isolated(flight.phase.name):
+            moment = _close(hold, fleet, flight, result, moment)
+        elif flight.view is None:
+            moment = land_outcome(hold, fleet.agenda, flight, result, moment)
+            fleet.agenda.comes_down(flight.phase.name, flight.indices)
+        else:
+            in_views.append((flight, result))
+    if in_views:
+        with open_pack(hold) as pack:
+            judged = [_judged(hold, fleet, pack, flight, result, moment) for flight, result in in_views]
+            moment = _land(hold, fleet, pack, judged, moment)
+    return land_in_turn(hold, fleet, moment)
+
+
+def _close(hold: Hold, fleet: Fleet, flight: InFlight, result: Result, moment: Moment) -> Moment:
+    """The end of a phase whose items are all done, after those of them that wait for their turn."""
+    with open_pack(hold) as pack:
+        outcome = outcome_of(hold, fleet.agenda, pack, flight, result, None)
+    judged = Judged(flight=flight, result=result, outcome=outcome, content=flight.start.content, changes=())
+    return _arrive(hold, fleet, judged, moment)
+
+
+def _judged(hold: Hold, fleet: Fleet, pack: Pack, flight: InFlight, result: Result, moment: Moment) -> Judged:
+    assert flight.view is not None  # else it landed already
+    flight.root = flight.view.root(flight.running)
+    try:
+        if (result.step is not None or result.interrupted) and not flight.phase.keep_partial:
+            move_oversize_view(hold, flight)
+        if isinstance(flight.work, Closing) and flight.phase.tolerate and flight.phase.tolerate.to:
+            write_failed_items(fleet.agenda, flight.phase, flight.phase.tolerate.to, frozenset(), flight.root)
+        content, scan = content_of(hold, pack, flight)
+        note_hidden(flight.view.folder, scan.hidden)
+        outcome = outcome_of(hold, fleet.agenda, pack, flight, result, shown_uncaptured(scan.uncaptured))
+    finally:
+        if flight.running is not None:
+            flight.running.close()
+    word = only_asked(outcome)
+    if word is not None and scan.changes:
+        detail = f"its {word} changed files, which it may not"
+        outcome = Failed(
+            attempt=outcome.attempt, at=outcome.at, duration_ms=result.duration_ms, exit_code=1, detail=detail
+        )
+    outcome = with_end_of_tries(fleet.agenda, flight, outcome, moment)
+    return Judged(flight=flight, result=result, outcome=outcome, content=content, changes=scan.changes)
+
+
+def _land(hold: Hold, fleet: Fleet, pack: Pack, judged: Sequence[Judged], moment: Moment) -> Moment:
+    """Record what failed or only said something; what succeeded waits for its turn, which may be now."""
+    others = [each for each in judged if not isinstance(each.outcome, Succeeded)]
+    if others:
+        pack.finish()  # what failed lands in packs of its own; this one keeps what they refer to
+    for each in others:
+        moment = _land_other(hold, fleet, each, moment)
+    for each in judged:
+        if isinstance(each.outcome, Succeeded):
+            moment = _arrive(hold, fleet, each, moment)
+    if pack.finished:
+        return land_in_turn(hold, fleet, moment)
+    return _land_in_turn(hold, fleet, pack, moment)
+
+
+def _arrive(hold: Hold, fleet: Fleet, judged: Judged, moment: Moment) -> Moment:
+    flight, outcome = judged.flight, judged.outcome
+    arrival = _arrival(hold, judged, (*flight.staged, *judge(flight.start.manifest, outcome)))
+    view = flight.view
+    layer = Layer(folder=view.upper, changes=judged.changes) if isinstance(view, OverlayView) else None
+    fleet.wait_for_turn(arrival, layer)
+    return after(hold, fleet.agenda, flight, outcome, moment)
+
+
+def _arrival(hold: Hold, judged: Judged, events: tuple[Event, ...]) -> Arrival:
+    flight = judged.flight
+    return Arrival(
+        under_way=flight.under_way,
+        view=flight.name,
+        first=flight.flying.first,
+        start=flight.start,
+        content=judged.content,
+        events=events,
+        outputs=_outputs(hold, flight) if flight.running else {},
+        is_plain=flight.view is None,
+        ended=(flight, judged.outcome, judged.result),
+    )
+
+
+def _outputs(hold: Hold, flight: InFlight) -> dict[PhaseName, bytes]:
+    return {flight.phase.name: capped(flight.desk.output, secrets=secret_values(hold.workflow, hold.given.environment))}
+
+
+def _land_other(hold: Hold, fleet: Fleet, judged: Judged, moment: Moment) -> Moment:
+    """A checkpoint that changes no file but says what happened; what a failed attempt left is kept beside it."""
+    flight, view = judged.flight, judged.flight.view
+    assert view is not None  # it is in a view
+    number = max(flight.under_way.number, state_of(hold.at_tip.manifest, flight.phase.name).attempts + 1)
+    outcome = replace(judged.outcome, attempt=replace(judged.outcome.attempt, number=number))
+    events = judge(hold.at_tip.manifest, outcome)
+    content = hold.at_tip.content
+    beside, outputs = None, _outputs(hold, flight)
+    if isinstance(outcome, Failed | CutOff):
+        ref = refs.attempt(hold.name, flight.phase.name, number)
+        beside = Beside(ref=ref, content=judged.content, events=events, outputs=outputs, start=flight.start)
+    checkpoint = None
+    if isinstance(outcome, Failed | CutOff) and outcome.partial:
+        arrival = _arrival(hold, replace(judged, outcome=outcome), (*flight.staged, *events))
+        arrival.attempt = number
+        with open_pack(hold) as second:
+            checkpoint = land_arrivals(hold, second, (arrival,))[0].checkpoint
+    elif events:
+        landing = Landing(
+            events=events, content=content, found=content, outputs=outputs, beside=beside, ends_view=view.name
+        )
+        with open_pack(hold) as second:
+            checkpoint = land(hold, second, landing)
+    else:
+        views = tuple(each for each in hold.record.views if each.view != view.name)
+        hold.write_record(replace(hold.record, views=views))
+    if not (isinstance(outcome, Failed | CutOff) and outcome.partial):
+        remove_views(hold, (view.name,))
+    fleet.agenda.comes_down(flight.phase.name, flight.indices)
+    report(hold, outcome, judged.result, checkpoint)
+    return after(hold, fleet.agenda, flight, outcome, moment)
+
+
+def land_in_turn(hold: Hold, fleet: Fleet, moment: Moment) -> Moment:
+    """Merge what waits and whose turn has come."""
+    if not fleet.waiting:
+        return moment
+    with open_pack(hold) as pack:
+        return _land_in_turn(hold, fleet, pack, moment)
+
+
+def land_all(hold: Hold, fleet: Fleet) -> None:
+    """Merge all that waits, whatever else may still run: something is about to need the workspace as it is then."""
+    if fleet.waiting:
+        with open_pack(hold) as pack:
+            _merge(hold, fleet, pack, list(fleet.waiting), ())
+
+
+def _land_in_turn(hold: Hold, fleet: Fleet, pack: Pack, moment: Moment) -> Moment:
+    manifest = fleet.foreseen()
+    alive = live(hold.workflow, manifest, fleet.flying(), fleet.agenda.now(moment))
+    ready = fleet.in_turn(alive)
+    unkept = [arrival for arrival in fleet.waiting if not arrival.is_kept and not arrival.is_plain]
+    keep = [arrival for arrival in unkept if arrival not in ready]
+    if not ready and not keep:
+        return moment
+    refused = _merge(hold, fleet, pack, ready, keep)
+    for arrival in keep:
+        _say_it_waits(hold, arrival)
+    for landed in refused:
+        moment = _give_up(landed, moment)
+    return moment
+
+
+def _merge(hold: Hold, fleet: Fleet, pack: Pack, ready: Sequence[Arrival], keep: Sequence[Arrival]) -> list[Landed]:
+    """Returns those that could not be merged."""
+    landed = land_arrivals(hold, pack, ready, keep)
+    for each in landed:
+        fleet.has_landed(each.arrival, is_merged=each.refused is None)
+        if each.arrival.ended is not None:
+            flight, outcome, result = each.arrival.ended
+            fleet.agenda.comes_down(flight.phase.name, flight.indices)
+            if each.refused is None:
+                report(hold, outcome, result, each.checkpoint)
+            else:
+                _say_refused(hold, each)
+    refused = [each for each in landed if each.refused is not None]
+    gone = {each.arrival.view for each in refused}
+    if gone:
+        hold.write_record(
+            replace(hold.record, views=tuple(view for view in hold.record.views if view.view not in gone))
+        )
+        remove_views(hold, sorted(gone))
+    return refused
+
+
+def _say_it_waits(hold: Hold, arrival: Arrival) -> None:
+    assert arrival.ended is not None  # it ended in this call
+    flight, _, result = arrival.ended
+    hold.reporter(
+        Finished(
+            phase=flight.phase.name,
+            items=flight.under_way.items,
+            duration_ms=result.duration_ms,
+            why="what comes before it in the workflow is merged first",
+        )
+    )
+
+
+def _say_refused(hold: Hold, landed: Landed) -> None:
+    assert landed.arrival.ended is not None  # asked for only then
+    flight, _, result = landed.arrival.ended
+    detail = state_of(landed.checkpoint.manifest, flight.phase.name).detail or ""
+    number = landed.checkpoint.number
+    if not flight.indices:
+        took = result.duration_ms
+        hold.reporter(
+            PhaseEnded(
+                phase=flight.phase.name, status="failed", detail=detail, duration_ms=took, checkpoint_number=number
+            )
+        )
+        return
+    items = state_of(landed.checkpoint.manifest, flight.phase.name).items
+    assert items is not None  # it has items
+    hold.reporter(
+        ItemsEnded(
+            phase=flight.phase.name,
+            status="failed",
+            detail=detail,
+            items=flight.under_way.items,
+            count=len(flight.indices),
+            done=items.done,
+            failed=items.failed,
+            skipped=items.skipped,
+            total=items.total,
+            duration_ms=result.duration_ms,
+            checkpoint_number=number,
+        )
+    )
+
+
+def _give_up(landed: Landed, moment: Moment) -> Moment:
+    """What could not be merged is not tried again by this call: somebody decides."""
+    name = landed.arrival.phase
+    count = moment.tried[name].count if name in moment.tried else 0
+    return replace(moment, tried={**moment.tried, name: Tried(count=count + 1, ready_ms=None)})

@@ -1,0 +1,100 @@
+"""All attempts under way, and those that have ended and wait for their turn to be merged.
+
+Owns what is in flight, in which order what has ended comes into the history, and what lies over the workspace until it
+is applied. Must not judge how an attempt ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gitckpt.engine.agenda import Agenda
+from gitckpt.engine.arrival import Arrival
+from gitckpt.engine.catch_up import catch_up
+from gitckpt.engine.groups import Groups
+from gitckpt.engine.hold import Hold
+from gitckpt.engine.inflight import InFlight
+from gitckpt.engine.ports import Executor
+from gitckpt.engine.views import Layer, Layers
+from gitckpt.model.advance import advance
+from gitckpt.model.manifest import Manifest
+from gitckpt.model.moment import Asking, Begin, Closing, Expiring
+from gitckpt.model.schedule import Flying, Plan, may_land
+
+
+class Fleet:
+    """See the module. `aloft`: what is under way; `ready`: begun, and not yet started; `waiting`: ended well and not
+    merged, in the order of merging."""
+
+    def __init__(self, hold: Hold, agenda: Agenda, executor: Executor, plan: Plan) -> None:
+        self.hold = hold
+        self.agenda = agenda
+        self.executor = executor
+        self.plan = plan
+        self.ready: list[InFlight] = []
+        self.aloft: list[InFlight] = []
+        self.waiting: list[Arrival] = []
+        self.layers = Layers()
+        self.groups = Groups(hold.place.home / "locks")
+        self._uppers: dict[str, Layer] = {}
+
+    def flying(self) -> tuple[Flying, ...]:
+        """What is in flight, as decisions see it."""
+        return tuple(flight.flying for flight in (*self.aloft, *self.ready))
+
+    def foreseen(self) -> Manifest:
+        """The manifest as it will be when all that waits is merged."""
+        manifest = self.hold.at_tip.manifest
+        for arrival in self.waiting:
+            manifest = advance(manifest, arrival.events)
+        return manifest
+
+    def wait_for_turn(self, arrival: Arrival, layer: Layer | None) -> None:
+        """It has ended well: it is merged when nothing that comes before it is live. Until it is applied, its layer
+        lies over the workspace for attempts that begin later."""
+        self.waiting.append(arrival)
+        self.waiting.sort(key=self._place)
+        if layer is not None:
+            self._uppers[arrival.view] = layer
+
+    def in_turn(self, live: Sequence[Flying]) -> list[Arrival]:
+        """Those whose turn it is, in order."""
+        found = []
+        for arrival in self.waiting:
+            if not may_land(self.plan, arrival.flying, live):
+                break
+            found.append(arrival)
+        return found
+
+    def _place(self, arrival: Arrival) -> tuple[int, bool, int]:
+        return (self.plan.rank(arrival.phase), arrival.first is None, arrival.first or 0)
+
+    def has_landed(self, arrival: Arrival, *, is_merged: bool) -> None:
+        """It is part of the history now, or has failed to become it."""
+        self.waiting.remove(arrival)
+        layer = self._uppers.pop(arrival.view, None)
+        if layer is not None and is_merged:
+            self.layers.landed.append(layer)
+
+    def needed(self, step: Begin) -> list[Arrival]:
+        """What a phase needs, and is not merged yet; of what closes a phase its own items, too."""
+        needs = {*self.plan.ancestors(step.phase), *([step.phase] if isinstance(step.work, Closing) else [])}
+        return [arrival for arrival in self.waiting if arrival.phase in needs]
+
+    def layers_of(self, arrivals: Sequence[Arrival]) -> list[Layer]:
+        """The layers of attempts that wait."""
+        return [self._uppers[each.view] for each in arrivals if each.view in self._uppers]
+
+    def bring_workspace(self) -> None:
+        """Bring the workspace to the tip, where it lags and no mounted view needs it as it is."""
+        mounted = any(flight.view is not None and flight.view.kind == "overlay" for flight in self.aloft)
+        if self.hold.base is not None and not mounted:
+            still_used = {arrival.view for arrival in self.waiting} | {flight.name for flight in self.aloft}
+            catch_up(self.hold, still_used)
+            self.layers.landed.clear()
+
+    def must_settle_first(self, step: Begin) -> bool:
+        """Whether what is to begin in the workspace itself does not find all merged and nothing lagging."""
+        if self.plan.isolated(step.phase) or isinstance(step.work, Asking | Expiring):
+            return False
+        return bool(self.waiting) or self.hold.base is not None

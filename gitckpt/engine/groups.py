@@ -1,0 +1,54 @@
+"""Concurrency groups: of the phases in one, only one runs at a time, in whatever run of the repository.
+
+Owns the locks that this run holds, and who has the others. The kernel frees them when a run dies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from gitckpt.engine.inflight import InFlight
+from gitckpt.errors import Busy
+from gitckpt.execute.lock import Lock
+
+
+class Groups:
+    """See the module. `held`: groups that other runs had when they were last asked for, and who they are."""
+
+    def __init__(self, locks: Path) -> None:
+        self._folder = locks
+        self._ours: dict[str, Lock] = {}
+        self._users: dict[str, int] = {}
+        self.held: dict[str, str] = {}
+
+    def take(self, group: str | None) -> bool:
+        """Hold the group for one more attempt; False where another run has it."""
+        if group is None:
+            return True
+        if group not in self._ours:
+            name = hashlib.sha256(group.encode()).hexdigest()[:16]
+            try:
+                self._ours[group] = Lock.take(self._folder / f"group-{name}")
+            except Busy as busy:
+                who = busy.holder
+                self.held[group] = f"process {who.pid} ({who.command})" if who and who.pid else "another run"
+                return False
+        self._users[group] = self._users.get(group, 0) + 1
+        return True
+
+    def let_go(self, flight: InFlight) -> None:
+        """An attempt has ended."""
+        group = flight.phase.concurrency
+        if group not in self._users:
+            return
+        self._users[group] -= 1
+        if not self._users[group]:
+            del self._users[group]
+            self._ours.pop(group).release()
+
+    def close(self) -> None:
+        """Give back what is held."""
+        while self._ours:
+            self._ours.popitem()[1].release()
+        self._users.clear()

@@ -1,0 +1,51 @@
+"""One attempt under way, as a value that the loop carries from its begin to its end.
+
+Owns nothing but this value. Must not start, judge or land anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitckpt.engine.place import AttemptUnderWay, Desk
+from gitckpt.engine.ports import Running, View
+from gitckpt.model.events import Event
+from gitckpt.model.moment import Work
+from gitckpt.model.schedule import Flying
+from gitckpt.model.workflow import Phase
+from gitckpt.store.checkpoint import Checkpoint
+
+
+@dataclass(slots=True, kw_only=True)
+class InFlight:
+    """An attempt under way. `running` is None where its work needs no process; `view` where it is in the workspace
+    itself.
+
+    `start`: what it began from. `indices`: its items. `staged`: what it wrote to `data`, which lands with it. `heard`:
+    how many of the user's wishes to stop were passed on to it; `line`: the last one that it printed.
+    """
+
+    phase: Phase
+    work: Work
+    under_way: AttemptUnderWay
+    desk: Desk
+    start: Checkpoint
+    root: Path
+    view: View | None = None
+    indices: tuple[int, ...] = ()
+    running: Running | None = None
+    staged: list[Event] = field(default_factory=list)
+    heard: int = 0
+    is_told_to_end: bool = False
+    line: str = ""
+
+    @property
+    def flying(self) -> Flying:
+        """The attempt, as decisions see it."""
+        return Flying(phase=self.phase.name, first=self.indices[0] if self.indices else None)
+
+    @property
+    def name(self) -> str:
+        """What tells it from all others under way."""
+        return self.view.name if self.view is not None else ""

@@ -1,0 +1,216 @@
+"""Attempts that ran in views of their own become part of the history: each a commit of its own, merged by a checkpoint.
+
+Owns the merges, and what happens where one cannot be made. Several that come at once share one pack and one move of the
+branch. The workspace does not move here: it lags behind until no view needs it (`catch_up`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from gitckpt.engine.arrival import Arrival, as_failure, renumbered, write_own
+from gitckpt.engine.hold import Hold, let_go, open_pack, with_base
+from gitckpt.engine.housekeeping import note_pack
+from gitckpt.engine.inflight import InFlight
+from gitckpt.engine.mirror import write_mirror
+from gitckpt.engine.place import LandingUnderWay
+from gitckpt.engine.scanned import content_of
+from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.model.advance import advance
+from gitckpt.model.events import Event
+from gitckpt.model.manifest import state_of
+from gitckpt.model.merging import MOST_NAMED, Merged, MergeRefused
+from gitckpt.model.names import Oid
+from gitckpt.model.text import safe
+from gitckpt.model.together import Rule
+from gitckpt.plumbing.content import compare
+from gitckpt.plumbing.pack import Pack
+from gitckpt.plumbing.refs import RefUpdate, resolve
+from gitckpt.plumbing.three_way import merge
+from gitckpt.store import refs
+from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.publish import Draft, checkpoint_of, publish_all, write_after
+from gitckpt.workspace.rules import conflict_rules
+
+
+@dataclass(eq=False)
+class CannotMergeNow(GitckptError):
+    """What an attempt has done so far, and what has landed since it began, changed the same paths differently."""
+
+    phase: str
+    paths: tuple[str, ...]
+
+    exit_code = ExitCode.CONFLICT
+
+    @property
+    def message(self) -> str:
+        return f"{self.phase} and what landed since it began changed {', '.join(self.paths[:3])} differently"
+
+    @property
+    def hint(self) -> str:
+        return "no checkpoint was made; what it does is merged, or asked about, when it ends"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landed:
+    """A merge checkpoint, or, where it was `refused`, one that says that the attempt failed."""
+
+    arrival: Arrival
+    checkpoint: Checkpoint
+    refused: MergeRefused | None
+
+
+Chain = tuple[list[tuple[Draft, Oid]], list[Landed], list[RefUpdate]]
+
+
+def land_arrivals(hold: Hold, pack: Pack, arrivals: Sequence[Arrival], keep: Sequence[Arrival] = ()) -> list[Landed]:
+    """Merge the arrivals in this order; those to `keep` get their commits on refs of their own, in the same move of all
+    refs. Raises RefMoved when somebody else moved the branch, with nothing changed."""
+    return _publish(hold, pack, arrivals, keep, _chain(hold, pack, arrivals))
+
+
+def _publish(
+    hold: Hold, pack: Pack, arrivals: Sequence[Arrival], keep: Sequence[Arrival], chain: Chain
+) -> list[Landed]:
+    drafts, landed, updates = chain
+    for arrival in keep:
+        ref = arrival.ref(hold)
+        updates.append(RefUpdate(ref, write_own(hold, pack, arrival), resolve(hold.given.repository, ref)))
+    tip = hold.at_tip
+    views = {each.view: each.own for each in (*arrivals, *keep)}
+    noted = tuple(replace(each, own=views.get(each.view, each.own)) for each in hold.record.views)
+    to = drafts[-1][1] if drafts else tip.oid
+    journal = LandingUnderWay(workflow=hold.name, to=to, before=tip.oid, stays=True, lags=True)
+    hold.write_record(replace(hold.record, landing=journal if drafts else None, views=noted))
+    made = publish_all(hold.store, pack, tip=tip, drafts=drafts, beside=updates)
+    note_pack(hold, pack.name)
+    for each in keep:
+        each.is_kept = True
+    if made:
+        hold.base = hold.base or tip
+        hold.tip = made[-1]
+        let_go(hold)
+        hold.write_record(with_base(hold, hold.name, hold.tip))
+        write_mirror(hold, hold.tip.manifest)
+    return [replace(each, checkpoint=checkpoint) for each, checkpoint in zip(landed, made, strict=True)]
+
+
+def _chain(hold: Hold, pack: Pack, arrivals: Sequence[Arrival]) -> Chain:
+    """The checkpoints to be, one after the other, and the refs that go or come with them."""
+    drafts: list[tuple[Draft, Oid]] = []
+    landed: list[Landed] = []
+    updates: list[RefUpdate] = []
+    tip, before = hold.at_tip, None
+    for arrival in arrivals:
+        own = tip.oid if arrival.is_plain else write_own(hold, pack, arrival)
+        draft, refused = _draft(hold, pack, arrival, tip, own)
+        if refused is not None or arrival.attempt is not None:
+            updates.append(_kept_as_attempt(hold, arrival, draft, own))
+        if arrival.is_kept:
+            updates.append(RefUpdate(arrival.ref(hold), None, own))
+        before = write_after(hold.store, pack, draft, before)
+        tip = checkpoint_of(draft, before.oid)
+        drafts.append((draft, before.oid))
+        landed.append(Landed(arrival=arrival, checkpoint=tip, refused=refused))
+    return drafts, landed, updates
+
+
+def _draft(hold: Hold, pack: Pack, arrival: Arrival, tip: Checkpoint, own: Oid) -> tuple[Draft, MergeRefused | None]:
+    """The checkpoint that merges the arrival into `tip`; or the one that says that it cannot be, and why."""
+    merged = merge(
+        hold.given.repository,
+        hold.store.reader,
+        pack,
+        base=arrival.start.content,
+        ours=tip.content,
+        theirs=arrival.content,
+        rule_of=rule_of(hold),
+    )
+    number = state_of(tip.manifest, arrival.phase).attempts + 1
+    refused = None
+    if arrival.is_plain:
+        events: tuple[Event, ...] = renumbered(arrival.events, number)
+        parents: tuple[Oid, ...] = (tip.oid,)
+    elif merged.content is None:
+        paths = tuple(safe(clash.path) for clash in merged.clashes)
+        against = who_changed(hold, arrival.start, frozenset(clash.path for clash in merged.clashes))
+        refused = MergeRefused(
+            at=hold.now(), phase=arrival.phase, own=own, paths=paths[:MOST_NAMED], count=len(paths), against=against
+        )
+        why = f"it and {', '.join(against) or 'what came before'} changed {paths[0]} differently"
+        why += f" (and {len(paths) - 1:,} more)" if len(paths) > 1 else ""
+        events = (*as_failure(arrival, number, why), refused)
+        parents = (tip.oid,)
+    else:
+        settled = tuple(safe(path) for path in merged.settled[:MOST_NAMED])
+        done = Merged(at=hold.now(), phase=arrival.phase, own=own, start=arrival.start.oid, settled=settled)
+        events = (*renumbered(arrival.events, number), done)
+        parents = (tip.oid, own)
+    draft = Draft(
+        parents=parents,
+        content=merged.content or tip.content,
+        manifest=advance(tip.manifest, events),
+        events=events,
+        definition=hold.given.definition,
+        outputs=arrival.outputs,
+        author=hold.signature(),
+        committer=hold.signature(),
+    )
+    return draft, refused
+
+
+def rule_of(hold: Hold) -> Callable[[bytes], Rule]:
+    """What the workflow says about paths that two sides changed."""
+    return conflict_rules(hold.workflow.merge)
+
+
+def _kept_as_attempt(hold: Hold, arrival: Arrival, draft: Draft, own: Oid) -> RefUpdate:
+    number = state_of(draft.manifest, arrival.phase).attempts
+    ref = refs.attempt(hold.name, arrival.phase, number)
+    return RefUpdate(ref, own, resolve(hold.given.repository, ref))
+
+
+def who_changed(hold: Hold, start: Checkpoint, paths: frozenset[bytes]) -> tuple[str, ...]:
+    """What changed the paths since `start`: phases by name, edits as `you`; newest first."""
+    reader, found = hold.store.reader, dict[str, None]()
+    for oid in hold.store.ids(hold.at_tip.oid):
+        checkpoint = hold.store.read(oid)
+        if not checkpoint.parents or checkpoint.number <= start.number - 1:
+            break
+        before = hold.store.read(checkpoint.parents[0])
+        changed = (change.path for change in compare(reader, before.content, checkpoint.content))
+        if any(path in paths or _related(path, paths) for path in changed):
+            title = checkpoint.title
+            found["you" if title.kind == "edit" else title.phase or title.kind] = None
+        if oid == start.oid:
+            break
+    return tuple(found)
+
+
+def _related(path: bytes, paths: frozenset[bytes]) -> bool:
+    return any(path.startswith(each + b"/") or each.startswith(path + b"/") for each in paths)
+
+
+def land_so_far(hold: Hold, flight: InFlight, events: tuple[Event, ...]) -> Checkpoint:
+    """What an attempt under way in a view has done so far, as a checkpoint; it goes on from there. Raises
+    CannotMergeNow."""
+    assert flight.view is not None  # what runs in the workspace itself lands without a merge
+    with open_pack(hold) as pack:
+        content, _ = content_of(hold, pack, flight)
+        arrival = Arrival(
+            under_way=flight.under_way,
+            view="",
+            first=flight.flying.first,
+            start=flight.start,
+            content=content,
+            events=events,
+        )
+        chain = _chain(hold, pack, (arrival,))
+        refused = chain[1][0].refused
+        if refused is not None:
+            raise CannotMergeNow(flight.phase.name, refused.paths)
+        made = _publish(hold, pack, (arrival,), (), chain)[0].checkpoint
+    assert arrival.own is not None  # the chain wrote it
+    flight.start = hold.store.read(arrival.own)
+    return made

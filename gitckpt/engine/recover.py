@@ -1,0 +1,187 @@
+"""After a run that died with attempts in views of their own: what had succeeded is merged, what was under way is set
+aside, and the workspace catches up. `settle` calls it; nothing else handles a crash.
+
+Owns which of the two an attempt is. Must not run anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gitckpt.engine.arrival import Arrival
+from gitckpt.engine.capturing import secret_values
+from gitckpt.engine.catch_up import catch_up
+from gitckpt.engine.hold import Hold, open_pack
+from gitckpt.engine.land import Beside, Landing, land
+from gitckpt.engine.merge import land_arrivals
+from gitckpt.engine.place import AttemptUnderWay, Desk, ViewUnderWay
+from gitckpt.engine.scanned import say_once
+from gitckpt.engine.views import remove_views, scan_dead
+from gitckpt.errors import GitckptError
+from gitckpt.execute.leftovers import end_leftovers
+from gitckpt.execute.output import capped
+from gitckpt.model.graph import phase_named
+from gitckpt.model.manifest import DONE, state_of
+from gitckpt.model.names import Oid, PhaseName
+from gitckpt.model.outcome import Attempt, CutOff, judge
+from gitckpt.model.schedule import Plan
+from gitckpt.model.workflow import secrets
+from gitckpt.plumbing.amend import amend
+from gitckpt.plumbing.refs import RefUpdate, list_refs, transact
+from gitckpt.progress.events import Note
+from gitckpt.store import refs
+from gitckpt.store.checkpoint import Checkpoint
+
+
+def end_views(hold: Hold) -> None:
+    """End what attempts in views left running."""
+    for view in hold.record.views:
+        folder = hold.place.views / view.view
+        if folder.is_dir():
+            end_leftovers(folder, say=lambda text: hold.reporter(Note(text)))
+
+
+def recover(hold: Hold) -> None:
+    """After it nothing waits to be merged, nothing is under way, and the workspace is not behind."""
+    waiting = _merge_finished(hold)
+    landed = _second_parents(hold) | waiting
+    for view in hold.record.views:
+        if view.own is None or view.own not in landed:
+            _set_aside(hold, view)
+    catch_up(hold, still_used=())
+    if hold.place.views.is_dir():
+        # A kill between making a folder and noting it leaves one that nobody names.
+        remove_views(hold, [path.name for path in hold.place.views.iterdir()])
+
+
+def _merge_finished(hold: Hold) -> frozenset[Oid]:
+    """Merge what waited for its turn, in order. What cannot be part of this run any more is kept as a rescue."""
+    start = refs.finished(hold.name)
+    found = list_refs(hold.given.repository, start)
+    if not found:
+        return frozenset()
+    views = {view.own: view for view in hold.record.views if view.own is not None}
+    arrivals = []
+    for ref, oid in sorted(found.items()):
+        arrival = _arrival(hold, oid, views.get(oid))
+        if arrival is None:
+            _rescue(hold, ref, oid)
+        else:
+            arrivals.append(arrival)
+    plan = Plan.of(hold.workflow, jobs=1)
+    arrivals.sort(key=lambda each: (plan.rank(each.phase), each.first is None, each.first or 0))
+    for arrival in arrivals:
+        with open_pack(hold) as pack:
+            landed = land_arrivals(hold, pack, (arrival,))[0]
+        if landed.refused is None:
+            hold.reporter(Note(f"{arrival.phase} had succeeded before the run died: {landed.checkpoint.number:04d}"))
+    return frozenset(arrival.own for arrival in arrivals if arrival.own is not None)
+
+
+def _arrival(hold: Hold, oid: Oid, view: ViewUnderWay | None) -> Arrival | None:
+    try:
+        own = hold.store.read(oid)
+        start = hold.store.read(own.parents[0])
+    except GitckptError:
+        return None
+    name = next((getattr(event, "phase", None) for event in own.events if getattr(event, "phase", None)), None)
+    phase = phase_named(hold.workflow, PhaseName(name)) if name else None
+    manifest = hold.at_tip.manifest
+    if phase is None or own.manifest.run != manifest.run or state_of(manifest, phase.name).status in DONE:
+        return None
+    under_way = AttemptUnderWay(workflow=hold.name, phase=phase.name, number=0, started=hold.now())
+    output = hold.store.output(oid, phase.name)
+    return Arrival(
+        under_way=view.under_way if view else under_way,
+        view=view.view if view else "",
+        first=view.first if view else None,
+        start=start,
+        content=own.content,
+        events=own.events,
+        outputs={phase.name: output} if output is not None else {},
+        own=oid,
+        is_kept=True,
+    )
+
+
+def _rescue(hold: Hold, ref: str, oid: Oid) -> None:
+    number = max(hold.store.rescues(), default=0) + 1
+    kept = f"{refs.rescues(hold.name)}{number}"
+    transact(hold.given.repository, [RefUpdate(kept, oid, None), RefUpdate(ref, None, oid)], "gitckpt: rescue")
+    hold.reporter(Note(f"what had succeeded in a run that is over is kept: gitckpt diff rescue@{number}"))
+
+
+def _second_parents(hold: Hold) -> frozenset[Oid]:
+    """The commits that were merged since the workspace's base."""
+    found: set[Oid] = set()
+    if hold.base is None:
+        return frozenset()
+    for oid in hold.store.ids():
+        if oid == hold.base.oid:
+            break
+        commit = hold.store.reader.commit(oid)
+        found.update(Oid(parent) for parent in commit.parents[1:]) if commit else None
+    return frozenset(found)
+
+
+def _set_aside(hold: Hold, view: ViewUnderWay) -> None:
+    """Keep what an attempt that never ended left in its view, as any other attempt that was cut off."""
+    name = view.under_way.phase
+    state = state_of(hold.at_tip.manifest, name)
+    if state.status in DONE or name not in hold.at_tip.manifest.phases:
+        return
+    phase = phase_named(hold.workflow, name)
+    partial = phase is not None and phase.keep_partial
+    number = max(view.under_way.number, state.attempts + 1)
+    attempt = Attempt(phase=name, number=number, started=view.under_way.started)
+    events = judge(hold.at_tip.manifest, CutOff(attempt=attempt, at=hold.now(), reason="died", partial=partial))
+    start = _start(hold, view)
+    outputs = {name: _output(hold, view)}
+    with open_pack(hold) as pack:
+        scan = scan_dead(hold, view, pack, start.content)
+        say_once(hold, scan)
+        content = amend(hold.store.reader, pack, start.content, scan.changes)
+        if partial:
+            arrival = Arrival(
+                under_way=replace(view.under_way, number=number),
+                view=view.view,
+                first=view.first,
+                start=start,
+                content=content,
+                events=events,
+                outputs=outputs,
+                attempt=number,
+            )
+            land_arrivals(hold, pack, (arrival,))
+        else:
+            ref = refs.attempt(hold.name, name, number)
+            tip = hold.at_tip.content
+            landing = Landing(
+                events=events,
+                content=tip,
+                found=tip,
+                outputs=outputs,
+                beside=Beside(ref=ref, content=content, events=events, outputs=outputs, start=start),
+                definition=hold.store.definition(hold.at_tip.oid),
+                ends_view=view.view,
+            )
+            land(hold, pack, landing)
+    files = f"{len(scan.changes):,} path{'' if len(scan.changes) == 1 else 's'}"
+    hold.reporter(Note(f"{name}@{number} was cut off; what it left ({files}) is kept: gitckpt diff {name}@{number}"))
+
+
+def _start(hold: Hold, view: ViewUnderWay) -> Checkpoint:
+    """What the attempt began from; where that is lost, what the workspace is at."""
+    try:
+        return hold.store.read(view.start)
+    except GitckptError:
+        return hold.base or hold.at_tip
+
+
+def _output(hold: Hold, view: ViewUnderWay) -> bytes:
+    """What it printed; withheld when a declared secret is not set now, for then it cannot be masked."""
+    unset = [name for name in secrets(hold.workflow) if not hold.given.environment.get(name)]
+    if unset:
+        return f"[output withheld: the secret {unset[0]} is not set now, so it cannot be masked]\n".encode()
+    desk = Desk(hold.place.views / view.view)
+    return capped(desk.output, secrets=secret_values(hold.workflow, hold.given.environment))

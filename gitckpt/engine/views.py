@@ -1,0 +1,321 @@
+"""The views that attempts get: how each is made, what is said to its processes, and how it is read and taken away.
+
+Owns which kind an attempt gets, and the layers that show a view what has landed and is not in the workspace yet. Must
+not run anything, nor land anything.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from gitckpt.engine.capturing import capture_rules
+from gitckpt.engine.hold import Hold, workspace_defaults
+from gitckpt.engine.place import ViewUnderWay
+from gitckpt.engine.ports import Running, View
+from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.execute.namespace import probe
+from gitckpt.execute.process import Overlay
+from gitckpt.model.names import PhaseName
+from gitckpt.model.text import safe
+from gitckpt.model.workflow import Phase
+from gitckpt.plumbing.content import Change, Content, Item, Lookup, compare
+from gitckpt.plumbing.pack import Pack
+from gitckpt.progress.events import Warned
+from gitckpt.workspace.carrying import carry
+from gitckpt.workspace.layers import make_layer, remove_view
+from gitckpt.workspace.replica import Replica, load_replica, make_replica, read_replica
+from gitckpt.workspace.scan import ViewScan
+from gitckpt.workspace.snapshot import Uncaptured
+from gitckpt.workspace.times import ctime_now
+from gitckpt.workspace.upper import scan
+
+DEEPEST = 60
+"""Layers under one view: looking for a name that is nowhere costs a look into each of them."""
+
+
+@dataclass(eq=False)
+class NoOverlay(GitckptError):
+    """A phase wants an overlay, and this machine or this folder cannot have one."""
+
+    phase: str
+    why: str
+
+    exit_code = ExitCode.USAGE
+
+    @property
+    def message(self) -> str:
+        return f"{self.phase} has `isolation: overlay`, and that cannot be had here: {self.why}"
+
+    @property
+    def hint(self) -> str:
+        return "say `isolation: copy` (a copy for each attempt), or `auto`; what this machine can do: gitckpt doctor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """What an attempt left in its upper directory, as later views see it, and what it changed."""
+
+    folder: Path
+    changes: tuple[Change, ...]
+
+
+@dataclass(slots=True)
+class Layers:
+    """What lies over the workspace, oldest first: of attempts that have succeeded and are not applied to it yet."""
+
+    landed: list[Layer] = field(default_factory=list)
+    reason: str | None = None
+    is_probed: bool = False
+
+    def refusal(self, hold: Hold) -> str | None:
+        """Why no overlay can be had here; None where it can. It is tried once a command."""
+        if not self.is_probed:
+            self.is_probed = True
+            hold.place.views.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.reason = probe(hold.place.views, hold.given.root)
+        return self.reason
+
+
+def kind_for(hold: Hold, layers: Layers, phase: Phase) -> Literal["overlay", "copy"]:
+    """What an attempt of an isolated phase gets. Raises NoOverlay."""
+    if phase.isolation == "copy":
+        return "copy"
+    why = layers.refusal(hold)
+    if why is None:
+        return "overlay"
+    if phase.isolation == "overlay":
+        raise NoOverlay(phase.name, why)
+    return "copy"
+
+
+def view_name(phase: PhaseName) -> str:
+    """A name of its own for an attempt's view."""
+    return f"{phase}-{secrets.token_hex(4)}"
+
+
+def make_view(hold: Hold, layers: Layers, phase: Phase, start: Content, before: Sequence[Layer]) -> View:
+    """A view of the content `start`. `before`: layers that are not landed, and that it shows, too. Raises NoOverlay."""
+    name = view_name(phase.name)
+    if kind_for(hold, layers, phase) == "copy":
+        return CopyView.make(hold, name, start)
+    return OverlayView.make(hold, name, lowers_for(hold, layers, name, start, before))
+
+
+def lowers_for(hold: Hold, layers: Layers, name: str, start: Content, before: Sequence[Layer]) -> list[Path]:
+    """The directories, topmost first, that together show exactly `start`."""
+    if len(layers.landed) > DEEPEST:
+        flatten(hold, layers)
+    stack = [*layers.landed, *before]
+    base = (hold.base or hold.at_tip).content
+    wanted = {change.path: change for change in compare(hold.store.reader, base, start)}
+    shown: dict[bytes, Item | None] = {}
+    for layer in stack:
+        shown.update((change.path, change.new) for change in layer.changes)
+    wrong = [change for path, change in wanted.items() if path not in shown or shown[path] != change.new]
+    lowers = [layer.folder for layer in stack]
+    # What a layer shows and nobody wants is to be as the base has it: another attempt had changed it back.
+    known = Lookup(hold.store.reader, base)
+    surplus = {path: known.item(path) for path in shown.keys() - wanted.keys()}
+    wrong += [Change(path=path, old=shown[path], new=item) for path, item in surplus.items() if shown[path] != item]
+    if wrong:
+        folder = hold.place.views / name / "mend"
+        folder.mkdir(mode=0o700, parents=True)
+        make_layer(folder, hold.store.reader, sorted(wrong, key=lambda change: change.path), after=start)
+        lowers.append(folder)
+    return [*reversed(lowers), hold.given.root]
+
+
+def flatten(hold: Hold, layers: Layers) -> None:
+    """One layer instead of many. What no checkpoint holds goes along."""
+    base = (hold.base or hold.at_tip).content
+    changes = compare(hold.store.reader, base, hold.at_tip.content)
+    folder = hold.place.views / view_name(PhaseName("layer")) / "upper"
+    folder.mkdir(mode=0o700, parents=True)
+    make_layer(folder, hold.store.reader, changes, after=hold.at_tip.content)
+    for layer in layers.landed:
+        carry(layer.folder, hidden_of(layer.folder.parent), folder, since_ns=None)
+    layers.landed[:] = [Layer(folder=folder, changes=tuple(changes))]
+
+
+class OverlayView:
+    """Overlayfs at the workspace's own path, mounted by the attempt's watchdog. Only `upper` is read afterwards."""
+
+    kind: Literal["overlay", "copy"] = "overlay"
+
+    def __init__(self, hold: Hold, name: str, lowers: Sequence[Path]) -> None:
+        self._hold = hold
+        self.name = name
+        self.folder = hold.place.views / name
+        self.workspace = hold.given.root
+        self.upper = self.folder / "upper"
+        self._work = self.folder / "work"
+        self._lowers = tuple(lowers)
+
+    @classmethod
+    def make(cls, hold: Hold, name: str, lowers: Sequence[Path]) -> OverlayView:
+        """Make its folders."""
+        view = cls(hold, name, lowers)
+        for folder in (view.upper, view._work):
+            folder.mkdir(mode=0o700, parents=True)
+        # The top of the view has the mode of its upper directory.
+        os.chmod(view.upper, os.stat(hold.given.root).st_mode & 0o7777)
+        return view
+
+    def mount(self) -> Overlay:
+        """See View."""
+        given, live = self._hold.given, self._hold.place.live
+        inside = {self.workspace / ".git", given.repository.git_dir, given.repository.common_dir, live}
+        binds = sorted(path for path in inside if path.is_relative_to(self.workspace))
+        tops = [path for path in binds if not any(other in path.parents for other in binds)]
+        return Overlay(
+            target=self.workspace,
+            lowers=self._lowers,
+            upper=self.upper,
+            work=self._work,
+            binds=tuple((path, path) for path in tops),
+        )
+
+    def environment(self) -> Mapping[str, str]:
+        """See View."""
+        return {}
+
+    def root(self, running: Running | None) -> Path:
+        """See View."""
+        return (running.root if running is not None else None) or self.workspace
+
+    def scan(self, pack: Pack, start: Content, seen: Path | None) -> ViewScan:
+        """See View."""
+        hold = self._hold
+        return scan(
+            upper=self.upper,
+            seen=seen,
+            start=start,
+            repository=hold.given.repository,
+            prefix=hold.given.prefix,
+            rules=capture_rules(hold.given.workflow, hold.given.environment),
+            pack=pack,
+            reader=hold.store.reader,
+            defaults=workspace_defaults(hold),
+        )
+
+
+class CopyView:
+    """A folder with a copy of all that is captured, and links to what is not."""
+
+    kind: Literal["overlay", "copy"] = "copy"
+
+    def __init__(self, hold: Hold, name: str, replica: Replica) -> None:
+        self._hold = hold
+        self.name = name
+        self.folder = hold.place.views / name
+        self._replica = replica
+        self.workspace = replica.root
+
+    @classmethod
+    def make(cls, hold: Hold, name: str, start: Content) -> CopyView:
+        """Copy what is captured."""
+        given = hold.given
+        folder = hold.place.views / name
+        folder.mkdir(mode=0o700, parents=True)
+        replica = make_replica(
+            folder=folder / "copy",
+            root=given.root,
+            content=start,
+            reader=hold.store.reader,
+            cache=hold.cache,
+            repository=given.repository,
+            prefix=given.prefix,
+            rules=capture_rules(given.workflow, given.environment),
+            defaults=workspace_defaults(hold),
+        )
+        return cls(hold, name, replica)
+
+    def mount(self) -> None:
+        """See View."""
+        return
+
+    def environment(self) -> Mapping[str, str]:
+        """See View."""
+        return {"GITCKPT_WORKSPACE": str(self._hold.given.root), "GITCKPT_VIEW": str(self.workspace)}
+
+    def root(self, running: Running | None) -> Path:  # noqa: ARG002 - a folder like any other
+        """See View."""
+        return self.workspace
+
+    def scan(self, pack: Pack, start: Content, seen: Path | None) -> ViewScan:  # noqa: ARG002 - as above
+        """See View."""
+        hold = self._hold
+        return read_replica(self._replica, pack=pack, start=start, reader=hold.store.reader)
+
+
+NOTHING = ViewScan(changes=(), unstable=(), left_out=(), not_kept=(), uncaptured=Uncaptured(), hidden=())
+"""Of a view whose making did not come to its end."""
+
+_BEGUN = "begun"
+_HIDDEN = "hidden"
+
+
+def mark_begun(folder: Path, root: Path) -> None:
+    """Remember when the view began, by the clock of the workspace's file system."""
+    (folder / _BEGUN).write_text(str(ctime_now(root)), encoding="ascii")
+
+
+def begun_ns(folder: Path) -> int:
+    """When the view began; long ago where nobody knows, so that nothing of the user's is overwritten."""
+    try:
+        return int((folder / _BEGUN).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
+
+
+def note_hidden(folder: Path, hidden: Sequence[bytes]) -> None:
+    """Remember what no checkpoint holds of what the attempt changed, for the way to the workspace."""
+    if hidden:
+        (folder / _HIDDEN).write_bytes(b"\0".join(hidden))
+
+
+def hidden_of(folder: Path) -> tuple[bytes, ...]:
+    """What `note_hidden` noted."""
+    try:
+        data = (folder / _HIDDEN).read_bytes()
+    except OSError:
+        return ()
+    return tuple(data.split(b"\0")) if data else ()
+
+
+def remove_views(hold: Hold, names: Sequence[str]) -> None:
+    """Take views away, whatever is in them."""
+    for name in names:
+        remove_view(hold.place.views / name)
+
+
+def carry_hidden(hold: Hold, view: ViewUnderWay) -> None:
+    """Bring what no checkpoint holds of what an attempt changed to the workspace; what the user changed there meanwhile
+    stays as it is, and that is said."""
+    folder = hold.place.views / view.view
+    hidden = hidden_of(folder)
+    if not hidden:
+        return
+    source = folder / "upper" if view.kind == "overlay" else folder / "copy" / os.fsdecode(hold.given.prefix)
+    left = carry(source, hidden, hold.given.root, since_ns=begun_ns(folder))
+    if left:
+        shown = ", ".join(safe(path) for path in left[:5]) + (" …" if len(left) > 5 else "")
+        hold.reporter(
+            Warned(
+                f"{view.under_way.phase} changed {shown}, which no checkpoint holds and you changed too; yours stays"
+            )
+        )
+
+
+def scan_dead(hold: Hold, view: ViewUnderWay, pack: Pack, start: Content) -> ViewScan:
+    """What an attempt left in its view, when the run that made it is dead."""
+    if view.kind == "overlay":
+        return OverlayView(hold, view.view, ()).scan(pack, start, None)
+    rules = capture_rules(hold.given.workflow, hold.given.environment)
+    replica = load_replica(hold.place.views / view.view / "copy", hold.given.repository, rules)
+    return NOTHING if replica is None else CopyView(hold, view.view, replica).scan(pack, start, None)
