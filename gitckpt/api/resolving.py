@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gitckpt.api.opening import open_store
 from gitckpt.api.reading import Where
 from gitckpt.api.writing import write
+from gitckpt.engine.history import completed_items
 from gitckpt.engine.ports import Reporter
 from gitckpt.engine.resolve import NothingToResolve, resolve
 from gitckpt.engine.settle import settle
@@ -44,12 +45,14 @@ class NotYours(GitckptError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispute:
     """A conflict, and where its sides are. `name`: the phase, or `yours`; `theirs`: what came in as an attempt
-    (`load@2`) or was kept as a rescue; `own` its commit, and `ref` the ref that keeps it; `start`: the commit that both
-    sides began from, and `start_number` its number where it is a checkpoint of the branch. `tip`: the newest one."""
+    (`load@2`) or was kept as a rescue; `items`: which items of the phase it did, for people; `own`: its commit, and
+    `ref` the ref that keeps it; `start`: the commit that both sides began from, and `start_number` its number where it
+    is a checkpoint of the branch. `tip`: the number of the newest one."""
 
     name: str
     conflict: Conflict
     theirs: str
+    items: str
     own: Oid | None
     ref: str
     start: Oid | None
@@ -93,10 +96,12 @@ def _dispute(store: Store, manifest: Manifest, known: frozenset[Oid], name: str,
     start = commit.parents[0] if commit is not None and commit.parents else None
     kept = refs.rescues(store.workflow) if yours else refs.attempts(store.workflow, PhaseName(name))
     number = conflict.rescue if yours else conflict.attempt
+    done = completed_items(store.read(own)) if own is not None and commit is not None and not yours else None
     return Dispute(
         name=name,
         conflict=conflict,
         theirs=f"rescue@{number}" if yours else f"{name}@{number}",
+        items=done.detail if done is not None else "",
         own=own,
         ref=f"{kept}{number}",
         start=start,

@@ -33,7 +33,14 @@ def _labelled(dispute: Dispute) -> list[tuple[str, str]]:
 
 
 def _who(dispute: Dispute) -> str:
-    return f"you and {_ours(dispute)}" if dispute.is_yours else f"{dispute.name} and {_ours(dispute)}"
+    return f"{_theirs(dispute)} and {_ours(dispute)}"
+
+
+def _theirs(dispute: Dispute) -> str:
+    """Who made the change that came in."""
+    if dispute.is_yours:
+        return "you"
+    return f"{safe(dispute.items)} of {dispute.name}" if dispute.items else dispute.name
 
 
 def _ours(dispute: Dispute) -> str:
@@ -44,8 +51,7 @@ def _ours(dispute: Dispute) -> str:
 def looks_of(dispute: Dispute) -> list[tuple[str, str]]:
     """Commands that show the sides, each with what it shows."""
     path = shlex.quote(safe(dispute.conflict.paths[0])) if dispute.conflict.paths else "."
-    theirs = "you did" if dispute.is_yours else f"{dispute.name} did"
-    found = [(f"gitckpt diff {dispute.theirs}", f"what {theirs}")]
+    found = [(f"gitckpt diff {dispute.theirs}", f"what {_theirs(dispute)} did")]
     if dispute.start_number is not None:
         since = f"what is there since both began, by {_ours(dispute)}"
         found.append((f"gitckpt diff {dispute.start_number} {dispute.tip} -- {path}", since))
@@ -67,7 +73,7 @@ def choices_of(dispute: Dispute) -> list[tuple[str, str]]:
         ]
     return [
         (f"{start} --ours", f"what {_ours(dispute)} did counts"),
-        (f"{start} --theirs", f"what {dispute.name} did counts"),
+        (f"{start} --theirs", f"what {_theirs(dispute)} did counts"),
         (f"{start} --union", "the lines of both"),
-        (f"gitckpt retry {dispute.name}", f"{dispute.name} is done again, on top of what is there"),
+        (f"gitckpt retry {dispute.name}", f"{_theirs(dispute)} is done again, on top of what is there"),
     ]

@@ -87,6 +87,7 @@ def _json(dispute: Dispute) -> dict[str, Json]:
         "count": conflict.count,
         "ours": [safe(each) for each in conflict.against],
         "theirs": dispute.theirs,
+        "items": safe(dispute.items) or None,
         "commit": dispute.own,
         "start": dispute.start,
         "start_checkpoint": dispute.start_number,

@@ -24,18 +24,20 @@ from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.three_way import Merged, Rule, merge
 from gitckpt.progress.events import Note, Warned
 from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.workspace.beforehand import Made
 from gitckpt.workspace.collect import collect
 from gitckpt.workspace.obstructions import obstructions
 
 
-def catch_up(hold: Hold, still_used: Collection[str]) -> None:
-    """Bring the workspace to the tip, if it lags. `still_used`: views that are under way, or wait to be merged."""
+def catch_up(hold: Hold, still_used: Collection[str], made: Sequence[Made] = ()) -> None:
+    """Bring the workspace to the tip, if it lags. `still_used`: views that are under way, or wait to be merged; `made`:
+    where files lie as attempts left them."""
     base = hold.base
     if base is not None:
         changes = compare(hold.store.reader, base.content, hold.at_tip.content)
         edited = _edited(hold, changes, base)
         before = _join(hold, base, edited) if edited else base.content
-        _go(hold, base, before)
+        _go(hold, base, before, made)
     gone = [view for view in hold.record.views if view.view not in still_used]
     if gone:
         for view in gone:
@@ -61,11 +63,11 @@ def _edited(hold: Hold, changes: Sequence[Change], base: Checkpoint) -> list[byt
     return sorted({*removed, *obstructions(hold.given.root, changes, base.content)})
 
 
-def _go(hold: Hold, base: Checkpoint, before: Content) -> None:
+def _go(hold: Hold, base: Checkpoint, before: Content, made: Sequence[Made]) -> None:
     """`before`: what the workspace holds, as far as it is to change."""
     to = hold.at_tip
     hold.write_record(replace(hold.record, landing=LandingUnderWay(workflow=hold.name, to=to.oid, before=base.oid)))
-    go(hold, before, to)
+    go(hold, before, to, made)
     hold.base = None
     arrive(hold, to)
 
@@ -124,10 +126,11 @@ def _clash(hold: Hold, pack: Pack, base: Checkpoint, mine: Content, clashing: Se
     """Keep what the user has, and say so."""
     kept = rescue(hold, pack, mine, base)
     paths = tuple(safe(path) for path in clashing)
+    shown = ", ".join(paths[:3]) + (" …" if len(paths) > 3 else "")
     hold.reporter(
         Warned(
-            f"you changed {', '.join(paths[:3])}{' …' if len(paths) > 3 else ''} while a phase changed the same; "
-            f"yours is kept as {kept}\n  see both: gitckpt diff {kept}\n  choose: gitckpt resolve yours --mine, or --ours"
+            f"you changed {shown} while a phase changed the same; yours is kept as {kept}\n"
+            f"  see both: gitckpt diff {kept}\n  choose: gitckpt resolve yours --mine, or --ours"
         )
     )
     number = int(kept.rpartition("@")[2])

@@ -21,7 +21,7 @@ from gitckpt.engine.land import Beside, Landing, land
 from gitckpt.engine.merge import Landed, land_arrivals
 from gitckpt.engine.oversize import move_oversize_view
 from gitckpt.engine.scanned import content_of
-from gitckpt.engine.views import Layer, OverlayView, note_hidden, remove_views
+from gitckpt.engine.views import note_hidden, remove_views
 from gitckpt.execute.output import capped
 from gitckpt.execute.process import Result
 from gitckpt.model.decide import live
@@ -118,7 +118,7 @@ def _arrive(hold: Hold, fleet: Fleet, judged: Judged, moment: Moment) -> Moment:
     flight, outcome = judged.flight, judged.outcome
     arrival = _arrival(hold, judged, (*flight.staged, *judge(flight.start.manifest, outcome)))
     view = flight.view
-    layer = Layer(folder=view.upper, changes=judged.changes) if isinstance(view, OverlayView) else None
+    layer = view.layer(judged.changes) if view is not None else None
     fleet.wait_for_turn(arrival, layer)
     return after(hold, fleet.agenda, flight, outcome, moment)
 

@@ -14,8 +14,9 @@ from gitckpt.engine.catch_up import catch_up
 from gitckpt.engine.groups import Groups
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
+from gitckpt.engine.layer import Layer
 from gitckpt.engine.ports import Executor
-from gitckpt.engine.views import Layer, Layers
+from gitckpt.engine.views import Layers
 from gitckpt.model.advance import advance
 from gitckpt.model.manifest import Manifest
 from gitckpt.model.moment import Asking, Begin, Closing, Expiring
@@ -90,7 +91,7 @@ class Fleet:
         mounted = any(flight.view is not None and flight.view.kind == "overlay" for flight in self.aloft)
         if self.hold.base is not None and not mounted:
             still_used = {arrival.view for arrival in self.waiting} | {flight.name for flight in self.aloft}
-            catch_up(self.hold, still_used)
+            catch_up(self.hold, still_used, [layer.made() for layer in self.layers.landed])
             self.layers.landed.clear()
 
     def must_settle_first(self, step: Begin) -> bool:

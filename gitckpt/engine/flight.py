@@ -104,7 +104,7 @@ def launch(hold: Hold, fleet: Fleet) -> None:
     """Journal all that is ready, in one go, then start it."""
     ready, fleet.ready = fleet.ready, []
     jobs = [(flight, _job(hold, fleet.agenda, flight)) for flight in ready]
-    in_place = [flight for flight, job in jobs if flight.view is None and (job.steps or _may_change(flight))]
+    in_place = [flight for flight, job in jobs if flight.view is None and (job.steps or _may_change(fleet, flight))]
     views = tuple(_noted(flight) for flight in ready if flight.view is not None)
     if in_place or views:
         under_way = in_place[0].under_way if in_place else hold.record.attempt
@@ -127,9 +127,10 @@ def _job(hold: Hold, agenda: Agenda, flight: InFlight) -> Job:
     return job_of(hold, agenda, flight)
 
 
-def _may_change(flight: InFlight) -> bool:
-    """Work that runs nothing, and yet writes what a phase makes: the list of what failed."""
-    return isinstance(flight.work, Closing)
+def _may_change(fleet: Fleet, flight: InFlight) -> bool:
+    """Work that runs nothing, and yet writes what a phase makes: the list of what failed. Where items have views, it
+    has one, too."""
+    return isinstance(flight.work, Closing) and not fleet.plan.isolated(flight.phase.name)
 
 
 def _noted(flight: InFlight) -> ViewUnderWay:

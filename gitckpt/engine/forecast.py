@@ -135,7 +135,7 @@ def _asked_for(
     wanted = wanted_phases(workflow, flags.limits)
     if not flags.limits.step or manifest.goal.kind != "finish":
         return wanted
-    all_the_way = _begun(workflow, manifest, replace(flags, limits=replace(flags.limits, step=False)))
+    all_the_way, _ = _begun(workflow, manifest, replace(flags, limits=replace(flags.limits, step=False)))
     return wanted - (frozenset(all_the_way) - frozenset(fates))
 
 

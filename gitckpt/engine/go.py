@@ -7,6 +7,7 @@ again.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from gitckpt.engine.capturing import capture_rules
 from gitckpt.engine.graft import with_items
@@ -22,13 +23,15 @@ from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.publish import Draft, write_commit
 from gitckpt.workspace.become import apply
+from gitckpt.workspace.beforehand import Made
 from gitckpt.workspace.collect import collect
 from gitckpt.workspace.obstructions import obstructions
 from gitckpt.workspace.rules import Matcher
 
 
-def go(hold: Hold, before: Content, to: Checkpoint) -> None:
-    """Make the workspace, which holds `before` and whatever the user did since, equal to a published checkpoint."""
+def go(hold: Hold, before: Content, to: Checkpoint, made: Sequence[Made] = ()) -> None:
+    """Make the workspace, which holds `before` and whatever the user did since, equal to a published checkpoint, of
+    which some files are `made` already."""
     root, reader = hold.given.root, hold.store.reader
     changes = compare(reader, before, to.content)
     if not changes:
@@ -38,7 +41,7 @@ def go(hold: Hold, before: Content, to: Checkpoint) -> None:
     if rules:
         apply(root, reader, _with_folders(changes, rules), hold.cache)
         changes = _spare(hold, changes)
-    applied = apply(root, reader, changes, hold.cache)
+    applied = apply(root, reader, changes, hold.cache, made)
     for path in applied.kept[:5]:
         hold.reporter(Note(f"left in place, it holds files that are not captured: {safe(path)}"))
 

@@ -198,10 +198,11 @@ def _in_views(store: Store, record: Record, where: str) -> Iterator[Finding]:
     for view in record.views:
         under_way = view.under_way
         mine = under_way.workflow == store.workflow
-        ended = "had succeeded, and is not in the files here" if view.own is not None else "was cut off"
+        kept = "had succeeded when its run died; that is kept, and not in the files here yet"
+        ended = kept if view.own is not None else "was cut off, and not cleared up after"
         yield Finding(
             level="problem",
-            what=f"{under_way.phase}@{under_way.number} of {under_way.workflow} {ended}, and not cleared up after",
+            what=f"{under_way.phase}@{under_way.number} of {under_way.workflow} {ended}",
             where=where,
             next=SETTLED_BY if mine else f"let {under_way.workflow} go on first: gitckpt run, with its file",
             mends=mine,

@@ -8,9 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+from gitckpt.engine.layer import Layer
 from gitckpt.execute.process import Job, Overlay, Result
 from gitckpt.model.workflow import Workflow
-from gitckpt.plumbing.content import Content
+from gitckpt.plumbing.content import Change, Content
 from gitckpt.plumbing.pack import Pack
 from gitckpt.progress.events import ProgressEvent
 from gitckpt.store.checkpoint import Checkpoint
@@ -81,6 +82,10 @@ class View(Protocol):
 
     def root(self, running: Running | None) -> Path:
         """Where the runner sees it, once its last process has ended."""
+        ...
+
+    def layer(self, changes: tuple[Change, ...]) -> Layer:
+        """What the attempt that made these changes left."""
         ...
 
     def scan(self, pack: Pack, start: Content, seen: Path | None) -> ViewScan:

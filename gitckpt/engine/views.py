@@ -15,6 +15,7 @@ from typing import Literal
 
 from gitckpt.engine.capturing import capture_rules
 from gitckpt.engine.hold import Hold, workspace_defaults
+from gitckpt.engine.layer import Layer
 from gitckpt.engine.place import ViewUnderWay
 from gitckpt.engine.ports import Running, View
 from gitckpt.errors import ExitCode, GitckptError
@@ -54,14 +55,6 @@ class NoOverlay(GitckptError):
     @property
     def hint(self) -> str:
         return "say `isolation: copy` (a copy for each attempt), or `auto`; what this machine can do: gitckpt doctor"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
-    """What an attempt left in its upper directory, as later views see it, and what it changed."""
-
-    folder: Path
-    changes: tuple[Change, ...]
 
 
 @dataclass(slots=True)
@@ -110,7 +103,7 @@ def lowers_for(hold: Hold, layers: Layers, name: str, start: Content, before: Se
     """The directories, topmost first, that together show exactly `start`."""
     if len(layers.landed) > DEEPEST:
         flatten(hold, layers)
-    stack = [*layers.landed, *before]
+    stack = [layer for layer in (*layers.landed, *before) if layer.stacks]
     base = (hold.base or hold.at_tip).content
     wanted = {change.path: change for change in compare(hold.store.reader, base, start)}
     shown: dict[bytes, Item | None] = {}
@@ -137,9 +130,11 @@ def flatten(hold: Hold, layers: Layers) -> None:
     folder = hold.place.views / view_name(PhaseName("layer")) / "upper"
     folder.mkdir(mode=0o700, parents=True)
     make_layer(folder, hold.store.reader, changes, after=hold.at_tip.content)
-    for layer in layers.landed:
+    stacked = [layer for layer in layers.landed if layer.stacks]
+    for layer in stacked:
         carry(layer.folder, hidden_of(layer.folder.parent), folder, since_ns=None)
-    layers.landed[:] = [Layer(folder=folder, changes=tuple(changes))]
+    others = [layer for layer in layers.landed if not layer.stacks]
+    layers.landed[:] = [*others, Layer(folder=folder, changes=tuple(changes))]
 
 
 class OverlayView:
@@ -183,6 +178,10 @@ class OverlayView:
     def environment(self) -> Mapping[str, str]:
         """See View."""
         return {}
+
+    def layer(self, changes: tuple[Change, ...]) -> Layer:
+        """See View."""
+        return Layer(folder=self.upper, changes=changes)
 
     def root(self, running: Running | None) -> Path:
         """See View."""
@@ -242,6 +241,10 @@ class CopyView:
     def environment(self) -> Mapping[str, str]:
         """See View."""
         return {"GITCKPT_WORKSPACE": str(self._hold.given.root), "GITCKPT_VIEW": str(self.workspace)}
+
+    def layer(self, changes: tuple[Change, ...]) -> Layer:
+        """See View."""
+        return Layer(folder=self.workspace, changes=changes, stacks=False)
 
     def root(self, running: Running | None) -> Path:  # noqa: ARG002 - a folder like any other
         """See View."""

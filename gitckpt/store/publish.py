@@ -34,8 +34,8 @@ PROGRAM = ("gitckpt", "gitckpt@localhost")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A commit to be: `parents[0]` is the checkpoint before; `outputs` replace those of its phases. One that `is_beside`
-    the branch has a number that says nothing, and its subject none."""
+    """A commit to be: `parents[0]` is the checkpoint before; `outputs` replace those of its phases. One that
+    `is_beside` the branch has a number that says nothing, and its subject none."""
 
     parents: tuple[Oid, ...]
     content: Content

@@ -23,6 +23,7 @@ from gitckpt.model.names import LIVE_FOLDER
 from gitckpt.plumbing.content import Change, Content, Item, compare
 from gitckpt.plumbing.reader import Reader
 from gitckpt.workspace.afterwards import update_cache
+from gitckpt.workspace.beforehand import Beforehand, Made
 from gitckpt.workspace.disk import Disk
 from gitckpt.workspace.entries import make_entry
 from gitckpt.workspace.obstructions import holds
@@ -51,8 +52,11 @@ def plan(reader: Reader, before: Content, after: Content) -> list[Change]:
     return compare(reader, before, after)
 
 
-def apply(root: Path, reader: Reader, changes: Sequence[Change], cache: StatCache) -> Applied:
-    """Make the workspace at `root` what `changes` say; durable on return, and `cache` knows what was written.
+def apply(
+    root: Path, reader: Reader, changes: Sequence[Change], cache: StatCache, made: Sequence[Made] = ()
+) -> Applied:
+    """Make the workspace at `root` what `changes` say; durable on return, and `cache` knows what was written. Files
+    that are `made` already keep their times.
 
     Run it again after a kill, with the same changes, and it ends the same. Rescue what `obstructions` names
     first: it is replaced. Raises CannotRestore, ObjectUnreadable.
@@ -61,12 +65,12 @@ def apply(root: Path, reader: Reader, changes: Sequence[Change], cache: StatCach
         return Applied(written=0, removed=0)
     for change in changes:
         require_inside(root, change.path)
-    with Disk(root) as disk:
+    with Disk(root) as disk, Beforehand(made) as beforehand:
         with naming(_TMP):
             disk.ensure(_TMP)
             tmp = os.dup(disk.folder(_TMP))
         try:
-            becoming = _Becoming(disk, tmp, reader, changes)
+            becoming = _Becoming(disk, tmp, reader, changes, beforehand)
             applied = becoming.run()
             with naming(b""):
                 disk.sync()
@@ -80,11 +84,12 @@ def apply(root: Path, reader: Reader, changes: Sequence[Change], cache: StatCach
 class _Becoming:
     """One call of `apply`, step by step."""
 
-    def __init__(self, disk: Disk, tmp: int, reader: Reader, changes: Sequence[Change]) -> None:
+    def __init__(self, disk: Disk, tmp: int, reader: Reader, changes: Sequence[Change], beforehand: Beforehand) -> None:
         self._disk = disk
         self._tmp = tmp
         self._reader = reader
         self._changes = changes
+        self._beforehand = beforehand
         self._openings = Openings(disk, tmp)
         self._number = 0
         self._written = 0
@@ -191,7 +196,7 @@ class _Becoming:
             return
         name = b"new-%d" % self._number
         self._number += 1
-        make_entry(self._reader, self._tmp, name, new)
+        make_entry(self._reader, self._tmp, name, new, self._beforehand.filling(path, new))
         parent, last = self._disk.place(path)
         try:
             os.rename(name, last, src_dir_fd=self._tmp, dst_dir_fd=parent)
@@ -219,7 +224,7 @@ class _Becoming:
         if self._disk.look((path.rpartition(b"/")[0] + b"/" + name).lstrip(b"/")) is not None:
             os.unlink(name, dir_fd=parent)
         parent, last = self._disk.place(path)
-        make_entry(self._reader, parent, name, new)
+        make_entry(self._reader, parent, name, new, self._beforehand.filling(path, new))
         os.rename(name, last, src_dir_fd=parent, dst_dir_fd=parent)
 
     def _set_folder_modes(self) -> None:

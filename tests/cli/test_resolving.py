@@ -140,6 +140,17 @@ def test_a_choice_that_cannot_be_meant_is_a_usage_error(repo: Repo, arguments: t
     assert text(repo, "both") == "first\n"
 
 
+def test_a_conflict_of_items_names_the_item(repo: Repo) -> None:
+    run = "test $GITCKPT_ITEM = x || sleep 0.3; echo $GITCKPT_ITEM > same"
+    items = f'many: {{max_parallel: 2, foreach: {{list: [x, y]}}, run: "{run}"}}'
+    repo.write("gitckpt.yaml", f"version: 1\nworkflow: demo\nphases:\n  {items}\n")
+    said = repo.run("run", ok=5).stderr
+    assert "item y (2 of 2) of many and many changed 1 path differently:\n    same\n" in said
+    repo.run("resolve", "--theirs")
+    repo.run("run")
+    assert text(repo, "same") == "y\n"
+
+
 def test_without_any_conflict_there_is_nothing_to_resolve(repo: Repo) -> None:
     repo.write("gitckpt.yaml", "version: 1\nworkflow: demo\nphases: {a: {run: echo a > a}}\n")
     assert "has no checkpoints yet" in repo.run("resolve", ok=2).stderr

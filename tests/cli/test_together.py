@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
@@ -59,12 +59,10 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def follow(repo: Repo, *phase: str) -> IO[str]:
-    """What `output -f` prints, in the background."""
+def follow(repo: Repo, *phase: str) -> subprocess.Popen[str]:
+    """`output -f` in the background."""
     command = [sys.executable, "-m", "gitckpt", "output", "-f", *phase]
-    process = subprocess.Popen(command, cwd=repo.path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None  # it is a pipe
-    return process.stdout
+    return subprocess.Popen(command, cwd=repo.path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
 # --- the flags ----------------------------------------------------------------------------------------------------
@@ -141,6 +139,13 @@ def test_the_graph_has_the_shape_of_gits_own(repo: Repo) -> None:
     assert "by itself" in "\n".join(ours)
 
 
+def test_nothing_is_left_under_way_by_a_run_that_has_ended(repo: Repo) -> None:
+    done(repo)
+    told = answer(repo, "status")
+    assert (told["unfinished"], told["running"], told["conflicts"]) == ([], None, [])
+    assert answer(repo, "doctor")["findings"] == []
+
+
 def test_a_merge_says_what_it_merged_and_what_that_began_from(repo: Repo) -> None:
     done(repo)
     merge = next(each for each in answer(repo, "log")["checkpoints"] if each["phase"] == "two")
@@ -202,15 +207,35 @@ def test_status_shows_all_that_runs_and_what_waits_to_be_merged(repo: Repo) -> N
     assert "to be merged" not in repo.run("status").stdout
 
 
+def test_after_a_kill_status_and_doctor_name_what_was_cut_off_and_what_is_kept(repo: Repo) -> None:
+    repo.write("gitckpt.yaml", HELD)
+    run = start(repo, "run", "--jobs", "4")
+    wait_for(repo.path.parent / "slow")
+    until(lambda: "quick" in repo.git("for-each-ref", "refs/gitckpt/demo/finished"))
+    run.kill()
+    run.wait()
+    said = repo.run("status").stdout
+    assert "note: slow@1, items@1 were cut off; the next `gitckpt run` keeps what they left" in said
+    assert "note: quick had succeeded; the next `gitckpt run` merges it" in said
+    found = json.loads(repo.run("doctor", "--json", ok=1).stdout)["findings"]
+    assert any("quick@1 of demo had succeeded when its run died" in each["what"] for each in found)
+    assert any("slow@1 of demo was cut off" in each["what"] for each in found)
+    (repo.path.parent / "go").touch()
+    repo.run("run")
+    assert answer(repo, "doctor")["findings"] == []
+    assert repo.run("diff", "quick", "--name-only").stdout == "q\n"
+
+
 def test_followed_output_says_whose_each_line_is(repo: Repo) -> None:
     repo.write("gitckpt.yaml", HELD)
     run = start(repo, "run", "--jobs", "4")
     wait_for(repo.path.parent / "slow")
     until(lambda: len(answer(repo, "status")["running"]["attempts"]) >= 3)
-    pipes = [follow(repo), follow(repo, "items"), follow(repo, "slow")]
-    firsts = [pipe.readline() for pipe in pipes]
-    (repo.path.parent / "go").touch()
-    followed = [first + pipe.read() for first, pipe in zip(firsts, pipes, strict=True)]
+    with follow(repo) as everything, follow(repo, "items") as items, follow(repo, "slow") as slow:
+        pipes = [process.stdout for process in (everything, items, slow) if process.stdout]
+        firsts = [pipe.readline() for pipe in pipes]
+        (repo.path.parent / "go").touch()
+        followed = [first + pipe.read() for first, pipe in zip(firsts, pipes, strict=True)]
     assert run.wait(60) == 0
     assert {"slow: one", "slow: two", "items item x (1 of 2): at x"} <= set(followed[0].splitlines())
     assert sorted(followed[1].splitlines()) == ["item x (1 of 2): at x", "item y (2 of 2): at y"]

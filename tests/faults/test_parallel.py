@@ -1,0 +1,213 @@
+"""Many phases side by side, killed again and again: nothing is lost, nothing is credited to another, nothing is left.
+
+The onlooker is `beside.py`: plain git and `/proc`. The fast tier strikes a few phases in each way; a sweep strikes 64
+phases at 16 at once, in fifty rounds with `--full`.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.engine.beside import changed, history, left_over, merges
+from tests.repo import Repo
+
+WRITE = """\
+    run: |
+      echo "$ROUND $GITCKPT_PHASE $GITCKPT_IDEMPOTENCY_KEY" >> "$OUTSIDE"
+      mkdir -p "own/$GITCKPT_PHASE" shared/even shared/odd
+      for n in 0 2 4 6 8; do
+        echo "$GITCKPT_PHASE $n" > "own/$GITCKPT_PHASE/$n"
+        echo "$GITCKPT_PHASE $n" > "shared/even/$GITCKPT_PHASE-$n"
+      done
+      sleep "$NAP"
+      for n in 1 3 5 7 9; do
+        echo "$GITCKPT_PHASE $n" > "own/$GITCKPT_PHASE/$n"
+        echo "$GITCKPT_PHASE $n" > "shared/odd/$GITCKPT_PHASE-$n"
+      done
+"""
+REPORTED = re.compile(r"^\S+ (p\d+) (?:done|finished) ", re.MULTILINE)
+
+
+def names(count: int) -> list[str]:
+    return [f"p{n:02}" for n in range(count)]
+
+
+def files_of(name: str) -> set[str]:
+    """The twenty files of a phase: half of them its own, half in folders that all share."""
+    own = {f"own/{name}/{n}" for n in range(10)}
+    return own | {f"shared/{'odd' if n % 2 else 'even'}/{name}-{n}" for n in range(10)}
+
+
+def define(repo: Repo, count: int, isolation: str, draw: random.Random) -> None:
+    """Phases of which nobody needs another, and each of which takes some other time."""
+    phases = "".join(
+        f"  {name}:\n    needs: []\n    env: {{NAP: '{draw.uniform(0, 0.06):.3f}'}}\n{WRITE}" for name in names(count)
+    )
+    repo.write("gitckpt.yaml", f"version: 1\nworkflow: w\nisolation: {isolation}\nphases:\n{phases}")
+    repo.write("mine", "the user's\n")
+    repo.commit()
+
+
+# --- blows ----------------------------------------------------------------------------------------------------------
+
+
+def children() -> dict[int, list[int]]:
+    """All processes by parent."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:  # it has just ended
+                continue
+            found[parent].append(int(entry.name))
+    return found
+
+
+def kill(pids: Sequence[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def the_runner(runner: int) -> None:
+    kill([runner])
+
+
+def the_whole_tree(runner: int) -> None:
+    tree, every = [runner], children()
+    for pid in tree:
+        tree += every[pid]
+    kill(tree)
+
+
+def a_watchdog(runner: int) -> None:
+    found = [pid for pid in children()[runner] if b"watchdog" in command_of(pid)]
+    kill(found[:1])
+
+
+def command_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+Blow = Callable[[int], None]
+BLOWS: tuple[Blow, ...] = (the_runner, the_whole_tree, a_watchdog)
+
+
+class Struck:
+    """Runs that are killed, until one completes, and what they had said by then."""
+
+    def __init__(self, repo: Repo, jobs: int) -> None:
+        self.repo = repo
+        self.outside = repo.path.parent / "outside"
+        self.outside.touch()
+        self.jobs = jobs
+        self.round = 0
+        self.reported: dict[str, int] = {}
+        """The phases that were said to have ended well, and in which run."""
+
+    def begun(self) -> list[tuple[int, str, str]]:
+        """All that ever began: in which run, the phase, its key."""
+        rows = [line.split() for line in self.outside.read_text().splitlines()]
+        return [(int(number), phase, key) for number, phase, key in rows]
+
+    def strike(self, blow: Blow | None, after: int) -> int:
+        """One run, struck once so many attempts more have begun; its exit code."""
+        self.round += 1
+        goal = len(self.begun()) + after
+        said = self.repo.path.parent / f"said-{self.round}"
+        with said.open("wb") as out:
+            run = subprocess.Popen(
+                [sys.executable, "-m", "gitckpt", "run", "--jobs", str(self.jobs)],
+                cwd=self.repo.path,
+                env={**os.environ, "OUTSIDE": str(self.outside), "ROUND": str(self.round)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=out,
+                start_new_session=True,
+            )
+            while run.poll() is None:
+                if blow is not None and len(self.begun()) >= goal:
+                    blow(run.pid)
+                    blow = None
+                time.sleep(0.002)
+        text = said.read_text()
+        assert "Traceback" not in text, text
+        assert run.returncode in (0, 1, -signal.SIGKILL), f"{run.returncode}: {text}"
+        for name in REPORTED.findall(text):
+            self.reported.setdefault(name, self.round)
+        return run.returncode
+
+    def has_done(self, count: int) -> None:
+        """Every phase once, each credited with exactly its own files, and nobody twice once it was said to be done."""
+        root, wanted = self.repo.path, names(count)
+        found = merges(history(root))
+        assert sorted(found) == wanted, "lost"
+        assert all(len(merge.parents) == 2 for merge in found.values())
+        own = changed(root, (merge.parents[1] for merge in found.values()))
+        wrong = {name: own[merge.parents[1]] ^ files_of(name) for name, merge in found.items()}
+        assert {name: paths for name, paths in wrong.items() if paths} == {}, "credited to another"
+        for name in wanted:
+            for path in files_of(name):
+                assert (root / path).read_text() == f"{name} {path[-1]}\n", path
+        self._once()
+        until = time.monotonic() + 5
+        while left := left_over(root):
+            assert time.monotonic() < until, left
+            time.sleep(0.02)
+        assert (root / "mine").read_text() == "the user's\n"
+
+    def _once(self) -> None:
+        keys: dict[str, set[str]] = defaultdict(set)
+        for number, phase, key in self.begun():
+            assert number <= self.reported[phase], f"{phase} was done in {self.reported[phase]}, and ran in {number}"
+            keys[phase].add(key)
+        assert {phase: len(found) for phase, found in keys.items() if len(found) != 1} == {}, "another key"
+
+
+def a_round(repo: Repo, count: int, jobs: int, isolation: str, blows: Sequence[Blow], draw: random.Random) -> None:
+    """Strike, run again, until all is done."""
+    define(repo, count, isolation, draw)
+    struck = Struck(repo, jobs)
+    for blow in blows:
+        if struck.strike(blow, draw.randrange(1, max(2, count // len(blows)))) == 0:
+            break
+    assert struck.strike(None, 0) == 0
+    struck.has_done(count)
+
+
+@pytest.mark.parametrize("blow", BLOWS)
+def test_phases_side_by_side_are_all_there_and_each_its_own_after_a_kill(repo: Repo, blow: Blow) -> None:
+    draw = random.Random(blow.__name__)
+    a_round(repo, count=10, jobs=5, isolation="auto", blows=(blow,), draw=draw)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("isolation", ["overlay", "copy"])
+def test_sixty_four_phases_survive_kills_of_every_kind(repo: Repo, isolation: str) -> None:
+    draw = random.Random(isolation)
+    a_round(repo, count=64, jobs=16, isolation=isolation, blows=(*BLOWS, *BLOWS), draw=draw)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("number", range(50))
+def test_fifty_rounds_of_random_kills_lose_nothing(repo: Repo, number: int) -> None:
+    draw = random.Random(number)
+    blows = [draw.choice(BLOWS) for _ in range(draw.randrange(2, 6))]
+    a_round(repo, count=64, jobs=16, isolation="auto", blows=blows, draw=draw)
