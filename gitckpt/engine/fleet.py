@@ -25,7 +25,7 @@ from gitckpt.model.schedule import Flying, Plan, may_land
 
 class Fleet:
     """See the module. `aloft`: what is under way; `ready`: begun, and not yet started; `waiting`: ended well and not
-    merged, in the order of merging."""
+    merged, in the order of merging; `has_flown`: some attempt of this call had a view of its own."""
 
     def __init__(self, hold: Hold, agenda: Agenda, executor: Executor, plan: Plan) -> None:
         self.hold = hold
@@ -36,6 +36,7 @@ class Fleet:
         self.aloft: list[InFlight] = []
         self.waiting: list[Arrival] = []
         self.layers = Layers()
+        self.has_flown = False
         self.groups = Groups(hold.place.home / "locks")
         self._uppers: dict[str, Layer] = {}
 

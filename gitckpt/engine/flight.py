@@ -29,7 +29,7 @@ from gitckpt.model.decide import is_ending
 from gitckpt.model.manifest import Status, state_of
 from gitckpt.model.moment import Begin, Closing, Compensating, Group, Listing, Moment, Some, Whole, Work
 from gitckpt.model.workflow import Phase, phase
-from gitckpt.progress.events import ItemsBegan, OutputLine, PhaseBegan
+from gitckpt.progress.events import ItemsBegan, OutputLine, PhaseBegan, Waiting
 
 Signalled = Callable[[], tuple[Literal["interrupt", "terminate"] | None, int]]
 """How the user asked to stop, and how many times."""
@@ -42,7 +42,10 @@ def begin(hold: Hold, fleet: Fleet, step: Begin) -> None:
     concurrency group."""
     chosen = phase(hold.workflow, step.phase)
     if not fleet.groups.take(chosen.concurrency):
+        if news := fleet.groups.news(chosen):
+            hold.reporter(Waiting(phase=chosen.name, until_ms=0, why=news))
         return
+    fleet.groups.told.pop(chosen.name, None)
     agenda = fleet.agenda
     indices = _indices(agenda, chosen, step.work)
     under_way = AttemptUnderWay(
@@ -112,6 +115,7 @@ def launch(hold: Hold, fleet: Fleet) -> None:
     if in_place:
         mark_begin(hold.place.live)
     fleet.aloft += ready
+    fleet.has_flown = fleet.has_flown or bool(views)
     mirror_running(hold, [flight for flight in fleet.aloft if flight in in_place or flight.view is not None])
     for flight, job in jobs:
         if flight in in_place or flight.view is not None:

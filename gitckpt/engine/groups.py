@@ -11,16 +11,20 @@ from pathlib import Path
 from gitckpt.engine.inflight import InFlight
 from gitckpt.errors import Busy
 from gitckpt.execute.lock import Lock
+from gitckpt.model.names import PhaseName
+from gitckpt.model.workflow import Phase
 
 
 class Groups:
-    """See the module. `held`: groups that other runs had when they were last asked for, and who they are."""
+    """See the module. `held`: groups that other runs had when they were last asked for, and who they are; `told`: the
+    phases that wait for one, and for whom they were last said to wait."""
 
     def __init__(self, locks: Path) -> None:
         self._folder = locks
         self._ours: dict[str, Lock] = {}
         self._users: dict[str, int] = {}
         self.held: dict[str, str] = {}
+        self.told: dict[PhaseName, str] = {}
 
     def take(self, group: str | None) -> bool:
         """Hold the group for one more attempt; False where another run has it."""
@@ -36,6 +40,14 @@ class Groups:
                 return False
         self._users[group] = self._users.get(group, 0) + 1
         return True
+
+    def news(self, phase: Phase) -> str | None:
+        """What a phase that did not get its group waits for; None where that was said already."""
+        who = self.held[phase.concurrency or ""]
+        if self.told.get(phase.name) == who:
+            return None
+        self.told[phase.name] = who
+        return f"until {who} lets go of the concurrency group {phase.concurrency}"
 
     def let_go(self, flight: InFlight) -> None:
         """An attempt has ended."""

@@ -6,8 +6,9 @@ branch. The workspace does not move here: it lags behind until no view needs it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from gitckpt.engine.arrival import Arrival, as_failure, renumbered, write_own
 from gitckpt.engine.hold import Hold, let_go, open_pack, with_base
@@ -24,7 +25,7 @@ from gitckpt.model.merging import MOST_NAMED, Merged, MergeRefused
 from gitckpt.model.names import Oid
 from gitckpt.model.text import safe
 from gitckpt.model.together import Rule
-from gitckpt.plumbing.content import compare
+from gitckpt.plumbing.content import Lookup, compare
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.refs import RefUpdate, resolve
 from gitckpt.plumbing.three_way import merge
@@ -104,7 +105,7 @@ def _chain(hold: Hold, pack: Pack, arrivals: Sequence[Arrival]) -> Chain:
     tip, before = hold.at_tip, None
     for arrival in arrivals:
         own = tip.oid if arrival.is_plain else write_own(hold, pack, arrival)
-        draft, refused = _draft(hold, pack, arrival, tip, own)
+        draft, refused = _draft(hold, pack, arrival, (hold.at_tip, *(each.checkpoint for each in landed)), own)
         if refused is not None or arrival.attempt is not None:
             updates.append(_kept_as_attempt(hold, arrival, draft, own))
         if arrival.is_kept:
@@ -116,8 +117,12 @@ def _chain(hold: Hold, pack: Pack, arrivals: Sequence[Arrival]) -> Chain:
     return drafts, landed, updates
 
 
-def _draft(hold: Hold, pack: Pack, arrival: Arrival, tip: Checkpoint, own: Oid) -> tuple[Draft, MergeRefused | None]:
-    """The checkpoint that merges the arrival into `tip`; or the one that says that it cannot be, and why."""
+def _draft(
+    hold: Hold, pack: Pack, arrival: Arrival, chain: Sequence[Checkpoint], own: Oid
+) -> tuple[Draft, MergeRefused | None]:
+    """The checkpoint that merges the arrival into the last of `chain`: the tip, and what lands with it before this one.
+    Or the one that says that it cannot be, and why."""
+    tip = chain[-1]
     merged = merge(
         hold.given.repository,
         hold.store.reader,
@@ -134,7 +139,8 @@ def _draft(hold: Hold, pack: Pack, arrival: Arrival, tip: Checkpoint, own: Oid) 
         parents: tuple[Oid, ...] = (tip.oid,)
     elif merged.content is None:
         paths = tuple(safe(clash.path) for clash in merged.clashes)
-        against = who_changed(hold, arrival.start, frozenset(clash.path for clash in merged.clashes))
+        clashing = frozenset(clash.path for clash in merged.clashes)
+        against = _who_changed(hold, arrival.start, clashing, chain)
         refused = MergeRefused(
             at=hold.now(), phase=arrival.phase, own=own, paths=paths[:MOST_NAMED], count=len(paths), against=against
         )
@@ -171,21 +177,31 @@ def _kept_as_attempt(hold: Hold, arrival: Arrival, draft: Draft, own: Oid) -> Re
     return RefUpdate(ref, own, resolve(hold.given.repository, ref))
 
 
-def who_changed(hold: Hold, start: Checkpoint, paths: frozenset[bytes]) -> tuple[str, ...]:
-    """What changed the paths since `start`: phases by name, edits as `you`; newest first."""
+def _who_changed(
+    hold: Hold, start: Checkpoint, paths: frozenset[bytes], chain: Sequence[Checkpoint]
+) -> tuple[str, ...]:
+    """What changed the paths since `start`: phases by name, edits as `you`; newest first. `chain`: the tip, and what is
+    to land after it."""
     reader, found = hold.store.reader, dict[str, None]()
-    for oid in hold.store.ids(hold.at_tip.oid):
-        checkpoint = hold.store.read(oid)
-        if not checkpoint.parents or checkpoint.number <= start.number - 1:
+    known = Lookup(reader, start.content)
+    for checkpoint, before in _backwards(hold, chain):
+        if checkpoint.oid == start.oid or checkpoint.number < start.number:
             break
-        before = hold.store.read(checkpoint.parents[0])
-        changed = (change.path for change in compare(reader, before.content, checkpoint.content))
+        changes = compare(reader, before.content, checkpoint.content)
+        # What it began from may have what landed since: that of a phase that it needs.
+        changed = (change.path for change in changes if change.new != known.item(change.path))
         if any(path in paths or _related(path, paths) for path in changed):
             title = checkpoint.title
             found["you" if title.kind == "edit" else title.phase or title.kind] = None
-        if oid == start.oid:
-            break
     return tuple(found)
+
+
+def _backwards(hold: Hold, chain: Sequence[Checkpoint]) -> Iterator[tuple[Checkpoint, Checkpoint]]:
+    """Each checkpoint with the one before it, the newest first."""
+    for before, checkpoint in reversed(tuple(pairwise(chain))):
+        yield checkpoint, before
+    for before, checkpoint in pairwise(hold.store.read(oid) for oid in hold.store.ids(hold.at_tip.oid)):
+        yield before, checkpoint
 
 
 def _related(path: bytes, paths: frozenset[bytes]) -> bool:

@@ -17,6 +17,7 @@ from gitckpt.engine.flight import Signalled, attend, begin, end_after_failure, l
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.ports import Executor
 from gitckpt.engine.requests import serve
+from gitckpt.engine.settle import record_edits
 from gitckpt.model.decide import decide
 from gitckpt.model.moment import Await, Begin, Moment, Return, Stop
 from gitckpt.model.schedule import Plan
@@ -37,6 +38,9 @@ def run(hold: Hold, executor: Executor, moment: Moment, signalled: Signalled) ->
                 land_all(hold, fleet)
             case Stop() as end:
                 fleet.bring_workspace()
+                if fleet.has_flown:
+                    # What the user did meanwhile was looked for only at paths that a phase changed.
+                    record_edits(hold)
                 return end
             case Begin() if fleet.must_settle_first(step):
                 land_all(hold, fleet)
@@ -53,7 +57,8 @@ def run(hold: Hold, executor: Executor, moment: Moment, signalled: Signalled) ->
                 fleet.groups.held.clear()
                 end_after_failure(hold, fleet, moment)
             case Await(until_ms=until, reason=reason, phase=name):
-                hold.reporter(Waiting(phase=name or "", until_ms=until or 0, why=reason))
+                if name not in fleet.groups.told:
+                    hold.reporter(Waiting(phase=name or "", until_ms=until or 0, why=reason))
                 pause(hold, until, signalled)
                 fleet.groups.held.clear()
             case _:

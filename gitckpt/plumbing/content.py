@@ -136,14 +136,16 @@ class _Side:
         self.defaults = defaults_of(reader, content)
         self.top = _Folder(content.files, content.extra) if content else _NOWHERE
 
-    def level(self, folder: _Folder, path: bytes) -> _Level:
-        """The folder at `path` (b"" or ending with a slash)."""
+    def level(self, folder: _Folder, path: bytes, names: set[bytes] | None = None) -> _Level:
+        """The folder at `path` (b"" or ending with a slash); of what is right in it only the `names`, where given."""
         level = _Level()
         if folder is _NOWHERE:
             return level
-        files = self._reader.tree(folder.files) if folder.files else {}
-        mirror = self._reader.tree(folder.extra) if folder.extra else {}
+        files, mirror = _trees(self._reader, folder)
         said, escaped = said_in(self._reader, mirror)
+        if names is not None:
+            files = {name: files[name] for name in names & files.keys()}
+            said = {name: said[name] for name in names & said.keys()}
         for name, entry in files.items():
             if refusable(name):
                 raise ObjectUnreadable(entry.oid.hex(), f"the name {name!r} in {path!r} is not one of a folder's")
@@ -183,6 +185,23 @@ class _Side:
             raise ObjectUnreadable(escape.id or "-", f"no escaped blob holds {path + escape.path!r}")
         mode = 0 if escape.type == "link" else escape.mode
         level.items[escape.path] = Item(kind=escape.type, mode=mode, oid=blob.oid)
+
+
+def _trees(reader: Objects, folder: _Folder) -> tuple[dict[bytes, TreeEntry], dict[bytes, TreeEntry]]:
+    return reader.tree(folder.files) if folder.files else {}, reader.tree(folder.extra) if folder.extra else {}
+
+
+def _differing(reader: Objects, one: _Folder, other: _Folder) -> set[bytes]:
+    """The names whose entries differ, or what `extra` says of them: a folder of thousands costs little where one does."""
+    (rows, mirror), (others, mirrors) = _trees(reader, one), _trees(reader, other)
+    names = {name for name, row in rows.items() if others.get(name) != row}
+    names |= others.keys() - rows.keys()
+    if one.extra != other.extra:
+        said, says = said_in(reader, mirror)[0], said_in(reader, mirrors)[0]
+        names.update(name for name in said.keys() | says.keys() if said.get(name) != says.get(name))
+        moved = (name for name in mirror.keys() | mirrors.keys() if mirror.get(name) != mirrors.get(name))
+        names.update(name.removesuffix(b".d") for name in moved)
+    return names
 
 
 def _tree_in(tree: dict[bytes, TreeEntry], name: bytes) -> bytes | None:
@@ -325,7 +344,10 @@ def compare(reader: Objects, a: Content | None, b: Content | None) -> list[Chang
         path, before, after = todo.pop()
         if before == after and same_defaults and (same_escaped or before.extra is None):
             continue
-        was, now = old.level(before, path), new.level(after, path)
+        # Other defaults, and other escaped blobs, may change what stands in equal rows.
+        alike = same_defaults and same_escaped and _NOWHERE not in (before, after)
+        names = _differing(reader, before, after) if alike else None
+        was, now = old.level(before, path, names), new.level(after, path, names)
         for name in was.items.keys() | now.items.keys():
             one, other = was.items.get(name), now.items.get(name)
             if one != other:

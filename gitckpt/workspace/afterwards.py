@@ -47,6 +47,9 @@ def update_cache(root: Path, changes: Sequence[Change], cache: StatCache) -> Non
         entries = record.entries(cache.width) if record is not None else {}
         for change in group:
             name = change.path.rpartition(b"/")[2]
+            if name == b".gitignore":
+                # The walk is to see that it changed: what it hides, or hides no more, is decided anew.
+                continue
             entry = _entry(states[change.path], change.new, entries.pop(name, None), now)
             if entry is not None:
                 entries[name] = entry

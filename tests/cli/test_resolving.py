@@ -140,6 +140,17 @@ def test_a_choice_that_cannot_be_meant_is_a_usage_error(repo: Repo, arguments: t
     assert text(repo, "both") == "first\n"
 
 
+def test_the_lines_of_two_binaries_are_not_joined_and_nothing_changes(repo: Repo) -> None:
+    first, second = "printf 'a\\0b' > both", "sleep 0.3; printf 'c\\0d' > both"
+    phases = f'first: {{needs: [], run: "{first}"}}\n  second: {{needs: [], run: "{second}"}}'.replace("\\0", "\\\\0")
+    repo.write("gitckpt.yaml", f"version: 1\nworkflow: demo\nphases:\n  {phases}\n")
+    repo.run("run", ok=5)
+    assert "still in conflict: both; nothing was changed" in repo.run("resolve", "--union", ok=5).stderr
+    assert (repo.path / "both").read_bytes() == b"a\0b"
+    repo.run("resolve", "--theirs")
+    assert (repo.path / "both").read_bytes() == b"c\0d"
+
+
 def test_a_conflict_of_items_names_the_item(repo: Repo) -> None:
     run = "test $GITCKPT_ITEM = x || sleep 0.3; echo $GITCKPT_ITEM > same"
     items = f'many: {{max_parallel: 2, foreach: {{list: [x, y]}}, run: "{run}"}}'

@@ -386,3 +386,23 @@ def test_what_cannot_be_written_is_a_fact_with_its_path(desk: Desk) -> None:
     assert not (desk.root / "d/a").exists(), "nothing half-written stands under its own name"
     assert desk.go(first).written == 1
     assert desk.fresh() == first
+
+
+def test_an_ignore_file_that_a_restore_brings_or_takes_away_is_seen_by_the_next_scan(desk: Desk) -> None:
+    desk.write("data.log")
+    desk.write("sub/data.log")
+    without = desk.take().content
+    desk.write(".gitignore", "*.log\n")
+    hiding = desk.take().content
+    desk.go(without)
+    desk.write("data.log")
+    desk.write("sub/data.log")
+    assert desk.take().content == without
+    # The files stay where they are: what the rule hides is not the restore's.
+    changes = [change for change in desk.changes(hiding) if change.path == b".gitignore"]
+    cache = desk.load()
+    apply(desk.root, desk.reader, changes, cache)
+    cache.save()
+    assert desk.take().content == hiding
+    (desk.root / ".gitignore").unlink()
+    assert desk.take().content == without
