@@ -249,7 +249,8 @@ def _show_head(store: Store, chosen: Selected, tag: str | None) -> list[str]:
     ]
     merged = merged_in(checkpoint)
     if merged is not None:
-        rows += [("own", f"{merged.own} (gitckpt diff {merged.phase}; plain: git show {merged.own[:12]})")]
+        whole = "" if completed_items(checkpoint) else f"gitckpt diff {merged.phase} · "
+        rows += [("own", f"{merged.own} ({whole}git show {merged.own[:12]})")]
         rows += [("start", f"{merged.start} ({_named(store, merged.start)})")]
     for event in checkpoint.events:
         rows.append(("what", f"{event_words(event)} ({at_iso(event.at)})"))

@@ -124,6 +124,9 @@ def report(hold: Hold, outcome: Outcome, result: Result, checkpoint: Checkpoint 
             _say_uncaptured(hold, phase, uncaptured)
             for survivor in result.survivors:
                 hold.reporter(Warned(f"{phase} left a process running: {survivor.pid} {survivor.command}"))
+            for gone in result.ended:
+                what = f"{gone.pid} {gone.command}"
+                hold.reporter(Warned(f"{phase} left a process running in its view; it was ended: {what}"))
         case Listed(total=total, done=carried):
             known = sum(last - first + 1 for first, last in carried)
             more = f", {known:,} of them done before" if known else ""

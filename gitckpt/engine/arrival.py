@@ -5,6 +5,7 @@ Owns these values, and the commit that holds exactly what the attempt did. Must 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -12,9 +13,18 @@ from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.place import AttemptUnderWay
 from gitckpt.execute.process import Result
-from gitckpt.model.advance import advance
-from gitckpt.model.events import AttemptFailed, Event, PhaseCompleted
+from gitckpt.model.advance import IllegalEvent, advance
+from gitckpt.model.events import (
+    AttemptCutOff,
+    AttemptFailed,
+    DataAppended,
+    DataIncremented,
+    DataSet,
+    Event,
+    PhaseCompleted,
+)
 from gitckpt.model.items import ItemsCompleted, ItemsFailed
+from gitckpt.model.manifest import Manifest
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.model.outcome import Outcome
 from gitckpt.model.schedule import Flying
@@ -26,6 +36,8 @@ from gitckpt.store.publish import Draft, write_commit
 
 Ended: TypeAlias = tuple[InFlight, Outcome, Result]
 
+OfData = DataSet | DataAppended | DataIncremented
+
 
 @dataclass(slots=True, kw_only=True)
 class Arrival:
@@ -33,7 +45,7 @@ class Arrival:
 
     `own`: the commit that says so, once it is written; `is_kept`: that has a ref. `attempt`: its number where it
     failed, and what it left is kept for the next one. `is_plain`: it changed no file, so that no commit of its own is
-    merged. `ended`: the attempt itself, where it ran in this call.
+    merged. `needs`: commits that what it began from is made of. `ended`: the attempt itself, where it ran in this call.
     """
 
     under_way: AttemptUnderWay
@@ -47,6 +59,7 @@ class Arrival:
     attempt: int | None = None
     is_kept: bool = False
     is_plain: bool = False
+    needs: tuple[Oid, ...] = ()
     ended: Ended | None = None
 
     @property
@@ -82,8 +95,19 @@ def write_own(hold: Hold, pack: Pack, arrival: Arrival) -> Oid:
     return arrival.own
 
 
+def foreseen(manifest: Manifest, arrivals: Iterable[Arrival]) -> Manifest:
+    """The manifest as it will be when these are merged into it, in this order. What one of them did to `data` and no
+    longer fits is left out: its merge will say so."""
+    for arrival in arrivals:
+        try:
+            manifest = advance(manifest, arrival.events)
+        except IllegalEvent:
+            manifest = advance(manifest, [event for event in arrival.events if not isinstance(event, OfData)])
+    return manifest
+
+
 def as_failure(arrival: Arrival, number: int, why: str) -> tuple[Event, ...]:
-    """The events of an attempt that succeeded and cannot be merged: a failed try of that number."""
+    """The events of an attempt that cannot be merged: a failed try of that number, none of whose files stay."""
     found: list[Event] = []
     for event in arrival.events:
         match event:
@@ -114,6 +138,9 @@ def as_failure(arrival: Arrival, number: int, why: str) -> tuple[Event, ...]:
                         final=True,
                     )
                 )
+            case AttemptFailed() | AttemptCutOff() | ItemsFailed():
+                # Its files were to stay for the next one: they do not.
+                found.append(replace(event, partial=False))
             case _:
                 continue
     return tuple(found)

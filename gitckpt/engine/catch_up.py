@@ -49,6 +49,20 @@ def catch_up(hold: Hold, still_used: Collection[str], made: Sequence[Made] = ())
         remove_views(hold, sorted(names))
 
 
+def would_clash(hold: Hold) -> bool:
+    """Whether the user changed paths on the way otherwise than the phases did."""
+    base = hold.base
+    if base is None:
+        return False
+    edited = _edited(hold, compare(hold.store.reader, base.content, hold.at_tip.content), base)
+    if not edited:
+        return False
+    with open_pack(hold) as pack:
+        items = collect(hold.given.root, pack, edited)
+        mine = amend(hold.store.reader, pack, base.content, _changes(edited, items))
+        return bool(_merged(hold, pack, base, mine).clashes)
+
+
 def _edited(hold: Hold, changes: Sequence[Change], base: Checkpoint) -> list[bytes]:
     """The paths on the way whose state is neither the base's nor the tip's: the user changed or removed them."""
     top = os.fsencode(hold.given.root) + b"/"
@@ -80,7 +94,7 @@ def _join(hold: Hold, base: Checkpoint, edited: Sequence[bytes]) -> Content:
         mine = amend(hold.store.reader, pack, base.content, _changes(edited, items))
         joined = _merged(hold, pack, base, mine)
         clashing = [clash.path for clash in joined.clashes]
-        rest = [path for path in edited if path not in clashing]
+        rest = [path for path in edited if not any(lies_within(path, each) for each in clashing)]
         if clashing:
             kept = amend(hold.store.reader, pack, base.content, _changes(rest, items))
             joined = _merged(hold, pack, base, kept)
@@ -90,13 +104,25 @@ def _join(hold: Hold, base: Checkpoint, edited: Sequence[bytes]) -> Content:
             mixed = tuple(safe(path) for path in rest[:MOST_NAMED])
             events.append(Edited(at=hold.now(), author=hold.person(), mixed=mixed))
             hold.reporter(Note(f"you and a phase changed {', '.join(mixed[:3])}; the files have both changes"))
-        if clashing:
+        if clashing and not _is_asked(hold, mine):
             events.append(_clash(hold, pack, base, mine, clashing))
         if events:
             _land(hold, pack, tuple(events), content)
         else:
             pack.finish()
     return mine
+
+
+def _is_asked(hold: Hold, mine: Content) -> bool:
+    """Whether the same was recorded before a kill."""
+    clash = hold.at_tip.manifest.clash
+    oid = hold.store.rescues().get(clash.rescue) if clash is not None else None
+    return oid is not None and hold.store.read(oid).content == mine
+
+
+def lies_within(path: bytes, other: bytes) -> bool:
+    """Whether one of the two is the other, or above it."""
+    return path == other or path.startswith(other + b"/") or other.startswith(path + b"/")
 
 
 def _changes(paths: Iterable[bytes], items: dict[bytes, Item]) -> list[Change]:

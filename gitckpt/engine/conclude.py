@@ -61,6 +61,7 @@ def conclude(hold: Hold, executor: Executor, stop: Stop, signalled: Signalled) -
             under_way=under_way,
             desk=hold.place.desk,
             start=hold.at_tip,
+            below=hold.at_tip.content,
             root=hold.given.root,
             running=executor.start(_job(hold, always, stop)),
         )

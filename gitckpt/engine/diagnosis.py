@@ -34,7 +34,8 @@ def diagnose(patient: Patient) -> Diagnosis:
         found.append(Finding(level="note", what=text, where=str(patient.root), next=step))
     found += places.about_pushes(patient)
     isolation = isolation_of(patient)
-    found += places.about_views(isolation)
+    if patient.who is None:  # a phase that asks may be in an overlay itself, under which there is none
+        found += places.about_views(isolation)
     return Diagnosis(
         findings=tuple(sorted(found, key=lambda each: _WORST_FIRST.index(each.level))),
         git=".".join(map(str, require_git())),

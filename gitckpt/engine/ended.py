@@ -21,11 +21,11 @@ from gitckpt.engine.land import Beside, Landing, land
 from gitckpt.engine.merge import Landed, land_arrivals
 from gitckpt.engine.oversize import move_oversize_view
 from gitckpt.engine.scanned import content_of
-from gitckpt.engine.views import note_hidden, remove_views
+from gitckpt.engine.views import forget_view, note_hidden, remove_views
 from gitckpt.execute.output import capped
 from gitckpt.execute.process import Result
 from gitckpt.model.decide import live
-from gitckpt.model.events import Event
+from gitckpt.model.events import AttemptCutOff, Event
 from gitckpt.model.manifest import state_of
 from gitckpt.model.moment import Closing, Moment, Tried
 from gitckpt.model.names import PhaseName
@@ -134,6 +134,7 @@ def _arrival(hold: Hold, judged: Judged, events: tuple[Event, ...]) -> Arrival:
         events=events,
         outputs=_outputs(hold, flight) if flight.running else {},
         is_plain=flight.view is None,
+        needs=flight.needs,
         ended=(flight, judged.outcome, judged.result),
     )
 
@@ -159,7 +160,11 @@ def _land_other(hold: Hold, fleet: Fleet, judged: Judged, moment: Moment) -> Mom
         arrival = _arrival(hold, replace(judged, outcome=outcome), (*flight.staged, *events))
         arrival.attempt = number
         with open_pack(hold) as second:
-            checkpoint = land_arrivals(hold, second, (arrival,))[0].checkpoint
+            landed = land_arrivals(hold, second, (arrival,))[0]
+        checkpoint = landed.checkpoint
+        if landed.refused is not None:
+            outcome = replace(outcome, partial=False)
+            forget_view(hold, view.name)
     elif events:
         landing = Landing(
             events=events, content=content, found=content, outputs=outputs, beside=beside, ends_view=view.name
@@ -167,8 +172,7 @@ def _land_other(hold: Hold, fleet: Fleet, judged: Judged, moment: Moment) -> Mom
         with open_pack(hold) as second:
             checkpoint = land(hold, second, landing)
     else:
-        views = tuple(each for each in hold.record.views if each.view != view.name)
-        hold.write_record(replace(hold.record, views=views))
+        forget_view(hold, view.name)
     if not (isinstance(outcome, Failed | CutOff) and outcome.partial):
         remove_views(hold, (view.name,))
     fleet.agenda.comes_down(flight.phase.name, flight.indices)
@@ -184,11 +188,13 @@ def land_in_turn(hold: Hold, fleet: Fleet, moment: Moment) -> Moment:
         return _land_in_turn(hold, fleet, pack, moment)
 
 
-def land_all(hold: Hold, fleet: Fleet) -> None:
+def land_all(hold: Hold, fleet: Fleet, moment: Moment) -> Moment:
     """Merge all that waits, whatever else may still run: something is about to need the workspace as it is then."""
     if fleet.waiting:
         with open_pack(hold) as pack:
-            _merge(hold, fleet, pack, list(fleet.waiting), ())
+            for landed in _merge(hold, fleet, pack, list(fleet.waiting), ()):
+                moment = _give_up(landed, moment)
+    return moment
 
 
 def _land_in_turn(hold: Hold, fleet: Fleet, pack: Pack, moment: Moment) -> Moment:
@@ -246,12 +252,14 @@ def _say_refused(hold: Hold, landed: Landed) -> None:
     assert landed.arrival.ended is not None  # asked for only then
     flight, _, result = landed.arrival.ended
     detail = state_of(landed.checkpoint.manifest, flight.phase.name).detail or ""
-    number = landed.checkpoint.number
+    number, status = landed.checkpoint.number, "failed"
+    if any(isinstance(event, AttemptCutOff) for event in landed.checkpoint.events):
+        status, detail = "interrupted", "what it began from could not be merged"
     if not flight.indices:
         took = result.duration_ms
         hold.reporter(
             PhaseEnded(
-                phase=flight.phase.name, status="failed", detail=detail, duration_ms=took, checkpoint_number=number
+                phase=flight.phase.name, status=status, detail=detail, duration_ms=took, checkpoint_number=number
             )
         )
         return
@@ -260,7 +268,7 @@ def _say_refused(hold: Hold, landed: Landed) -> None:
     hold.reporter(
         ItemsEnded(
             phase=flight.phase.name,
-            status="failed",
+            status=status,
             detail=detail,
             items=flight.under_way.items,
             count=len(flight.indices),

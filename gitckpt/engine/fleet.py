@@ -9,23 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gitckpt.engine.agenda import Agenda
-from gitckpt.engine.arrival import Arrival
-from gitckpt.engine.catch_up import catch_up
+from gitckpt.engine.arrival import Arrival, foreseen
+from gitckpt.engine.catch_up import catch_up, would_clash
 from gitckpt.engine.groups import Groups
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.layer import Layer
 from gitckpt.engine.ports import Executor
 from gitckpt.engine.views import Layers
-from gitckpt.model.advance import advance
 from gitckpt.model.manifest import Manifest
 from gitckpt.model.moment import Asking, Begin, Closing, Expiring
+from gitckpt.model.names import PhaseName
 from gitckpt.model.schedule import Flying, Plan, may_land
 
 
 class Fleet:
     """See the module. `aloft`: what is under way; `ready`: begun, and not yet started; `waiting`: ended well and not
-    merged, in the order of merging; `has_flown`: some attempt of this call had a view of its own."""
+    merged, in the order of merging; `unsettled`: phases among those that cannot be merged into the tip as it is;
+    `has_flown`: some attempt of this call had a view of its own."""
 
     def __init__(self, hold: Hold, agenda: Agenda, executor: Executor, plan: Plan) -> None:
         self.hold = hold
@@ -38,6 +39,7 @@ class Fleet:
         self.layers = Layers()
         self.has_flown = False
         self.groups = Groups(hold.place.home / "locks")
+        self.unsettled: set[PhaseName] = set()
         self._uppers: dict[str, Layer] = {}
 
     def flying(self) -> tuple[Flying, ...]:
@@ -46,10 +48,7 @@ class Fleet:
 
     def foreseen(self) -> Manifest:
         """The manifest as it will be when all that waits is merged."""
-        manifest = self.hold.at_tip.manifest
-        for arrival in self.waiting:
-            manifest = advance(manifest, arrival.events)
-        return manifest
+        return foreseen(self.hold.at_tip.manifest, self.waiting)
 
     def wait_for_turn(self, arrival: Arrival, layer: Layer | None) -> None:
         """It has ended well: it is merged when nothing that comes before it is live. Until it is applied, its layer
@@ -74,6 +73,7 @@ class Fleet:
     def has_landed(self, arrival: Arrival, *, is_merged: bool) -> None:
         """It is part of the history now, or has failed to become it."""
         self.waiting.remove(arrival)
+        self.unsettled.discard(arrival.phase)
         layer = self._uppers.pop(arrival.view, None)
         if layer is not None and is_merged:
             self.layers.landed.append(layer)
@@ -90,7 +90,8 @@ class Fleet:
     def bring_workspace(self) -> None:
         """Bring the workspace to the tip, where it lags and no mounted view needs it as it is."""
         mounted = any(flight.view is not None and flight.view.kind == "overlay" for flight in self.aloft)
-        if self.hold.base is not None and not mounted:
+        # What clashes with the user's edits is asked about once, about all of it, when nothing runs any more.
+        if self.hold.base is not None and not mounted and not (self.aloft and would_clash(self.hold)):
             still_used = {arrival.view for arrival in self.waiting} | {flight.name for flight in self.aloft}
             catch_up(self.hold, still_used, [layer.made() for layer in self.layers.landed])
             self.layers.landed.clear()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Literal
 
 from gitckpt.engine.agenda import Agenda
+from gitckpt.engine.arrival import Arrival
 from gitckpt.engine.capturing import secret_values
 from gitckpt.engine.fleet import Fleet
 from gitckpt.engine.hold import Hold
@@ -56,6 +57,10 @@ def begin(hold: Hold, fleet: Fleet, step: Begin) -> None:
         items=agenda.part(chosen.name, indices).label if indices else "",
     )
     start = start_of(hold, fleet.needed(step))
+    if start.without:
+        fleet.unsettled.update(start.without)
+        fleet.groups.give_back(chosen.concurrency)
+        return
     view = _view(hold, fleet, chosen, step.work, start)
     flight = InFlight(
         phase=chosen,
@@ -63,9 +68,11 @@ def begin(hold: Hold, fleet: Fleet, step: Begin) -> None:
         under_way=under_way,
         desk=Desk(view.folder) if view else hold.place.desk,
         start=start.checkpoint,
+        below=start.checkpoint.content,
         root=hold.given.root,
         view=view,
         indices=indices,
+        needs=tuple(each.own for each in start.of if each.own is not None),
     )
     agenda.takes_off(chosen.name, indices)
     fleet.ready.append(flight)
@@ -106,7 +113,7 @@ def _asks(chosen: Phase) -> bool:
 def launch(hold: Hold, fleet: Fleet) -> None:
     """Journal all that is ready, in one go, then start it."""
     ready, fleet.ready = fleet.ready, []
-    jobs = [(flight, _job(hold, fleet.agenda, flight)) for flight in ready]
+    jobs = [(flight, _job(hold, fleet, flight)) for flight in ready]
     in_place = [flight for flight, job in jobs if flight.view is None and (job.steps or _may_change(fleet, flight))]
     views = tuple(_noted(flight) for flight in ready if flight.view is not None)
     if in_place or views:
@@ -124,11 +131,12 @@ def launch(hold: Hold, fleet: Fleet) -> None:
             flight.running = fleet.executor.start(job)
 
 
-def _job(hold: Hold, agenda: Agenda, flight: InFlight) -> Job:
+def _job(hold: Hold, fleet: Fleet, flight: InFlight) -> Job:
     flight.desk.clear()
     if flight.view is not None:
         mark_begun(flight.view.folder, hold.given.root)
-    return job_of(hold, agenda, flight)
+    job = job_of(hold, fleet.agenda, flight)
+    return replace(job, locks=fleet.groups.descriptors(flight.phase.concurrency))
 
 
 def _may_change(fleet: Fleet, flight: InFlight) -> bool:
@@ -175,24 +183,28 @@ NOTHING_RAN = Result(
 
 
 def attend(
-    hold: Hold, flights: Sequence[InFlight], signalled: Signalled, until_ms: int | None = None
+    hold: Hold,
+    flights: Sequence[InFlight],
+    signalled: Signalled,
+    until_ms: int | None = None,
+    waiting: Sequence[Arrival] = (),
 ) -> list[tuple[InFlight, Result]]:
     """Wait until some of the attempts have ended, or until a time: serve requests, beat, show their output, pass on the
-    user's wish to stop. Those that have ended, with how."""
+    user's wish to stop. Those that have ended, with how. `waiting` ended before, and are not merged yet."""
     heartbeat = Heartbeat(hold.place.live) if any(flight.view is None for flight in flights) else None
     while not (ended := _ended(flights)):
         running = [flight.running for flight in flights if flight.running is not None]
         select.select(running, [], [], TICK_S)
         if heartbeat is not None:
             heartbeat.beat()
-        done = serve(hold, flights)
+        done = serve(hold, flights, waiting)
         for flight in flights:
             _pass_on(flight, signalled)
             _show_line(hold, flight)
         hold.reporter.tick()
         if done or (until_ms is not None and hold.clock.monotonic_ms() >= until_ms):
             return _ended(flights)
-    serve(hold, flights)
+    serve(hold, flights, waiting)
     for flight, _ in ended:
         if flight.running is not None and flight.view is None:
             flight.running.close()
@@ -240,10 +252,10 @@ def _show_line(hold: Hold, flight: InFlight) -> None:
         hold.reporter(OutputLine(phase=flight.phase.name, line=latest, items=items))
 
 
-def pause(hold: Hold, until_ms: int | None, signalled: Signalled) -> None:
+def pause(hold: Hold, until_ms: int | None, signalled: Signalled, waiting: Sequence[Arrival]) -> None:
     """Wait for a time, until the user wishes to stop, or until somebody asked for something that was done."""
     while until_ms is not None and hold.clock.monotonic_ms() < until_ms and signalled()[1] == 0:
-        if serve(hold, ()):
+        if serve(hold, (), waiting):
             return
         select.select([], [], [], min(TICK_S, max(0.0, (until_ms - hold.clock.monotonic_ms()) / 1000)))
         hold.reporter.tick()

@@ -41,6 +41,10 @@ class Groups:
         self._users[group] = self._users.get(group, 0) + 1
         return True
 
+    def descriptors(self, group: str | None) -> tuple[int, ...]:
+        """The lock that this run has of the group, for those who hold it, too."""
+        return (self._ours[group].fileno(),) if group in self._ours else ()
+
     def news(self, phase: Phase) -> str | None:
         """What a phase that did not get its group waits for; None where that was said already."""
         who = self.held[phase.concurrency or ""]
@@ -51,7 +55,10 @@ class Groups:
 
     def let_go(self, flight: InFlight) -> None:
         """An attempt has ended."""
-        group = flight.phase.concurrency
+        self.give_back(flight.phase.concurrency)
+
+    def give_back(self, group: str | None) -> None:
+        """An attempt that was to hold it does not any more."""
         if group not in self._users:
             return
         self._users[group] -= 1

@@ -19,7 +19,7 @@ from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute.lock import Lock
 from gitckpt.model.codec import require_writable
 from gitckpt.model.manifest import Source
-from gitckpt.model.names import WorkflowName
+from gitckpt.model.names import Oid, WorkflowName
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import Workflow
 from gitckpt.plumbing.content import defaults_of
@@ -102,10 +102,13 @@ class Given:
 
 @dataclass(slots=True, kw_only=True)
 class Hold:
-    """See the module. `base`: what the workspace was last made equal to, where that is not the tip: attempts in views
-    of their own still need it as it is. `sealed`: packs that are stored and not yet needed by any ref; the next landing
-    lets go of them; `starts`: those that attempts under way began from. `paused`: who asked the run to stop at the next
-    boundary."""
+    """See the module.
+
+    `base`: what the workspace was last made equal to, where that is not the tip: attempts in views of their own still
+    need it as it is. `sealed`: packs that are stored and not yet needed by any ref; the next landing lets go of them.
+    `starts`: those that attempts under way began from. `refused`: commits that could not be merged. `paused`: who asked
+    the run to stop at the next boundary.
+    """
 
     given: Given
     store: Store
@@ -119,6 +122,7 @@ class Hold:
     told: set[str] = field(default_factory=set)
     sealed: list[Pack] = field(default_factory=list)
     starts: list[Pack] = field(default_factory=list)
+    refused: set[Oid] = field(default_factory=set)
     packs_noted: int = 0
     paused: str | None = None
 
@@ -311,7 +315,8 @@ def sweep_locks(hold: Hold) -> None:
             stack.enter_context(Lock.take(hold.place.branch_lock(died)))
         for name in {hold.name, died}:
             remove_own_locks(hold.given.repository, refs.branch(name), refs.tags(name), refs.others(name))
-    if hold.record.refs_moving:
+    if hold.record.refs_moving or hold.record.landing is not None:
+        # A landing can delete refs, too: of what waited to be merged, of attempts that make room.
         remove_packed_lock(hold.given.repository, os.stat(hold.place.folder / "workspace.json").st_mtime_ns)
 
 

@@ -12,8 +12,10 @@ from gitckpt.engine.place import AttemptUnderWay, Desk
 from gitckpt.engine.ports import Running, View
 from gitckpt.model.events import Event
 from gitckpt.model.moment import Work
+from gitckpt.model.names import Oid
 from gitckpt.model.schedule import Flying
 from gitckpt.model.workflow import Phase
+from gitckpt.plumbing.content import Content
 from gitckpt.store.checkpoint import Checkpoint
 
 
@@ -22,8 +24,10 @@ class InFlight:
     """An attempt under way. `running` is None where its work needs no process; `view` where it is in the workspace
     itself.
 
-    `start`: what it began from. `indices`: its items. `staged`: what it wrote to `data`, which lands with it. `heard`:
-    how many of the user's wishes to stop were passed on to it; `line`: the last one that it printed.
+    `start`: what its next commit is made on: what it began from, or the last checkpoint that it asked for. `below`:
+    what its view showed when it began, which its changes are told from. `needs`: commits that what it began from is
+    made of, and that were not merged then. `indices`: its items. `staged`: what it wrote to `data`, which lands with
+    it. `heard`: how many of the user's wishes to stop were passed on to it; `line`: the last one that it printed.
     """
 
     phase: Phase
@@ -31,9 +35,11 @@ class InFlight:
     under_way: AttemptUnderWay
     desk: Desk
     start: Checkpoint
+    below: Content
     root: Path
     view: View | None = None
     indices: tuple[int, ...] = ()
+    needs: tuple[Oid, ...] = ()
     running: Running | None = None
     staged: list[Event] = field(default_factory=list)
     heard: int = 0

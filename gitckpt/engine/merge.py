@@ -18,8 +18,8 @@ from gitckpt.engine.mirror import write_mirror
 from gitckpt.engine.place import LandingUnderWay
 from gitckpt.engine.scanned import content_of
 from gitckpt.errors import ExitCode, GitckptError
-from gitckpt.model.advance import advance
-from gitckpt.model.events import Event
+from gitckpt.model.advance import IllegalEvent, advance
+from gitckpt.model.events import AttemptCutOff, Event
 from gitckpt.model.manifest import state_of
 from gitckpt.model.merging import MOST_NAMED, Merged, MergeRefused
 from gitckpt.model.names import Oid
@@ -55,11 +55,12 @@ class CannotMergeNow(GitckptError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landed:
-    """A merge checkpoint, or, where it was `refused`, one that says that the attempt failed."""
+    """A merge checkpoint, or, where it was `refused`, one that says that the attempt failed: the paths that could not
+    be joined, and none where what it did to `data` fits no more, or what it began from could not be merged."""
 
     arrival: Arrival
     checkpoint: Checkpoint
-    refused: MergeRefused | None
+    refused: tuple[str, ...] | None
 
 
 Chain = tuple[list[tuple[Draft, Oid]], list[Landed], list[RefUpdate]]
@@ -106,7 +107,9 @@ def _chain(hold: Hold, pack: Pack, arrivals: Sequence[Arrival]) -> Chain:
     for arrival in arrivals:
         own = tip.oid if arrival.is_plain else write_own(hold, pack, arrival)
         draft, refused = _draft(hold, pack, arrival, (hold.at_tip, *(each.checkpoint for each in landed)), own)
-        if refused is not None or arrival.attempt is not None:
+        if refused is not None:
+            hold.refused.add(own)
+        if not arrival.is_plain and (refused is not None or arrival.attempt is not None):
             updates.append(_kept_as_attempt(hold, arrival, draft, own))
         if arrival.is_kept:
             updates.append(RefUpdate(arrival.ref(hold), None, own))
@@ -119,10 +122,12 @@ def _chain(hold: Hold, pack: Pack, arrivals: Sequence[Arrival]) -> Chain:
 
 def _draft(
     hold: Hold, pack: Pack, arrival: Arrival, chain: Sequence[Checkpoint], own: Oid
-) -> tuple[Draft, MergeRefused | None]:
+) -> tuple[Draft, tuple[str, ...] | None]:
     """The checkpoint that merges the arrival into the last of `chain`: the tip, and what lands with it before this one.
     Or the one that says that it cannot be, and why."""
     tip = chain[-1]
+    if hold.refused.intersection(arrival.needs):
+        return _stranded(hold, arrival, tip), ()
     merged = merge(
         hold.given.repository,
         hold.store.reader,
@@ -133,29 +138,23 @@ def _draft(
         rule_of=rule_of(hold),
     )
     number = state_of(tip.manifest, arrival.phase).attempts + 1
-    refused = None
-    if arrival.is_plain:
-        events: tuple[Event, ...] = renumbered(arrival.events, number)
-        parents: tuple[Oid, ...] = (tip.oid,)
-    elif merged.content is None:
-        paths = tuple(safe(clash.path) for clash in merged.clashes)
-        clashing = frozenset(clash.path for clash in merged.clashes)
-        against = _who_changed(hold, arrival.start, clashing, chain)
-        refused = MergeRefused(
-            at=hold.now(), phase=arrival.phase, own=own, paths=paths[:MOST_NAMED], count=len(paths), against=against
-        )
-        why = f"it and {', '.join(against) or 'what came before'} changed {paths[0]} differently"
-        why += f" (and {len(paths) - 1:,} more)" if len(paths) > 1 else ""
-        events = (*as_failure(arrival, number, why), refused)
-        parents = (tip.oid,)
-    else:
+    events, content = renumbered(arrival.events, number), merged.content
+    parents: tuple[Oid, ...] = (tip.oid,)
+    refused: tuple[str, ...] | None = None
+    if not arrival.is_plain and content is not None:
         settled = tuple(safe(path) for path in merged.settled[:MOST_NAMED])
         done = Merged(at=hold.now(), phase=arrival.phase, own=own, start=arrival.start.oid, settled=settled)
-        events = (*renumbered(arrival.events, number), done)
-        parents = (tip.oid, own)
+        events, parents = (*events, done), (tip.oid, own)
+    misfit = None if content is None else _misfit(tip, events)
+    if content is None:
+        refused = tuple(safe(clash.path) for clash in merged.clashes)
+        against = _who_changed(hold, arrival.start, frozenset(clash.path for clash in merged.clashes), chain)
+        events = _clashed(hold, arrival, number, own, refused, against)
+    elif misfit is not None:
+        events, parents, content, refused = as_failure(arrival, number, misfit), (tip.oid,), None, ()
     draft = Draft(
         parents=parents,
-        content=merged.content or tip.content,
+        content=content or tip.content,
         manifest=advance(tip.manifest, events),
         events=events,
         definition=hold.given.definition,
@@ -164,6 +163,46 @@ def _draft(
         committer=hold.signature(),
     )
     return draft, refused
+
+
+def _stranded(hold: Hold, arrival: Arrival, tip: Checkpoint) -> Draft:
+    """What it began from could not be merged: it is kept, and done again when somebody has decided about that."""
+    number = state_of(tip.manifest, arrival.phase).attempts + 1
+    event = AttemptCutOff(at=hold.now(), phase=arrival.phase, attempt=number, reason="interrupted")
+    return Draft(
+        parents=(tip.oid,),
+        content=tip.content,
+        manifest=advance(tip.manifest, (event,)),
+        events=(event,),
+        definition=hold.given.definition,
+        outputs=arrival.outputs,
+        author=hold.signature(),
+        committer=hold.signature(),
+    )
+
+
+def _misfit(tip: Checkpoint, events: tuple[Event, ...]) -> str | None:
+    """Why the events cannot follow `tip`; None where they can."""
+    try:
+        advance(tip.manifest, events)
+    except IllegalEvent as error:
+        return f"it does not fit what ended before it: {error}"
+    return None
+
+
+def _clashed(
+    hold: Hold, arrival: Arrival, number: int, own: Oid, paths: tuple[str, ...], against: tuple[str, ...]
+) -> tuple[Event, ...]:
+    """What it means that these paths could not be joined. Of an attempt that failed nobody has to decide anything."""
+    why = f"it and {', '.join(against) or 'what came before'} changed {paths[0]} differently"
+    why += f" (and {len(paths) - 1:,} more)" if len(paths) > 1 else ""
+    failed = as_failure(arrival, number, why)
+    if arrival.attempt is not None:
+        return failed
+    refused = MergeRefused(
+        at=hold.now(), phase=arrival.phase, own=own, paths=paths[:MOST_NAMED], count=len(paths), against=against
+    )
+    return (*failed, refused)
 
 
 def rule_of(hold: Hold) -> Callable[[bytes], Rule]:
@@ -225,7 +264,7 @@ def land_so_far(hold: Hold, flight: InFlight, events: tuple[Event, ...]) -> Chec
         chain = _chain(hold, pack, (arrival,))
         refused = chain[1][0].refused
         if refused is not None:
-            raise CannotMergeNow(flight.phase.name, refused.paths)
+            raise CannotMergeNow(flight.phase.name, refused)
         made = _publish(hold, pack, (arrival,), (), chain)[0].checkpoint
     assert arrival.own is not None  # the chain wrote it
     flight.start = hold.store.read(arrival.own)

@@ -62,7 +62,7 @@ class ViewUnderWay:
     """An attempt in a view of its own, from its begin until its changes are in the workspace.
 
     `view`: its folder's name; `start`: the commit that it began from; `first`: the index of the first of its items.
-    `own`: the commit with what it did, once it has succeeded; `carries`: ignored files that it changed.
+    `own`: the commit with what it did, once it has succeeded.
     """
 
     under_way: AttemptUnderWay
@@ -71,7 +71,6 @@ class ViewUnderWay:
     start: Oid
     first: int | None = None
     own: Oid | None = None
-    carries: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

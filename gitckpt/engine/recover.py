@@ -6,17 +6,19 @@ Owns which of the two an attempt is. Must not run anything.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 
 from gitckpt.engine.arrival import Arrival
 from gitckpt.engine.capturing import secret_values
 from gitckpt.engine.catch_up import catch_up
-from gitckpt.engine.hold import Hold, open_pack
+from gitckpt.engine.hold import Hold, moving_refs, open_pack
 from gitckpt.engine.land import Beside, Landing, land
 from gitckpt.engine.merge import land_arrivals
 from gitckpt.engine.place import AttemptUnderWay, Desk, ViewUnderWay
 from gitckpt.engine.scanned import say_once
-from gitckpt.engine.views import remove_views, scan_dead
+from gitckpt.engine.views import forget_view, remove_views, scan_dead
 from gitckpt.errors import GitckptError
 from gitckpt.execute.leftovers import end_leftovers
 from gitckpt.execute.output import capped
@@ -43,23 +45,26 @@ def end_views(hold: Hold) -> None:
 
 def recover(hold: Hold) -> None:
     """After it nothing waits to be merged, nothing is under way, and the workspace is not behind."""
-    waiting = _merge_finished(hold)
-    landed = _second_parents(hold) | waiting
+    _merge_finished(hold)
+    merged = _merged_since(hold, hold.record.views)
+    kept = frozenset(hold.store.attempt_commits()) if any(view.own for view in hold.record.views) else frozenset()
     for view in hold.record.views:
-        if view.own is None or view.own not in landed:
+        if view.own is None or view.own not in merged | kept:
             _set_aside(hold, view)
+        elif view.own not in merged:
+            forget_view(hold, view.view)  # it could not be merged: what no checkpoint holds of it is not wanted, either
     catch_up(hold, still_used=())
     if hold.place.views.is_dir():
         # A kill between making a folder and noting it leaves one that nobody names.
         remove_views(hold, [path.name for path in hold.place.views.iterdir()])
 
 
-def _merge_finished(hold: Hold) -> frozenset[Oid]:
+def _merge_finished(hold: Hold) -> None:
     """Merge what waited for its turn, in order. What cannot be part of this run any more is kept as a rescue."""
     start = refs.finished(hold.name)
     found = list_refs(hold.given.repository, start)
     if not found:
-        return frozenset()
+        return
     views = {view.own: view for view in hold.record.views if view.own is not None}
     arrivals = []
     for ref, oid in sorted(found.items()):
@@ -68,6 +73,7 @@ def _merge_finished(hold: Hold) -> frozenset[Oid]:
             _rescue(hold, ref, oid)
         else:
             arrivals.append(arrival)
+    hold.refused |= _never_merged(hold, arrivals)
     plan = Plan.of(hold.workflow, jobs=1)
     arrivals.sort(key=lambda each: (plan.rank(each.phase), each.first is None, each.first or 0))
     for arrival in arrivals:
@@ -75,7 +81,6 @@ def _merge_finished(hold: Hold) -> frozenset[Oid]:
             landed = land_arrivals(hold, pack, (arrival,))[0]
         if landed.refused is None:
             hold.reporter(Note(f"{arrival.phase} had succeeded before the run died: {landed.checkpoint.number:04d}"))
-    return frozenset(arrival.own for arrival in arrivals if arrival.own is not None)
 
 
 def _arrival(hold: Hold, oid: Oid, view: ViewUnderWay | None) -> Arrival | None:
@@ -104,20 +109,40 @@ def _arrival(hold: Hold, oid: Oid, view: ViewUnderWay | None) -> Arrival | None:
     )
 
 
+def _never_merged(hold: Hold, arrivals: Sequence[Arrival]) -> set[Oid]:
+    """What arrivals began from, and that had failed to be merged before the run died. A start that is a checkpoint of
+    the branch is made of nothing else."""
+    ids = hold.store.ids()
+    for arrival in arrivals:
+        arrival.needs = () if arrival.start.oid in ids else arrival.start.parents[1:]
+    needed = {oid for arrival in arrivals for oid in arrival.needs}
+    if not needed:
+        return set()
+    first = min(arrival.start.number for arrival in arrivals) - 1
+    merged = _second_parents(hold, first)
+    return needed - merged - {arrival.own for arrival in arrivals if arrival.own is not None}
+
+
 def _rescue(hold: Hold, ref: str, oid: Oid) -> None:
     number = max(hold.store.rescues(), default=0) + 1
     kept = f"{refs.rescues(hold.name)}{number}"
-    transact(hold.given.repository, [RefUpdate(kept, oid, None), RefUpdate(ref, None, oid)], "gitckpt: rescue")
+    with moving_refs(hold):
+        transact(hold.given.repository, [RefUpdate(kept, oid, None), RefUpdate(ref, None, oid)], "gitckpt: rescue")
     hold.reporter(Note(f"what had succeeded in a run that is over is kept: gitckpt diff rescue@{number}"))
 
 
-def _second_parents(hold: Hold) -> frozenset[Oid]:
-    """The commits that were merged since the workspace's base."""
-    found: set[Oid] = set()
-    if hold.base is None:
+def _merged_since(hold: Hold, views: Sequence[ViewUnderWay]) -> frozenset[Oid]:
+    """The commits that were merged since the first of these views began. The workspace may have caught up already."""
+    if not any(view.own for view in views):
         return frozenset()
-    for oid in hold.store.ids():
-        if oid == hold.base.oid:
+    return _second_parents(hold, min(_start(hold, view).manifest.sequence for view in views))
+
+
+def _second_parents(hold: Hold, first: int) -> frozenset[Oid]:
+    """What was merged by the checkpoints from number `first` on."""
+    found: set[Oid] = set()
+    for number, oid in zip(count(hold.at_tip.number, -1), hold.store.ids(), strict=False):
+        if number < first:
             break
         commit = hold.store.reader.commit(oid)
         found.update(Oid(parent) for parent in commit.parents[1:]) if commit else None
@@ -152,7 +177,8 @@ def _set_aside(hold: Hold, view: ViewUnderWay) -> None:
                 outputs=outputs,
                 attempt=number,
             )
-            land_arrivals(hold, pack, (arrival,))
+            if land_arrivals(hold, pack, (arrival,))[0].refused is not None:
+                forget_view(hold, view.view)
         else:
             ref = refs.attempt(hold.name, name, number)
             tip = hold.at_tip.content

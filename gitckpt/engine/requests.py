@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias, assert_never
 import msgspec
 
 from gitckpt.engine.answers import Reply, answer
+from gitckpt.engine.arrival import Arrival, OfData, foreseen
 from gitckpt.engine.begin import record, skip
 from gitckpt.engine.capturing import require_no_secret
 from gitckpt.engine.hold import Hold, open_pack, take_snapshot
@@ -30,7 +31,7 @@ from gitckpt.model.advance import IllegalEvent, advance
 from gitckpt.model.codec import dumps
 from gitckpt.model.events import DataAppended, DataIncremented, DataSet, Event, Named, Paused
 from gitckpt.model.graph import phase_named
-from gitckpt.model.manifest import Json
+from gitckpt.model.manifest import Json, Manifest
 from gitckpt.model.names import PhaseName
 from gitckpt.progress.events import Note
 from gitckpt.store.checkpoint import Checkpoint
@@ -107,7 +108,7 @@ def require_storable(request: Request) -> None:
         raise RequestRefused(f"that cannot be stored as JSON in UTF-8: {error}") from error
 
 
-def event_of(request: Request, at: str) -> Named | DataSet | DataAppended | DataIncremented | None:
+def event_of(request: Request, at: str) -> Named | OfData | None:
     """The event that a named checkpoint or a change of `data` stands for; None for all else. Raises RequestRefused
     for what cannot be stored."""
     require_storable(request)
@@ -127,9 +128,10 @@ def event_of(request: Request, at: str) -> Named | DataSet | DataAppended | Data
             return None
 
 
-def serve(hold: Hold, flights: Sequence[InFlight]) -> int:
+def serve(hold: Hold, flights: Sequence[InFlight], waiting: Sequence[Arrival] = ()) -> int:
     """Do the requests that wait, oldest first, and answer them; how many were done. `flights` are under way; at a
-    boundary there are none, and the workspace equals the tip but for what the user did."""
+    boundary there are none, and the workspace equals the tip but for what the user did. `waiting` have ended, and are
+    not merged yet."""
     done = 0
     for ticket, data in inbox.pending(hold.place.inbox):
         try:
@@ -140,7 +142,7 @@ def serve(hold: Hold, flights: Sequence[InFlight]) -> int:
         if _is_for_later(request, flights) or not inbox.take(hold.place.inbox, ticket):
             continue
         try:
-            said = do(hold, flights, request)
+            said = do(hold, flights, request, waiting)
             _tell(hold, request)
         except GitckptError as error:
             said = Answer(error=error.message, hint=error.hint)
@@ -164,8 +166,8 @@ def _asking(flights: Sequence[InFlight], request: Request) -> InFlight | None:
     return own[0] if own else None
 
 
-def do(hold: Hold, flights: Sequence[InFlight], request: Request) -> Answer:
-    """Do one request in a workspace that is settled, or with `flights` under way.
+def do(hold: Hold, flights: Sequence[InFlight], request: Request, waiting: Sequence[Arrival] = ()) -> Answer:
+    """Do one request in a workspace that is settled, or with `flights` under way and others `waiting` to be merged.
 
     Raises IllegalEvent for a change that cannot be, RequestRefused, AlreadyDone, and what answering a gate raises.
     """
@@ -174,9 +176,9 @@ def do(hold: Hold, flights: Sequence[InFlight], request: Request) -> Answer:
     match request.verb:
         case "checkpoint" | "set" | "append" | "incr":
             assert event is not None  # these four have one
-            return _event_done(hold, flights, request, event)
+            return _event_done(hold, flights, waiting, request, event)
         case "get":
-            return Answer(value=_data(hold, _asking(flights, request), request.key))
+            return Answer(value=_data(hold, waiting, _asking(flights, request), request.key))
         case "approve" | "reject":
             reply = Reply(
                 approved=request.verb == "approve",
@@ -187,7 +189,7 @@ def do(hold: Hold, flights: Sequence[InFlight], request: Request) -> Answer:
             )
             made = answer(hold, request.target, reply)
         case "skip":
-            made = _skipped(hold, flights, request)
+            made = _skipped(hold, flights, waiting, request)
         case "pause":
             made = record(hold, Paused(at=hold.now(), author=request.author, reason=request.text))
             hold.paused = request.author
@@ -205,7 +207,7 @@ def refuse_secret(hold: Hold, request: Request) -> None:
 
 
 def _event_done(
-    hold: Hold, flights: Sequence[InFlight], request: Request, event: Named | DataSet | DataAppended | DataIncremented
+    hold: Hold, flights: Sequence[InFlight], waiting: Sequence[Arrival], request: Request, event: Named | OfData
 ) -> Answer:
     flight = _asking(flights, request)
     # The commands of `always` run inside of no phase that it could land with.
@@ -216,11 +218,33 @@ def _event_done(
         mirror_running(hold, flights)
         return Answer(number=made.number)
     if flight is None or phase is None:
-        return _recorded(hold, flights, request, event)
-    advance(hold.at_tip.manifest, [*flight.staged, event])
+        return _recorded(hold, flights, waiting, request, event)
+    _require_possible(hold, flights, waiting, flight, event)
     flight.staged.append(event)
     mirror_running(hold, flights)
-    return Answer(value=_data(hold, flight, request.key))
+    return Answer(value=_data(hold, waiting, flight, request.key))
+
+
+def _require_possible(
+    hold: Hold, flights: Sequence[InFlight], waiting: Sequence[Arrival], flight: InFlight, event: Event
+) -> None:
+    """Raises IllegalEvent where the attempt cannot do that to `data` after what has ended so far, or as it began; and
+    RequestRefused where it could not be merged with what others under way did to it."""
+    staged = [*flight.staged, event]
+    advance(foreseen(hold.at_tip.manifest, waiting), staged)
+    if flight.view is not None:
+        advance(flight.start.manifest, staged)
+    for other in flights:
+        if other is not flight and other.staged:
+            for order in ([*other.staged, *staged], [*staged, *other.staged]):
+                _require_together(hold.at_tip.manifest, order, other.phase.name)
+
+
+def _require_together(manifest: Manifest, events: Sequence[Event], other: PhaseName) -> None:
+    try:
+        advance(manifest, events)
+    except IllegalEvent as error:
+        raise RequestRefused(f"{other} has just changed it: {error}", "try again when that has ended") from error
 
 
 def _named_inside(hold: Hold, flight: InFlight, event: Named) -> Checkpoint:
@@ -234,26 +258,23 @@ def _named_inside(hold: Hold, flight: InFlight, event: Named) -> Checkpoint:
 
 
 def _recorded(
-    hold: Hold, flights: Sequence[InFlight], request: Request, event: Named | DataSet | DataAppended | DataIncremented
+    hold: Hold, flights: Sequence[InFlight], waiting: Sequence[Arrival], request: Request, event: Named | OfData
 ) -> Answer:
     """A checkpoint of its own, which stays when the attempts under way fail."""
     if isinstance(event, Named):
         record_edits(hold, closing=(replace(event, phase=None),))
         return Answer(number=hold.at_tip.number)
     after = advance(hold.at_tip.manifest, [event])
-    for flight in flights:
-        if flight.staged:
-            try:
-                advance(after, flight.staged)
-            except IllegalEvent as error:
-                why = f"{flight.phase.name} has just changed it: {error}"
-                raise RequestRefused(why, "try again when that has ended") from error
+    pending = [(arrival.phase, arrival.events) for arrival in waiting]
+    for name, events in (*pending, *((flight.phase.name, tuple(flight.staged)) for flight in flights)):
+        if events:
+            _require_together(after, events, name)
     made = record(hold, event)
     mirror_running(hold, flights)
     return Answer(number=made.number, value=made.manifest.data.get(request.key))
 
 
-def _skipped(hold: Hold, flights: Sequence[InFlight], request: Request) -> Checkpoint:
+def _skipped(hold: Hold, flights: Sequence[InFlight], waiting: Sequence[Arrival], request: Request) -> Checkpoint:
     name = request.target
     if name is None or phase_named(hold.workflow, name) is None:
         raise RequestRefused(f"the workflow as it runs has no phase {name}", "see the phases: gitckpt status")
@@ -262,11 +283,15 @@ def _skipped(hold: Hold, flights: Sequence[InFlight], request: Request) -> Check
             f"{name} runs now, so it cannot be skipped",
             "stop the run first (gitckpt pause lets it end, Ctrl-C or kill cuts it off), then skip it",
         )
+    if any(arrival.phase == name for arrival in waiting):
+        raise RequestRefused(
+            f"{name} has succeeded, and waits to be merged", "when the run has ended: gitckpt rollback, or gitckpt undo"
+        )
     return skip(hold, name, request.text, request.author)
 
 
-def _data(hold: Hold, flight: InFlight | None, key: str) -> Json:
-    manifest = hold.at_tip.manifest
+def _data(hold: Hold, waiting: Sequence[Arrival], flight: InFlight | None, key: str) -> Json:
+    manifest = foreseen(hold.at_tip.manifest, waiting)
     now = advance(manifest, flight.staged) if flight and flight.staged else manifest
     return now.data.get(key)
 

@@ -1,4 +1,4 @@
-"""What an attempt changed in its view, as a content: its start with exactly its changes.
+"""What an attempt changed in its view, as a content: what the view showed at first with exactly its changes.
 
 Owns the joining, and what is said of files that are not captured. Must not know how views are made.
 """
@@ -21,9 +21,10 @@ def content_of(hold: Hold, pack: Pack, flight: InFlight) -> tuple[Content, ViewS
     """What the attempt's view holds now, its new objects in `pack`; what was left out is said once a command."""
     assert flight.view is not None  # what runs in the workspace itself is found by a snapshot
     seen: Path | None = flight.view.root(flight.running)
-    scan = flight.view.scan(pack, flight.start.content, seen)
+    # Not from the last checkpoint that it asked for: a file made before that and removed since leaves nothing behind.
+    scan = flight.view.scan(pack, flight.below, seen)
     say_once(hold, scan)
-    return amend(hold.store.reader, pack, flight.start.content, scan.changes), scan
+    return amend(hold.store.reader, pack, flight.below, scan.changes), scan
 
 
 def say_once(hold: Hold, scan: ViewScan) -> None:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from gitckpt.engine.arrival import Arrival, write_own
 from gitckpt.engine.hold import Hold, open_pack
 from gitckpt.engine.merge import rule_of
-from gitckpt.model.advance import advance
+from gitckpt.model.advance import IllegalEvent, advance
 from gitckpt.model.events import Event
 from gitckpt.model.merging import Merged
+from gitckpt.model.names import PhaseName
 from gitckpt.plumbing.three_way import merge
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.publish import Draft, checkpoint_of, write_commit
@@ -21,10 +22,12 @@ from gitckpt.store.publish import Draft, checkpoint_of, write_commit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What an attempt begins from. `of`: the attempts that are part of it and wait to be merged."""
+    """What an attempt begins from. `of`: the attempts that are part of it and wait to be merged. `without`: what its
+    phase needs and what cannot be part of it."""
 
     checkpoint: Checkpoint
     of: tuple[Arrival, ...] = ()
+    without: tuple[PhaseName, ...] = ()
 
     @property
     def is_ahead(self) -> bool:
@@ -33,17 +36,18 @@ class Start:
 
 
 def start_of(hold: Hold, needed: Sequence[Arrival]) -> Start:
-    """The newest checkpoint with the `needed` arrivals merged into it. Where they cannot be merged it is without those:
-    the merge itself will say so, and what was begun meanwhile is merged after it."""
+    """The newest checkpoint with the `needed` arrivals merged into it. Where one cannot be merged nothing is to begin
+    on what is left: when its turn comes, its own merge says so."""
     if not needed:
         return Start(checkpoint=hold.at_tip)
     with open_pack(hold) as pack:
-        content, used = hold.at_tip.content, list[Arrival]()
+        content, events = hold.at_tip.content, list[Event]()
         for arrival in needed:
+            events += arrival.events
             if arrival.is_plain:
-                used.append(arrival)
                 continue
-            write_own(hold, pack, arrival)
+            own = write_own(hold, pack, arrival)
+            events.append(Merged(at=hold.now(), phase=arrival.phase, own=own, start=arrival.start.oid))
             merged = merge(
                 hold.given.repository,
                 hold.store.reader,
@@ -53,18 +57,17 @@ def start_of(hold: Hold, needed: Sequence[Arrival]) -> Start:
                 theirs=arrival.content,
                 rule_of=rule_of(hold),
             )
-            if merged.content is not None:
-                content = merged.content
-                used.append(arrival)
-        events: list[Event] = []
-        for arrival in used:
-            events += arrival.events
-            if arrival.own is not None:
-                events.append(Merged(at=hold.now(), phase=arrival.phase, own=arrival.own, start=arrival.start.oid))
+            if merged.content is None:
+                return Start(checkpoint=hold.at_tip, without=(arrival.phase,))
+            content = merged.content
+        try:
+            manifest = advance(hold.at_tip.manifest, events)
+        except IllegalEvent:
+            return Start(checkpoint=hold.at_tip, without=tuple(arrival.phase for arrival in needed))
         draft = Draft(
-            parents=(hold.at_tip.oid, *(arrival.own for arrival in used if arrival.own)),
+            parents=(hold.at_tip.oid, *(arrival.own for arrival in needed if arrival.own)),
             content=content,
-            manifest=advance(hold.at_tip.manifest, events),
+            manifest=manifest,
             events=tuple(events),
             definition=hold.given.definition,
             is_beside=True,
@@ -74,4 +77,4 @@ def start_of(hold: Hold, needed: Sequence[Arrival]) -> Start:
         oid = write_commit(hold.store, pack, draft)
         pack.finish()
         hold.starts.append(pack)
-        return Start(checkpoint=checkpoint_of(draft, oid), of=tuple(used))
+        return Start(checkpoint=checkpoint_of(draft, oid), of=tuple(needed))

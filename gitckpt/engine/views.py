@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +25,7 @@ from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import Phase
 from gitckpt.plumbing.content import Change, Content, Item, Lookup, compare
+from gitckpt.plumbing.environment import ACROSS_MOUNTS
 from gitckpt.plumbing.pack import Pack
 from gitckpt.progress.events import Warned
 from gitckpt.workspace.carrying import carry
@@ -86,6 +87,13 @@ def kind_for(hold: Hold, layers: Layers, phase: Phase) -> Literal["overlay", "co
     return "copy"
 
 
+def require_overlays(hold: Hold, layers: Layers, phases: Iterable[Phase]) -> None:
+    """Refuse at once what could not go on later. Raises NoOverlay."""
+    for phase in phases:
+        if phase.isolation == "overlay":
+            kind_for(hold, layers, phase)
+
+
 def view_name(phase: PhaseName) -> str:
     """A name of its own for an attempt's view."""
     return f"{phase}-{secrets.token_hex(4)}"
@@ -95,7 +103,11 @@ def make_view(hold: Hold, layers: Layers, phase: Phase, start: Content, before: 
     """A view of the content `start`. `before`: layers that are not landed, and that it shows, too. Raises NoOverlay."""
     name = view_name(phase.name)
     if kind_for(hold, layers, phase) == "copy":
-        return CopyView.make(hold, name, start)
+        try:
+            return CopyView.make(hold, name, start)
+        except GitckptError:
+            remove_views(hold, [name])  # a disk that is full needs the room
+            raise
     return OverlayView.make(hold, name, lowers_for(hold, layers, name, start, before))
 
 
@@ -177,7 +189,8 @@ class OverlayView:
 
     def environment(self) -> Mapping[str, str]:
         """See View."""
-        return {}
+        # The repository's top is above the mount point then.
+        return {ACROSS_MOUNTS: "1"} if self._hold.given.prefix else {}
 
     def layer(self, changes: tuple[Change, ...]) -> Layer:
         """See View."""
@@ -289,6 +302,11 @@ def hidden_of(folder: Path) -> tuple[bytes, ...]:
     except OSError:
         return ()
     return tuple(data.split(b"\0")) if data else ()
+
+
+def forget_view(hold: Hold, name: str) -> None:
+    """The attempt in the view has come to nothing: what is in it goes nowhere."""
+    hold.write_record(replace(hold.record, views=tuple(each for each in hold.record.views if each.view != name)))
 
 
 def remove_views(hold: Hold, names: Sequence[str]) -> None:

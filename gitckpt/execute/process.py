@@ -76,9 +76,10 @@ class Job:
     `unit_timeout_ms` is for the steps of each unit together. After `stop_after_ms` no further unit is begun: the
     first one always is, and none is cut in two. `env` is the whole environment. `output` is appended to, so the
     caller gives each attempt a file of its own. `live_dir` is the workspace's `.gitckpt`, where the stamp is made;
-    None: no stamp is.
+    None: the attempt is not in the workspace itself, no stamp is made, and none of its processes outlives it.
 
-    With a `view` the steps run in it, there may be none at all, and no process of the attempt outlives it.
+    With a `view` the steps run in it, and there may be none at all. `locks`:
+    descriptors of locks that stay held until its processes are dead, also when the runner dies before.
     """
 
     steps: tuple[Step, ...]
@@ -93,6 +94,7 @@ class Job:
     unit_timeout_ms: int | None = None
     stop_after_ms: int | None = None
     view: Overlay | None = None
+    locks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ class LocalExecutor:
         """
         job.state_dir.mkdir(parents=True, exist_ok=True)
         lock = Lock.take(job.state_dir / PHASE_LOCK)
+        locks = (lock.fileno(), *job.locks)
         began = time.monotonic()
         control, tell = os.pipe()
         hear, status = os.pipe()
@@ -160,7 +163,7 @@ class LocalExecutor:
                 stdin=control,
                 stdout=status,
                 stderr=output,
-                pass_fds=(lock.fileno(),),
+                pass_fds=locks,
                 start_new_session=True,
             )
         except OSError as problem:
@@ -170,7 +173,7 @@ class LocalExecutor:
         finally:
             _close(theirs)
         running = Running(job=job, process=process, control=tell, status=hear, began=began)
-        running.say(_work(job, lock.fileno()))
+        running.say(_work(job, locks))
         lock.hand_over()
         return running
 
@@ -316,7 +319,7 @@ class Running:
         )
 
 
-def _work(job: Job, lock: int) -> bytes:
+def _work(job: Job, locks: tuple[int, ...]) -> bytes:
     """The work, as the watchdog's protocol wants it. Its `-X utf8` makes text of bytes the way agreed here."""
     mark = secrets.token_hex(16)
     work = {
@@ -342,7 +345,7 @@ def _work(job: Job, lock: int) -> bytes:
         "pids": path_of(job.state_dir / PIDS),
         "live": None if job.live_dir is None else path_of(job.live_dir),
         "view": None if job.view is None else _view(job.view),
-        "lock": lock,
+        "locks": locks,
         "mark": mark,
     }
     return framed(work)

@@ -56,7 +56,7 @@ class Work:
         "env",
         "grace",
         "live",
-        "lock",
+        "locks",
         "mark",
         "output",
         "pids",
@@ -79,7 +79,7 @@ class Work:
         self.output: str = said["output"]
         self.pids: str = said["pids"]
         self.live: str | None = said["live"]
-        self.lock: int = said["lock"]
+        self.locks: tuple[int, ...] = said["locks"]
         self.mark: str = said["mark"]
         self.view = None if said["view"] is None else View(**said["view"])
 

@@ -1,6 +1,6 @@
 """How the watchdog watches: the life and death of one attempt's processes.
 
-Owns the steps' processes, their pids file, the phase lock (a descriptor it is given) and the stamp that is
+Owns the steps' processes, their pids file, the locks (descriptors it is given) and the stamp that is
 made once the last of them is dead. It must not know workflows, git, or gitckpt's errors; it runs in a program
 of its own (`watchdog.py`), so it imports only what starts fast.
 
@@ -297,8 +297,8 @@ class Watchdog:
             self.units.leave()
             survivors = self.stragglers()
             stuck = survivors if self.runner_died else []
-            if self.viewing:
-                # Alive they would keep the mount, and with it the workspace that must not change below it.
+            if self.work.live is None:
+                # They would write to a view that is read, or is gone; and keep a mount, below which nothing may change.
                 ended = described(survivors)
                 survivors = stuck = self.end_all()
         else:
@@ -364,7 +364,8 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     said = read_exactly(int.from_bytes(read_exactly(4), "big"))
     work = Work(said)
-    os.set_inheritable(work.lock, False)  # noqa: FBT003 - the function has no keyword
+    for lock in work.locks:
+        os.set_inheritable(lock, False)  # noqa: FBT003 - the function has no keyword
     if HAS_PROC:
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     os.chdir("/")
@@ -373,7 +374,8 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     end = marshal.dumps(watchdog.run_all())
     if not watchdog.viewing:
-        os.close(work.lock)  # before the runner hears of the end: its next phase takes this lock at once
+        for lock in work.locks:  # before the runner hears of the end: its next phase takes the first one at once
+            os.close(lock)
     try:
         os.write(1, len(end).to_bytes(4, "big") + end)
     except BrokenPipeError:

@@ -41,8 +41,8 @@ class MergeRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditsClashed:
-    """The user changed paths that a phase changed otherwise meanwhile. The workspace has the user's; they are kept as
-    the rescue of that number, too."""
+    """The user changed paths that a phase changed otherwise meanwhile. The workspace has the phase's; the user's are
+    kept as the rescue of that number."""
 
     at: str
     paths: tuple[str, ...]

@@ -85,7 +85,8 @@ class Moment:
     `offers` are there for every phase with a list of items. `arrived`: this call reached a goal that was not to
     finish, and does no more. `undoable`: phases that had a compensation when they were completed. `plan`: what may
     run beside what, None for one after another; `totals`: how much there is of each resource; `held`: the concurrency
-    groups that other runs have, and who they are.
+    groups that other runs have, and who they are. `unsettled`: phases that succeeded, but cannot be joined with what is
+    there so far: whether they are done is known when their turn comes.
     """
 
     now_ms: int = 0
@@ -102,6 +103,7 @@ class Moment:
     plan: Plan | None = None
     totals: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
+    unsettled: frozenset[PhaseName] = frozenset()
     limits: Limits = field(default_factory=Limits)
 
 

@@ -77,7 +77,7 @@ def unmet_in(workflow: Workflow, manifest: Manifest, moment: Moment) -> frozense
     """The phases that have a need which is not met. One that failed for good in this call is met when it says
     `continue`, or when the run keeps going and the phase is none that needs it."""
     passed = {name for name in given_up(workflow, manifest, moment) if _passes(workflow, name)}
-    done = {name for name, state in manifest.phases.items() if state.status in DONE} | passed
+    done = ({name for name, state in manifest.phases.items() if state.status in DONE} - moment.unsettled) | passed
     return frozenset(phase.name for phase in workflow.phases if not done.issuperset(phase.needs))
 
 

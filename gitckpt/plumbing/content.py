@@ -77,9 +77,7 @@ class Objects(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """Raw tree ids: the captured files (relative to the workspace's top, without `.gitckpt`), `extra`,
-    `escaped`.
-    """
+    """Raw tree ids: the captured files (relative to the workspace's top, without `.gitckpt`), `extra`, `escaped`."""
 
     files: bytes
     extra: bytes | None = None
@@ -88,9 +86,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One path: its kind, its permission bits (0 for a link), and its blob's raw id (b"" for a folder or a
-    FIFO).
-    """
+    """One path: its kind, its permission bits (0 for a link), and its blob's raw id (b"" for a folder or a FIFO)."""
 
     kind: Kind
     mode: int
@@ -118,10 +114,18 @@ _NOWHERE = _Folder()
 
 
 @dataclass(frozen=True, slots=True)
+class _Rows:
+    """The trees of one folder, read: its files, its part of `extra`, and what that says in words."""
+
+    files: dict[bytes, TreeEntry]
+    mirror: dict[bytes, TreeEntry]
+    said: dict[bytes, Extra]
+    escaped: tuple[Escaped, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Level:
-    """One folder read: its items by path relative to it (escaped ones may lie deeper), and its subfolders by
-    name.
-    """
+    """One folder read: its items by path relative to it (escaped ones may lie deeper), and its subfolders by name."""
 
     items: dict[bytes, Item] = field(default_factory=dict)
     folders: dict[bytes, _Folder] = field(default_factory=dict)
@@ -136,16 +140,19 @@ class _Side:
         self.defaults = defaults_of(reader, content)
         self.top = _Folder(content.files, content.extra) if content else _NOWHERE
 
-    def level(self, folder: _Folder, path: bytes, names: set[bytes] | None = None) -> _Level:
+    def rows(self, folder: _Folder) -> _Rows:
+        """Read the trees of one folder."""
+        files = self._reader.tree(folder.files) if folder.files else {}
+        mirror = self._reader.tree(folder.extra) if folder.extra else {}
+        return _Rows(files, mirror, *said_in(self._reader, mirror))
+
+    def level(self, rows: _Rows, path: bytes, names: set[bytes] | None = None) -> _Level:
         """The folder at `path` (b"" or ending with a slash); of what is right in it only the `names`, where given."""
         level = _Level()
-        if folder is _NOWHERE:
-            return level
-        files, mirror = _trees(self._reader, folder)
-        said, escaped = said_in(self._reader, mirror)
+        files, mirror, said = rows.files, rows.mirror, rows.said
         if names is not None:
-            files = {name: files[name] for name in names & files.keys()}
-            said = {name: said[name] for name in names & said.keys()}
+            files = {name: files[name] for name in names if name in files}
+            said = {name: said[name] for name in names if name in said}
         for name, entry in files.items():
             if refusable(name):
                 raise ObjectUnreadable(entry.oid.hex(), f"the name {name!r} in {path!r} is not one of a folder's")
@@ -160,7 +167,7 @@ class _Side:
                 level.folders[name] = _Folder(None, _tree_in(mirror, mirrored(name)))
             elif extra.type == "fifo":
                 level.items[name] = Item(kind="fifo", mode=extra.mode)
-        for escape in escaped:
+        for escape in rows.escaped:
             self._escaped_into(level, escape, path)
         return level
 
@@ -187,20 +194,15 @@ class _Side:
         level.items[escape.path] = Item(kind=escape.type, mode=mode, oid=blob.oid)
 
 
-def _trees(reader: Objects, folder: _Folder) -> tuple[dict[bytes, TreeEntry], dict[bytes, TreeEntry]]:
-    return reader.tree(folder.files) if folder.files else {}, reader.tree(folder.extra) if folder.extra else {}
-
-
-def _differing(reader: Objects, one: _Folder, other: _Folder) -> set[bytes]:
-    """The names whose entries differ, or what `extra` says of them: a folder of thousands costs little where one does."""
-    (rows, mirror), (others, mirrors) = _trees(reader, one), _trees(reader, other)
-    names = {name for name, row in rows.items() if others.get(name) != row}
-    names |= others.keys() - rows.keys()
-    if one.extra != other.extra:
-        said, says = said_in(reader, mirror)[0], said_in(reader, mirrors)[0]
-        names.update(name for name in said.keys() | says.keys() if said.get(name) != says.get(name))
-        moved = (name for name in mirror.keys() | mirrors.keys() if mirror.get(name) != mirrors.get(name))
-        names.update(name.removesuffix(b".d") for name in moved)
+def _differing(one: _Rows, other: _Rows) -> set[bytes]:
+    """The names of which the trees of the two folders say different things."""
+    names: set[bytes] = set()
+    for these, those in ((one.files, other.files), (one.said, other.said)):
+        names.update(name for name, entry in these.items() if those.get(name) != entry)
+        names.update(those.keys() - these.keys())
+    # A folder's own part of `extra`.
+    for mirror, mirrors in ((one.mirror, other.mirror), (other.mirror, one.mirror)):
+        names.update(name.removesuffix(b".d") for name, entry in mirror.items() if mirrors.get(name) != entry)
     return names
 
 
@@ -244,7 +246,7 @@ def list_content(reader: Objects, content: Content) -> dict[bytes, Item]:
     todo = [(b"", side.top)]
     while todo:
         path, folder = todo.pop()
-        level = side.level(folder, path)
+        level = side.level(side.rows(folder), path)
         for name, item in level.items.items():
             found[path + name] = item
         todo += [(path + name + b"/", below) for name, below in level.folders.items()]
@@ -257,19 +259,22 @@ class Lookup:
     def __init__(self, reader: Objects, content: Content) -> None:
         self._side = _Side(reader, content)
         self.defaults = self._side.defaults
-        # By path; an escaped folder is spoken of by the plain one above it, under a path relative to that.
-        self._read: dict[bytes, tuple[_Level, dict[bytes, list[bytes]]]] = {}
+        # By path. An escaped folder has no trees: the plain one above speaks of it, under a path relative to that.
+        self._places = {b"": self._side.top}
+        self._rows: dict[bytes, _Rows] = {}
+        # Those of which everything was wanted, with the names in each folder that they speak of.
+        self._whole: dict[bytes, tuple[_Level, dict[bytes, list[bytes]]]] = {}
 
     def item(self, path: bytes) -> Item | None:
         """What is at `path`; None for nothing, and for b""."""
-        folder, rest = self._nearest(path.rpartition(b"/")[0])
-        last = path.rpartition(b"/")[2]
-        return self._level(folder)[0].items.get(rest + b"/" + last if rest else last)
+        above, _, last = path.rpartition(b"/")
+        folder, rest = self._nearest(above)
+        return self._one(folder, last).items.get(rest + b"/" + last if rest else last)
 
     def children(self, path: bytes) -> dict[bytes, Item]:
         """What is right in the folder at `path` (b"" for the top), by name."""
         folder, rest = self._nearest(path)
-        level, names = self._level(folder)
+        level, names = self._all(folder)
         start = len(rest) + 1 if rest else 0
         return {key[start:]: level.items[key] for key in names.get(rest, ())}
 
@@ -286,31 +291,40 @@ class Lookup:
 
     def _nearest(self, path: bytes) -> tuple[bytes, bytes]:
         """The deepest folder above or at `path` that has trees of its own, and the rest of the path."""
-        parts = path.split(b"/") if path else []
+        if path in self._places:
+            return path, b""
+        parts = path.split(b"/")
         folder = b""
         for depth, name in enumerate(parts):
-            if name not in self._level(folder)[0].folders:
-                return folder, b"/".join(parts[depth:])
-            folder = folder + b"/" + name if folder else name
+            at = folder + b"/" + name if folder else name
+            if at not in self._places:
+                place = self._one(folder, name).folders.get(name)
+                if place is None:
+                    return folder, b"/".join(parts[depth:])
+                self._places[at] = place
+            folder = at
         return folder, b""
 
-    def _level(self, path: bytes) -> tuple[_Level, dict[bytes, list[bytes]]]:
-        known = self._read.get(path)
+    def _one(self, path: bytes, name: bytes) -> _Level:
+        """Of the folder at `path` what is needed for one name."""
+        rows = self._rows.get(path)
+        if rows is None:
+            rows = self._rows[path] = self._side.rows(self._places[path])
+        return self._all(path)[0] if rows.escaped else self._side.level(rows, path + b"/", {name})
+
+    def _all(self, path: bytes) -> tuple[_Level, dict[bytes, list[bytes]]]:
+        known = self._whole.get(path)
         if known is None:
-            above, _, name = path.rpartition(b"/")
-            place = self._level(above)[0].folders[name] if path else self._side.top
-            level = self._side.level(place, path + b"/" if path else b"")
+            level = self._side.level(self._side.rows(self._places[path]), path + b"/" if path else b"")
             names: dict[bytes, list[bytes]] = {}
             for key in level.items:
                 names.setdefault(key.rpartition(b"/")[0], []).append(key)
-            known = self._read[path] = level, names
+            known = self._whole[path] = level, names
         return known
 
 
 def not_kept(reader: Objects, content: Content) -> dict[bytes, Said]:
-    """The sockets and devices that were there and are not part of the content, by path. Raises
-    ObjectUnreadable.
-    """
+    """The sockets and devices that were there and are not part of the content, by path. Raises ObjectUnreadable."""
     found: dict[bytes, Said] = {}
     todo = [(b"", content.extra)]
     while todo:
@@ -335,8 +349,7 @@ def compare(reader: Objects, a: Content | None, b: Content | None) -> list[Chang
     """
     old, new = _Side(reader, a), _Side(reader, b)
     same_defaults = old.defaults == new.defaults
-    # Escaped blobs lie flat beside the folders: where any of them differs, folders that may name one are
-    # read.
+    # Escaped blobs lie flat beside the folders: where any of them differs, folders that may name one are read.
     same_escaped = old.escaped == new.escaped
     changes: list[Change] = []
     todo = [(b"", old.top, new.top)]
@@ -344,10 +357,10 @@ def compare(reader: Objects, a: Content | None, b: Content | None) -> list[Chang
         path, before, after = todo.pop()
         if before == after and same_defaults and (same_escaped or before.extra is None):
             continue
-        # Other defaults, and other escaped blobs, may change what stands in equal rows.
-        alike = same_defaults and same_escaped and _NOWHERE not in (before, after)
-        names = _differing(reader, before, after) if alike else None
-        was, now = old.level(before, path, names), new.level(after, path, names)
+        rows, others = old.rows(before), new.rows(after)
+        # Equal rows are equal items, unless the defaults or the escaped blobs are others now.
+        names = _differing(rows, others) if same_defaults and same_escaped else None
+        was, now = old.level(rows, path, names), new.level(others, path, names)
         for name in was.items.keys() | now.items.keys():
             one, other = was.items.get(name), now.items.get(name)
             if one != other:

@@ -75,6 +75,9 @@ _KEPT = frozenset({"GIT_EXEC_PATH"})
 _USER_CONFIG = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_COUNT")
 _USER_CONFIG_PREFIXES = ("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
 
+ACROSS_MOUNTS = "GIT_DISCOVERY_ACROSS_FILESYSTEM"
+"""With this variable git looks for a repository above a mount point, too."""
+
 
 def user_environment(base: Mapping[str, str]) -> dict[str, str]:
     """As `scrubbed_environment`, but git reads the user's own configuration too (identity, ignore rules)."""
@@ -84,6 +87,7 @@ def user_environment(base: Mapping[str, str]) -> dict[str, str]:
         if not name.startswith("GIT_")
         or name in _KEPT
         or name in _USER_CONFIG
+        or name == ACROSS_MOUNTS
         or name.startswith(_USER_CONFIG_PREFIXES)
     }
     # English, because `discover` tells git's refusals apart by their words.

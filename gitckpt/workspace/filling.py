@@ -165,9 +165,9 @@ def require_room(folder: Path, needed: int, files: int) -> None:
     """Whether `needed` bytes and `files` files have room on the disk of `folder`. Raises ReplicaTooBig."""
     system = os.statvfs(folder)
     free = system.f_bavail * system.f_frsize
-    if needed > free:
+    # A file system that has no size (ramfs) says 0, as one that makes its inodes as it needs them does of these.
+    if system.f_blocks and needed > free:
         raise ReplicaTooBig(str(folder), needed, free, "bytes")
-    # A file system that makes its inodes as it needs them says 0.
     if system.f_files and files > system.f_favail:
         raise ReplicaTooBig(str(folder), files, system.f_favail, "files")
 
