@@ -115,7 +115,7 @@ def _side_by_side(phase: Phase, moment: Moment) -> bool:
     return moment.plan is not None and moment.plan.items_at_once(phase.name) > 1
 
 
-def report(hold: Hold, outcome: Outcome, result: Result, checkpoint: Checkpoint | None) -> None:
+def report(hold: Hold, flight: InFlight, outcome: Outcome, result: Result, checkpoint: Checkpoint | None) -> None:
     """Tell those who watch."""
     phase = outcome.attempt.phase
     number = checkpoint.number if checkpoint else None
@@ -139,28 +139,37 @@ def report(hold: Hold, outcome: Outcome, result: Result, checkpoint: Checkpoint 
         case _:
             pass
     part = outcome.part if isinstance(outcome, Succeeded | Failed) else None
-    if part is not None and checkpoint is not None:
-        items = state_of(checkpoint.manifest, phase).items
-        hold.reporter(
-            ItemsEnded(
-                phase=phase,
-                status="done" if isinstance(outcome, Succeeded) else "failed",
-                detail=outcome.detail if isinstance(outcome, Failed) else part.label,
-                count=part.count,
-                done=items.done if items else 0,
-                failed=items.failed if items else 0,
-                skipped=items.skipped if items else 0,
-                total=items.total if items else 0,
-                duration_ms=result.duration_ms,
-                checkpoint_number=number,
-            )
-        )
+    side_by_side = flight.view is not None and bool(flight.indices)
+    if checkpoint is not None and (part is not None or (side_by_side and isinstance(outcome, CutOff))):
+        hold.reporter(_of_items(flight, outcome, result, checkpoint))
+        if isinstance(outcome, CutOff):
+            return  # others of its items may still run
     if part is None or (isinstance(outcome, Succeeded) and outcome.closes):
         status, detail = _words(outcome)
         ended = PhaseEnded(
             phase=phase, status=status, detail=detail, duration_ms=result.duration_ms, checkpoint_number=number
         )
         hold.reporter(_with_items(hold, ended) if isinstance(outcome, Succeeded) else ended)
+
+
+def _of_items(flight: InFlight, outcome: Outcome, result: Result, checkpoint: Checkpoint) -> ItemsEnded:
+    """The end of a try of some items, by the label under which those side by side were begun."""
+    items = state_of(checkpoint.manifest, flight.phase.name).items
+    part = outcome.part if isinstance(outcome, Succeeded | Failed) else None
+    status, detail = _words(outcome)
+    return ItemsEnded(
+        phase=flight.phase.name,
+        status=status,
+        detail=part.label if part is not None and isinstance(outcome, Succeeded) else detail,
+        items=flight.under_way.items if flight.view is not None else "",
+        count=part.count if part is not None else len(flight.indices),
+        done=items.done if items else 0,
+        failed=items.failed if items else 0,
+        skipped=items.skipped if items else 0,
+        total=items.total if items else 0,
+        duration_ms=result.duration_ms,
+        checkpoint_number=checkpoint.number,
+    )
 
 
 def _with_items(hold: Hold, ended: PhaseEnded) -> PhaseEnded:

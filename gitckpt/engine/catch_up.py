@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from gitckpt.engine.go import go, rescue
-from gitckpt.engine.hold import Hold, open_pack
-from gitckpt.engine.land import Landing, arrive, land
+from gitckpt.engine.hold import Hold, open_pack, with_base
+from gitckpt.engine.land import Landing, land
+from gitckpt.engine.mirror import write_mirror
 from gitckpt.engine.place import LandingUnderWay
-from gitckpt.engine.views import carry_hidden, remove_views
+from gitckpt.engine.views import carry_hidden
 from gitckpt.model.events import Edited, Event
 from gitckpt.model.merging import MOST_NAMED, EditsClashed
 from gitckpt.model.text import safe
@@ -29,9 +30,10 @@ from gitckpt.workspace.collect import collect
 from gitckpt.workspace.obstructions import obstructions
 
 
-def catch_up(hold: Hold, still_used: Collection[str], made: Sequence[Made] = ()) -> None:
+def catch_up(hold: Hold, still_used: Collection[str], made: Sequence[Made] = ()) -> list[str]:
     """Bring the workspace to the tip, if it lags. `still_used`: views that are under way, or wait to be merged; `made`:
-    where files lie as attempts left them."""
+    where files lie as attempts left them. Returns the views that nobody needs any more: their folders may be removed.
+    """
     base = hold.base
     if base is not None:
         changes = compare(hold.store.reader, base.content, hold.at_tip.content)
@@ -39,14 +41,14 @@ def catch_up(hold: Hold, still_used: Collection[str], made: Sequence[Made] = ())
         before = _join(hold, base, edited) if edited else base.content
         _go(hold, base, before, made)
     gone = [view for view in hold.record.views if view.view not in still_used]
-    if gone:
-        for view in gone:
-            carry_hidden(hold, view)
-        names = {view.view for view in gone}
-        hold.write_record(
-            replace(hold.record, views=tuple(view for view in hold.record.views if view.view not in names))
-        )
-        remove_views(hold, sorted(names))
+    for view in gone:
+        carry_hidden(hold, view)
+    if base is not None or gone:
+        record = with_base(hold, hold.name, hold.at_tip) if base is not None else hold.record
+        hold.write_record(replace(record, views=tuple(view for view in record.views if view not in gone)))
+    if base is not None:
+        write_mirror(hold, hold.at_tip.manifest)
+    return [view.view for view in gone]
 
 
 def would_clash(hold: Hold) -> bool:
@@ -78,12 +80,11 @@ def _edited(hold: Hold, changes: Sequence[Change], base: Checkpoint) -> list[byt
 
 
 def _go(hold: Hold, base: Checkpoint, before: Content, made: Sequence[Made]) -> None:
-    """`before`: what the workspace holds, as far as it is to change."""
+    """`before`: what the workspace holds, as far as it is to change. That it has arrived is the caller's to note."""
     to = hold.at_tip
     hold.write_record(replace(hold.record, landing=LandingUnderWay(workflow=hold.name, to=to.oid, before=base.oid)))
     go(hold, before, to, made)
     hold.base = None
-    arrive(hold, to)
 
 
 def _join(hold: Hold, base: Checkpoint, edited: Sequence[bytes]) -> Content:

@@ -64,7 +64,7 @@ def land_outcome(hold: Hold, agenda: Agenda, flight: InFlight, result: Result, m
             )
         outcome = with_end_of_tries(agenda, flight, outcome, moment)
         checkpoint = _land(hold, pack, flight, outcome, found, result.output_from if flight.running else None)
-    report(hold, outcome, result, checkpoint)
+    report(hold, flight, outcome, result, checkpoint)
     return after(hold, agenda, flight, outcome, moment)
 
 

@@ -176,7 +176,7 @@ def _land_other(hold: Hold, fleet: Fleet, judged: Judged, moment: Moment) -> Mom
     if not (isinstance(outcome, Failed | CutOff) and outcome.partial):
         remove_views(hold, (view.name,))
     fleet.agenda.comes_down(flight.phase.name, flight.indices)
-    report(hold, outcome, judged.result, checkpoint)
+    report(hold, flight, outcome, judged.result, checkpoint)
     return after(hold, fleet.agenda, flight, outcome, moment)
 
 
@@ -222,7 +222,7 @@ def _merge(hold: Hold, fleet: Fleet, pack: Pack, ready: Sequence[Arrival], keep:
             flight, outcome, result = each.arrival.ended
             fleet.agenda.comes_down(flight.phase.name, flight.indices)
             if each.refused is None:
-                report(hold, outcome, result, each.checkpoint)
+                report(hold, flight, outcome, result, each.checkpoint)
             else:
                 _say_refused(hold, each)
     refused = [each for each in landed if each.refused is not None]

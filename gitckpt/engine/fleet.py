@@ -16,7 +16,7 @@ from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.layer import Layer
 from gitckpt.engine.ports import Executor
-from gitckpt.engine.views import Layers
+from gitckpt.engine.views import Layers, remove_views
 from gitckpt.model.manifest import Manifest
 from gitckpt.model.moment import Asking, Begin, Closing, Expiring
 from gitckpt.model.names import PhaseName
@@ -41,6 +41,7 @@ class Fleet:
         self.groups = Groups(hold.place.home / "locks")
         self.unsettled: set[PhaseName] = set()
         self._uppers: dict[str, Layer] = {}
+        self._unneeded: list[str] = []
 
     def flying(self) -> tuple[Flying, ...]:
         """What is in flight, as decisions see it."""
@@ -93,8 +94,13 @@ class Fleet:
         # What clashes with the user's edits is asked about once, about all of it, when nothing runs any more.
         if self.hold.base is not None and not mounted and not (self.aloft and would_clash(self.hold)):
             still_used = {arrival.view for arrival in self.waiting} | {flight.name for flight in self.aloft}
-            catch_up(self.hold, still_used, [layer.made() for layer in self.layers.landed])
+            self._unneeded += catch_up(self.hold, still_used, [layer.made() for layer in self.layers.landed])
             self.layers.landed.clear()
+
+    def clear_away(self) -> None:
+        """Remove the folders of views that nobody needs any more: when attempts run, it costs nobody's time."""
+        remove_views(self.hold, self._unneeded)
+        self._unneeded.clear()
 
     def must_settle_first(self, step: Begin) -> bool:
         """Whether what is to begin in the workspace itself does not find all merged and nothing lagging."""

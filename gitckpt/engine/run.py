@@ -58,9 +58,11 @@ def _loop(hold: Hold, fleet: Fleet, moment: Moment, signalled: Signalled) -> Sto
                 moment = land_all(hold, fleet, moment)
             case Stop() as end:
                 fleet.bring_workspace()
+                fleet.clear_away()
                 if fleet.has_flown:
                     # What the user did meanwhile was looked for only at paths that a phase changed.
                     record_edits(hold)
+                    hold.cache.save()
                 return end
             case Begin() if fleet.must_settle_first(step):
                 moment = land_all(hold, fleet, moment)
@@ -72,6 +74,7 @@ def _loop(hold: Hold, fleet: Fleet, moment: Moment, signalled: Signalled) -> Sto
                 moment = go_back(hold, fleet.agenda, step, moment)
             case Await(until_ms=until) if fleet.aloft or fleet.ready:
                 launch(hold, fleet)
+                fleet.clear_away()
                 ended = attend(hold, fleet.aloft, signalled, until, fleet.waiting)
                 moment = land_ended(hold, fleet, ended, moment)
                 fleet.bring_workspace()

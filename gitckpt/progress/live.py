@@ -73,7 +73,7 @@ class LiveReporter:
         match event:
             case PhaseEnded():
                 return [self._result(event)]
-            case ItemsEnded(status=status) if status in BAD_STATUSES:
+            case ItemsEnded(status=status) if status in BAD_STATUSES or status == "interrupted":
                 return _lines(event, _STYLES.get(status, PLAIN))
             case Warned():
                 return _lines(event, YELLOW)

@@ -48,7 +48,8 @@ def _check_resources(phase: Written, names: Sequence[str], there: Record, findin
 
 
 def _guess(name: str, names: Sequence[str]) -> str:
-    close = near(name, (*names, *MACHINE_RESOURCES))
+    slips = () if len(name) <= 3 else MACHINE_RESOURCES  # a gpu is no slip for a cpu
+    close = near(name, (*names, *slips))
     return close or f"; say at the top how much there is of it: resources: {{{name}: 1}}"
 
 

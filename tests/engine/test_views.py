@@ -61,7 +61,7 @@ phases:
   talks:
     run: |
       echo half > half; echo cache > build/one
-      gitckpt state set rate 0.5; gitckpt state append names a; gitckpt state incr count
+      gitckpt state set rate fast; gitckpt state append names a; gitckpt state incr count
       gitckpt checkpoint -m half; rm half; echo whole > whole
       git add whole; git commit -q -m inside
   reads: {run: 'grep -c rate "$GITCKPT_STATE" > read; git log --format=%s -1 > said; git status --short whole > status'}
@@ -193,7 +193,7 @@ def test_commands_of_gitckpt_and_git_inside_a_phase_do_the_same(tmp_path: Path) 
     assert [words for words, _ in plain.points[1:]] == ["talks named half", "talks done", "reads done"]
     assert b"inside" in plain.user
     assert b"half" not in plain.workspace
-    assert plain.stable["data"] == {"rate": 0.5, "names": ["a"], "count": 1}
+    assert plain.stable["data"] == {"rate": "fast", "names": ["a"], "count": 1}
 
 
 def test_phases_that_fail_or_are_passed_over_leave_the_same_and_no_trace(tmp_path: Path) -> None:
