@@ -1,6 +1,6 @@
 """What a phase in a view of its own costs, and what running several at once gains.
 
-    python benchmarks/bench_parallel.py [--files 10000 100000] [--phases 8] [--rounds 5] [--folder DIR]
+    python benchmarks/bench_parallel.py [--files 10000 100000] [--per-folder 100] [--rounds 5] [--folder DIR]
 
 Cost: phases in sequence, each isolated by overlay and changing 10 files, in trees of so many files. Each phase notes
 when it begins and when it ends, so what lies between two of them is measured: its checkpoint, the workspace brought to
@@ -29,7 +29,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PER_FOLDER = 1_000
 CHANGED = 10
 DURABLE = ("-c", "core.fsync=all", "-c", "core.fsyncMethod=fsync")
 QUIET = ("-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "user.name=bench", "-c", "user.email=bench@localhost")
@@ -70,14 +69,14 @@ def run(root: Path, *options: str) -> Call:
 # --- what a phase costs -------------------------------------------------------------------------------------
 
 
-def make(folder: Path, files: int) -> list[Path]:
+def make(folder: Path, files: int, per_folder: int) -> list[Path]:
     """A workspace of `files` files of 2 to 4 KB, all committed. Returns those that are to change: they lie anywhere."""
     order = random.Random(files)
     words = [b"%08x " % order.getrandbits(32) for _ in range(4096)]
     paths = []
     for number in range(files):
-        path = folder / "tree" / f"d{number // PER_FOLDER:04}" / f"f{number % PER_FOLDER:04}.txt"
-        if number % PER_FOLDER == 0:
+        path = folder / "tree" / f"d{number // per_folder:04}" / f"f{number % per_folder:04}.txt"
+        if number % per_folder == 0:
             path.parent.mkdir(parents=True)
         path.write_bytes(b"".join(order.choices(words, k=order.randint(2048, 4096) // 9)) + b"\n")
         paths.append(path)
@@ -114,12 +113,13 @@ def between(folder: Path, isolation: str, phases: int) -> tuple[list[float], lis
     return landing, starting[1:]
 
 
-def cost(folder: Path, files: int, phases: int, rounds: int) -> float:
+def cost(folder: Path, files: int, asked: argparse.Namespace) -> float:
     """Print what a phase costs in a tree of `files` files; returns its median in ms."""
-    chosen = make(folder, files)
+    phases = asked.phases
+    chosen = make(folder, files, asked.per_folder)
     between(folder, "none", phases)  # the first checkpoint has everything
     took: dict[str, list[float]] = {"landing": [], "starting": [], "plain": [], "durable": [], "default": []}
-    for _ in range(rounds):
+    for _ in range(asked.rounds):
         landing, starting = between(folder, "overlay", phases)
         took["landing"] += landing
         took["starting"] += starting
@@ -162,6 +162,7 @@ def speed_up(folder: Path, phases: int, seconds: float, rounds: int) -> None:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--files", type=int, nargs="*", default=[10_000, 100_000])
+    options.add_argument("--per-folder", type=int, default=100, help="how many files lie in one folder")
     options.add_argument("--phases", type=int, default=8)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--folder", type=Path, help="where the workspaces are made")
@@ -176,7 +177,7 @@ def main() -> None:
         costs = []
         for files in chosen.files:
             (place / str(files)).mkdir()
-            costs.append(cost(place / str(files), files, chosen.phases, chosen.rounds))
+            costs.append(cost(place / str(files), files, chosen))
         if len(costs) > 1:
             print(f"from {chosen.files[0]:,} to {chosen.files[-1]:,} files it grows {costs[-1] / costs[0]:.2f} x")
     print(f"load {os.getloadavg()[0]:.1f}")

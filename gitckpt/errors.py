@@ -91,7 +91,7 @@ class NotARepository(GitckptError):
 
     @property
     def hint(self) -> str:
-        return "`gitckpt init` or `git init` there makes one"
+        return "`git init` there makes one; where there is no workflow file either, `gitckpt init` makes both"
 
 
 @dataclass(eq=False)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 
-from gitckpt.api.reading import Fileless, Where, Workspace, find_workspace
+from gitckpt.api.reading import Fileless, Where, Workspace, find_workspace, read_data
 from gitckpt.api.writing import phase_name, write
 from gitckpt.engine.answers import NoGateWaits
 from gitckpt.engine.begin import begin_run
@@ -27,6 +27,7 @@ from gitckpt.execute.inbox import NotTaken
 from gitckpt.execute.lock import holder
 from gitckpt.model.advance import IllegalEvent
 from gitckpt.model.events import Named
+from gitckpt.model.manifest import Json
 from gitckpt.model.names import PhaseName
 from gitckpt.plumbing.user import identity
 from gitckpt.progress.events import Note
@@ -100,6 +101,18 @@ def change(where: Where, request: Request, reporter: Reporter, timeout_s: float 
                 # A command that answers no requests, or a run at its end. It was not done, so it can be asked again.
                 if time.monotonic() >= until:
                     raise
+
+
+def data_now(where: Where) -> dict[str, Json]:
+    """The workflow's data; for an attempt beside others as it is for that one: with what it wrote itself so far, and
+    with what has ended and waits to be merged. Raises NoCheckpoints, RunEnded, NotTaken."""
+    workspace = find_workspace(where, "known")
+    who = holder(workspace.place.lock)
+    if who is None or not os.environ.get(FLIGHT) or _inside(workspace.place) is None:
+        return read_data(where)
+    request = _told_who(workspace, Request(verb="get"))
+    said = ask(workspace.place.inbox, request, partial(_works, workspace.place, who), 600.0)
+    return dict(said.value) if isinstance(said.value, dict) else {}
 
 
 def _works(place: Place, asked: Holder) -> bool:

@@ -9,8 +9,7 @@ from typing import Literal
 
 import click
 
-from gitckpt.api.changing import change
-from gitckpt.api.reading import read_data
+from gitckpt.api.changing import change, data_now
 from gitckpt.api.writing import near_names, phase_name, write
 from gitckpt.cli.notes import quiet_reporter
 from gitckpt.cli.terminal import print_json, where
@@ -147,7 +146,7 @@ def state() -> None:
 @click.pass_context
 def get(ctx: click.Context, *, key: str | None, as_json: bool) -> int:
     """Print the value of KEY (text as it is, all else as JSON), or all data. Exit 1 when there is no such key."""
-    data = read_data(where(ctx))
+    data = data_now(where(ctx))
     if key is not None and key not in data:
         if as_json:
             print_json({"key": key, "value": None})

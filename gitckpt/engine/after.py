@@ -66,7 +66,7 @@ def _untried(moment: Moment, name: PhaseName) -> Moment:
 
 def _spent(hold: Hold, agenda: Agenda, phase: Phase, part: Part, moment: Moment, took_ms: int) -> Moment:
     before = moment.spent.get(phase.name) or Spent(began_ms=hold.clock.monotonic_ms() - took_ms)
-    units = len(agenda.units(phase.name, [index for a, b in part.ranges for index in range(a, b + 1)]))
+    units = agenda.counted(phase.name, part)
     now = replace(before, items=before.items + part.count, batches=before.batches + units)
     return replace(moment, spent={**moment.spent, phase.name: now})
 

@@ -36,7 +36,8 @@ MOST_UNITS = 1_000
 class Course:
     """A phase's way through its list in this call: `position` is where the next group is looked for, `late` where it is
     looked for among the items that an earlier call gave up. `flying`: items that are under way, or that succeeded and
-    are not merged yet; `ready`: when an item that failed may be tried again, in ms of the monotonic clock."""
+    are not merged yet; `aloft`: those of them that no budget counts yet; `ready`: when an item that failed may be tried
+    again, in ms of the monotonic clock."""
 
     folder: bytes | None = None
     progress: Progress | None = None
@@ -46,6 +47,7 @@ class Course:
     count: int = 0
     failures: dict[int, int] = field(default_factory=dict)
     flying: set[int] = field(default_factory=set)
+    aloft: set[int] = field(default_factory=set)
     ready: dict[int, int] = field(default_factory=dict)
 
 
@@ -155,11 +157,21 @@ class Agenda:
 
     def takes_off(self, name: PhaseName, indices: Iterable[int]) -> None:
         """These are under way: they are offered no more."""
-        self._courses.setdefault(name, Course()).flying.update(indices)
+        course, chosen = self._courses.setdefault(name, Course()), tuple(indices)
+        course.flying.update(chosen)
+        course.aloft.update(chosen)
 
     def comes_down(self, name: PhaseName, indices: Iterable[int]) -> None:
         """What became of these is recorded, or they were not tried after all."""
-        self._courses.setdefault(name, Course()).flying.difference_update(indices)
+        course, chosen = self._courses.setdefault(name, Course()), tuple(indices)
+        course.flying.difference_update(chosen)
+        course.aloft.difference_update(chosen)
+
+    def counted(self, name: PhaseName, part: Part) -> int:
+        """These are part of what was spent of a budget from here on; how many processes they were."""
+        indices = list(indices_of(part.ranges))
+        self._courses.setdefault(name, Course()).aloft.difference_update(indices)
+        return len(self.units(name, indices))
 
     def finished(self, name: PhaseName, part: Part) -> None:
         """These are done: go on after them."""
@@ -201,14 +213,19 @@ class Agenda:
         if moment.limits.item is not None:
             return self._one(name, moment.limits.item)
         in_order = self._in_order(name)
+        batches_aloft = len(self.units(name, sorted(course.aloft)))
+        aloft = Offer(
+            given_up=course.count, flying=len(course.flying), aloft=len(course.aloft), batches_aloft=batches_aloft
+        )
         spent = moment.spent.get(name, Spent(began_ms=0))
+        spent = replace(spent, items=spent.items + aloft.aloft, batches=spent.batches + batches_aloft)
         group = _group(phase, items, self._early(name, course.position), spent)
         late = group is None and not in_order
         if late:
             group = _group(phase, items, self._late(name, course.late), spent)
         if group is None:
             ready = min(course.ready.values(), default=None)
-            return Offer(given_up=course.count, flying=len(course.flying), ready_ms=ready)
+            return replace(aloft, ready_ms=ready)
         # What lies before it is done or given up: without this, ten thousand failures are passed over each time.
         # But not what is under way, or is to be tried again: that is looked for again.
         first = min((group.first, *course.flying, *course.ready))
@@ -223,7 +240,7 @@ class Agenda:
         rest = chain(follows, () if late or in_order else self._late(name, course.late))
         more = bool(course.ready) or next(rest, None) is not None
         group = replace(group, failed=failed)
-        return Offer(group=group, rest=more, given_up=course.count, flying=len(course.flying))
+        return replace(aloft, group=group, rest=more)
 
     def _in_order(self, name: PhaseName) -> bool:
         """Whether no item may be passed over: one that fails ends the phase, or one alone was asked for."""

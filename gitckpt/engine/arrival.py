@@ -43,6 +43,7 @@ OfData = DataSet | DataAppended | DataIncremented
 class Arrival:
     """An attempt that has succeeded: it began from `start`, and left `content`; `events` are what it means.
 
+    `definition`: what is stored with it, where that is not today's.
     `own`: the commit that says so, once it is written; `is_kept`: that has a ref. `attempt`: its number where it
     failed, and what it left is kept for the next one. `is_plain`: it changed no file, so that no commit of its own is
     merged. `needs`: commits that what it began from is made of. `ended`: the attempt itself, where it ran in this call.
@@ -57,6 +58,7 @@ class Arrival:
     outputs: dict[PhaseName, bytes] = field(default_factory=dict)
     own: Oid | None = None
     attempt: int | None = None
+    definition: bytes | None = None
     is_kept: bool = False
     is_plain: bool = False
     needs: tuple[Oid, ...] = ()
@@ -85,7 +87,7 @@ def write_own(hold: Hold, pack: Pack, arrival: Arrival) -> Oid:
             content=arrival.content,
             manifest=advance(arrival.start.manifest, arrival.events),
             events=arrival.events,
-            definition=hold.given.definition,
+            definition=arrival.definition or hold.given.definition,
             is_beside=True,
             outputs=arrival.outputs,
             author=hold.signature(),

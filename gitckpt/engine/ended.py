@@ -62,8 +62,13 @@ def land_ended(hold: Hold, fleet: Fleet, ended: Sequence[tuple[InFlight, Result]
             in_views.append((flight, result))
     if in_views:
         with open_pack(hold) as pack:
-            judged = [_judged(hold, fleet, pack, flight, result, moment) for flight, result in in_views]
-            moment = _land(hold, fleet, pack, judged, moment)
+            try:
+                judged = [_judged(hold, fleet, pack, flight, result, moment) for flight, result in in_views]
+                moment = _land(hold, fleet, pack, judged, moment)
+            finally:
+                for flight, _ in in_views:
+                    if flight.running is not None:
+                        flight.running.close()
     return land_in_turn(hold, fleet, moment)
 
 
@@ -88,7 +93,7 @@ def _judged(hold: Hold, fleet: Fleet, pack: Pack, flight: InFlight, result: Resu
         outcome = outcome_of(hold, fleet.agenda, pack, flight, result, shown_uncaptured(scan.uncaptured))
     finally:
         if flight.running is not None:
-            flight.running.close()
+            flight.running.release()  # it ends while the checkpoint is made
     word = only_asked(outcome)
     if word is not None and scan.changes:
         detail = f"its {word} changed files, which it may not"

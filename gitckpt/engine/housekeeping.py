@@ -5,6 +5,8 @@ Owns when that happens. Nothing here is needed for correctness; what cannot be d
 
 from __future__ import annotations
 
+from itertools import islice
+
 from gitckpt.engine.hold import Hold, moving_refs
 from gitckpt.errors import Busy, GitckptError
 from gitckpt.execute.lock import Lock
@@ -49,14 +51,14 @@ def tidy_packs(hold: Hold) -> None:
 def tidy_tags(hold: Hold) -> None:
     """Remove the tags of runs older than the last twenty. Tags are an index for people; the checkpoints stay."""
     tags = hold.store.tags()
-    if len(tags) <= TAGGED_RUNS:
+    if len(tags) <= TAGGED_RUNS * len(hold.workflow.phases):
         return
-    starts = [checkpoint.number for checkpoint in hold.store.history() if checkpoint.title.kind == "start"]
-    if len(starts) <= TAGGED_RUNS:
-        return
-    oldest = starts[TAGGED_RUNS - 1]
+    starts = (checkpoint.number for checkpoint in hold.store.history() if checkpoint.title.kind == "start")
+    oldest = next(islice(starts, TAGGED_RUNS - 1, None), 0)
     old = [name for name in tags if name[:4].isdigit() and int(name.partition("-")[0]) < oldest]
     updates = [RefUpdate(f"{refs.TAGS}{hold.name}/{name}", None, tags[name]) for name in old]
+    if not updates:
+        return
     try:
         with moving_refs(hold):
             transact(hold.given.repository, updates, "gitckpt: tags of old runs")

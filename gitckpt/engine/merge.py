@@ -26,6 +26,7 @@ from gitckpt.model.names import Oid
 from gitckpt.model.text import safe
 from gitckpt.model.together import Rule
 from gitckpt.plumbing.content import Lookup, compare
+from gitckpt.plumbing.fresh import Fresh
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.refs import RefUpdate, resolve
 from gitckpt.plumbing.three_way import merge
@@ -148,7 +149,7 @@ def _draft(
     misfit = None if content is None else _misfit(tip, events)
     if content is None:
         refused = tuple(safe(clash.path) for clash in merged.clashes)
-        against = _who_changed(hold, arrival.start, frozenset(clash.path for clash in merged.clashes), chain)
+        against = _who_changed(hold, pack, arrival.start, frozenset(clash.path for clash in merged.clashes), chain)
         events = _clashed(hold, arrival, number, own, refused, against)
     elif misfit is not None:
         events, parents, content, refused = as_failure(arrival, number, misfit), (tip.oid,), None, ()
@@ -157,7 +158,8 @@ def _draft(
         content=content or tip.content,
         manifest=advance(tip.manifest, events),
         events=events,
-        definition=hold.given.definition,
+        # That today's is another one is an event of its own, which is not to be missed for this.
+        definition=arrival.definition or hold.given.definition,
         outputs=arrival.outputs,
         author=hold.signature(),
         committer=hold.signature(),
@@ -174,7 +176,7 @@ def _stranded(hold: Hold, arrival: Arrival, tip: Checkpoint) -> Draft:
         content=tip.content,
         manifest=advance(tip.manifest, (event,)),
         events=(event,),
-        definition=hold.given.definition,
+        definition=arrival.definition or hold.given.definition,
         outputs=arrival.outputs,
         author=hold.signature(),
         committer=hold.signature(),
@@ -217,11 +219,12 @@ def _kept_as_attempt(hold: Hold, arrival: Arrival, draft: Draft, own: Oid) -> Re
 
 
 def _who_changed(
-    hold: Hold, start: Checkpoint, paths: frozenset[bytes], chain: Sequence[Checkpoint]
+    hold: Hold, pack: Pack, start: Checkpoint, paths: frozenset[bytes], chain: Sequence[Checkpoint]
 ) -> tuple[str, ...]:
     """What changed the paths since `start`: phases by name, edits as `you`; newest first. `chain`: the tip, and what is
     to land after it."""
-    reader, found = hold.store.reader, dict[str, None]()
+    # What lands at once is in a pack that is not finished yet.
+    reader, found = Fresh(hold.store.reader, pack), dict[str, None]()
     known = Lookup(reader, start.content)
     for checkpoint, before in _backwards(hold, chain):
         if checkpoint.oid == start.oid or checkpoint.number < start.number:
@@ -268,4 +271,7 @@ def land_so_far(hold: Hold, flight: InFlight, events: tuple[Event, ...]) -> Chec
         made = _publish(hold, pack, (arrival,), (), chain)[0].checkpoint
     assert arrival.own is not None  # the chain wrote it
     flight.start = hold.store.read(arrival.own)
+    views = hold.record.views
+    noted = tuple(replace(each, since=arrival.own) if each.view == flight.name else each for each in views)
+    hold.write_record(replace(hold.record, views=noted))
     return made

@@ -62,7 +62,8 @@ class ViewUnderWay:
     """An attempt in a view of its own, from its begin until its changes are in the workspace.
 
     `view`: its folder's name; `start`: the commit that it began from; `first`: the index of the first of its items.
-    `own`: the commit with what it did, once it has succeeded.
+    `own`: the commit with what it did, once it has succeeded. `since`: the commit with what it had done at the last
+    checkpoint that it asked for.
     """
 
     under_way: AttemptUnderWay
@@ -71,6 +72,7 @@ class ViewUnderWay:
     start: Oid
     first: int | None = None
     own: Oid | None = None
+    since: Oid | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

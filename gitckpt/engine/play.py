@@ -166,8 +166,9 @@ def _tip(script: Script, top: Path) -> Oid | None:
 
 
 def _under_way(root: Path) -> str | None:
-    attempt = Place(discover(root), root).read().attempt
-    return None if attempt is None else f"{attempt.phase}@{attempt.number}"
+    record = Place(discover(root), root).read()
+    attempts = [record.attempt, *(view.under_way for view in record.views if view.own is None)]
+    return next((f"{each.phase}@{each.number}" for each in attempts if each is not None), None)
 
 
 def _failed_phase(script: Script, top: Path, root: Path) -> str | None:

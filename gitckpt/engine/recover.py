@@ -35,6 +35,13 @@ from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 
 
+def is_due(hold: Hold) -> bool:
+    """Whether there may be something to recover; also what another worktree's run left."""
+    if hold.record.views or hold.base is not None or hold.place.views.is_dir():
+        return True
+    return bool(list_refs(hold.given.repository, refs.finished(hold.name)))
+
+
 def end_views(hold: Hold) -> None:
     """End what attempts in views left running."""
     for view in hold.record.views:
@@ -45,11 +52,11 @@ def end_views(hold: Hold) -> None:
 
 def recover(hold: Hold) -> None:
     """After it nothing waits to be merged, nothing is under way, and the workspace is not behind."""
-    _merge_finished(hold)
+    rescued = _merge_finished(hold)
     merged = _merged_since(hold, hold.record.views)
     kept = frozenset(hold.store.attempt_commits()) if any(view.own for view in hold.record.views) else frozenset()
     for view in hold.record.views:
-        if view.own is None or view.own not in merged | kept:
+        if view.own is None or view.own not in merged | kept | rescued:
             _set_aside(hold, view)
         elif view.own not in merged:
             forget_view(hold, view.view)  # it could not be merged: what no checkpoint holds of it is not wanted, either
@@ -59,18 +66,20 @@ def recover(hold: Hold) -> None:
         remove_views(hold, [path.name for path in hold.place.views.iterdir()])
 
 
-def _merge_finished(hold: Hold) -> None:
-    """Merge what waited for its turn, in order. What cannot be part of this run any more is kept as a rescue."""
+def _merge_finished(hold: Hold) -> frozenset[Oid]:
+    """Merge what waited for its turn, in order. What cannot be part of this run any more is kept as a rescue, and
+    returned."""
     start = refs.finished(hold.name)
     found = list_refs(hold.given.repository, start)
     if not found:
-        return
+        return frozenset()
     views = {view.own: view for view in hold.record.views if view.own is not None}
-    arrivals = []
+    arrivals, rescued = list[Arrival](), set[Oid]()
     for ref, oid in sorted(found.items()):
-        arrival = _arrival(hold, oid, views.get(oid))
+        arrival = _arrival(hold, ref.removeprefix(start), oid, views.get(oid))
         if arrival is None:
             _rescue(hold, ref, oid)
+            rescued.add(oid)
         else:
             arrivals.append(arrival)
     hold.refused |= _never_merged(hold, arrivals)
@@ -81,9 +90,12 @@ def _merge_finished(hold: Hold) -> None:
             landed = land_arrivals(hold, pack, (arrival,))[0]
         if landed.refused is None:
             hold.reporter(Note(f"{arrival.phase} had succeeded before the run died: {landed.checkpoint.number:04d}"))
+    return frozenset(rescued)
 
 
-def _arrival(hold: Hold, oid: Oid, view: ViewUnderWay | None) -> Arrival | None:
+def _arrival(hold: Hold, label: str, oid: Oid, view: ViewUnderWay | None) -> Arrival | None:
+    """`label`: the end of its ref; that of items has the index of the first one. There is no view where it ran in
+    another worktree."""
     try:
         own = hold.store.read(oid)
         start = hold.store.read(own.parents[0])
@@ -99,13 +111,14 @@ def _arrival(hold: Hold, oid: Oid, view: ViewUnderWay | None) -> Arrival | None:
     return Arrival(
         under_way=view.under_way if view else under_way,
         view=view.view if view else "",
-        first=view.first if view else None,
+        first=int(label.removeprefix(f"{phase.name}.")) if label != phase.name else None,
         start=start,
         content=own.content,
         events=own.events,
         outputs={phase.name: output} if output is not None else {},
         own=oid,
         is_kept=True,
+        definition=hold.store.definition(hold.at_tip.oid),
     )
 
 
@@ -135,7 +148,7 @@ def _merged_since(hold: Hold, views: Sequence[ViewUnderWay]) -> frozenset[Oid]:
     """The commits that were merged since the first of these views began. The workspace may have caught up already."""
     if not any(view.own for view in views):
         return frozenset()
-    return _second_parents(hold, min(_start(hold, view).manifest.sequence for view in views))
+    return _second_parents(hold, min(_read(hold, view.start).manifest.sequence for view in views))
 
 
 def _second_parents(hold: Hold, first: int) -> frozenset[Oid]:
@@ -160,12 +173,13 @@ def _set_aside(hold: Hold, view: ViewUnderWay) -> None:
     number = max(view.under_way.number, state.attempts + 1)
     attempt = Attempt(phase=name, number=number, started=view.under_way.started)
     events = judge(hold.at_tip.manifest, CutOff(attempt=attempt, at=hold.now(), reason="died", partial=partial))
-    start = _start(hold, view)
+    below = _read(hold, view.start)
+    start = below if view.since is None else _read(hold, view.since)
     outputs = {name: _output(hold, view)}
     with open_pack(hold) as pack:
-        scan = scan_dead(hold, view, pack, start.content)
+        scan = scan_dead(hold, view, pack, below.content)
         say_once(hold, scan)
-        content = amend(hold.store.reader, pack, start.content, scan.changes)
+        content = amend(hold.store.reader, pack, below.content, scan.changes)
         if partial:
             arrival = Arrival(
                 under_way=replace(view.under_way, number=number),
@@ -176,6 +190,7 @@ def _set_aside(hold: Hold, view: ViewUnderWay) -> None:
                 events=events,
                 outputs=outputs,
                 attempt=number,
+                definition=hold.store.definition(hold.at_tip.oid),
             )
             if land_arrivals(hold, pack, (arrival,))[0].refused is not None:
                 forget_view(hold, view.view)
@@ -196,10 +211,10 @@ def _set_aside(hold: Hold, view: ViewUnderWay) -> None:
     hold.reporter(Note(f"{name}@{number} was cut off; what it left ({files}) is kept: gitckpt diff {name}@{number}"))
 
 
-def _start(hold: Hold, view: ViewUnderWay) -> Checkpoint:
-    """What the attempt began from; where that is lost, what the workspace is at."""
+def _read(hold: Hold, start: Oid) -> Checkpoint:
+    """What the attempt began from, or did so far; where that is lost, what the workspace is at."""
     try:
-        return hold.store.read(view.start)
+        return hold.store.read(start)
     except GitckptError:
         return hold.base or hold.at_tip
 

@@ -293,7 +293,7 @@ def _skipped(hold: Hold, flights: Sequence[InFlight], waiting: Sequence[Arrival]
 def _data(hold: Hold, waiting: Sequence[Arrival], flight: InFlight | None, key: str) -> Json:
     manifest = foreseen(hold.at_tip.manifest, waiting)
     now = advance(manifest, flight.staged) if flight and flight.staged else manifest
-    return now.data.get(key)
+    return now.data.get(key) if key else dict(now.data)
 
 
 def _tell(hold: Hold, request: Request) -> None:

@@ -23,6 +23,8 @@ from gitckpt.model.text import safe
 from gitckpt.model.together import Rule
 from gitckpt.plumbing.content import Content
 from gitckpt.plumbing.pack import Pack
+from gitckpt.plumbing.three_way import Merged as Joined
+from gitckpt.plumbing.three_way import Rule as AnyRule
 from gitckpt.plumbing.three_way import merge
 from gitckpt.store.checkpoint import Checkpoint
 
@@ -102,7 +104,7 @@ def _of_phase(
     assert conflict.own is not None  # a phase's conflict is about a commit
     own = hold.store.read(conflict.own)
     start = hold.store.read(own.parents[0])
-    content, settled = _joined(hold, pack, start.content, own.content, _rule(hold, how, paths))
+    content, settled = _joined(hold, pack, start.content, own.content, _rule(how, paths, rule_of(hold)))
     at, number = hold.now(), state_of(hold.at_tip.manifest, name).attempts + 1
     events: tuple[Event, ...] = (
         Resolved(at=at, author=hold.person(), how=how, phase=name),
@@ -124,7 +126,12 @@ def _own_edits(hold: Hold, pack: Pack, conflict: Conflict, how: Rule, paths: Col
         raise NothingToResolve(f"rescue@{conflict.rescue}, which is gone")
     mine = hold.store.read(oid)
     base = hold.store.read(mine.parents[0])
-    content, settled = _joined(hold, pack, base.content, mine.content, _rule(hold, how, paths))
+    # What could be joined was joined when the conflict was found.
+    clashing = {clash.path for clash in _merged(hold, pack, base.content, mine.content, _as_text).clashes}
+    decided = _rule(how, paths, _as_text)
+    content, settled = _joined(
+        hold, pack, base.content, mine.content, lambda path: decided(path) if path in clashing else "text"
+    )
     at, author = hold.now(), hold.person()
     changed: tuple[Event, ...] = ()
     if content != hold.at_tip.content:
@@ -133,10 +140,12 @@ def _own_edits(hold: Hold, pack: Pack, conflict: Conflict, how: Rule, paths: Col
     return land(hold, pack, Landing(events=events, content=content, found=hold.at_tip.content))
 
 
-def _rule(hold: Hold, how: Rule, paths: Collection[bytes]) -> Callable[[bytes], Rule]:
-    usual = rule_of(hold)
+def _as_text(_path: bytes) -> AnyRule:
+    return "text"
 
-    def rule(path: bytes) -> Rule:
+
+def _rule(how: Rule, paths: Collection[bytes], usual: Callable[[bytes], AnyRule]) -> Callable[[bytes], AnyRule]:
+    def rule(path: bytes) -> AnyRule:
         chosen = not paths or any(path == each or path.startswith(each + b"/") for each in paths)
         return how if chosen else usual(path)
 
@@ -144,9 +153,16 @@ def _rule(hold: Hold, how: Rule, paths: Collection[bytes]) -> Callable[[bytes], 
 
 
 def _joined(
-    hold: Hold, pack: Pack, base: Content, theirs: Content, rule: Callable[[bytes], Rule]
+    hold: Hold, pack: Pack, base: Content, theirs: Content, rule: Callable[[bytes], AnyRule]
 ) -> tuple[Content, tuple[str, ...]]:
-    merged = merge(
+    merged = _merged(hold, pack, base, theirs, rule)
+    if merged.content is None:
+        raise ConflictRemains(tuple(safe(clash.path) for clash in merged.clashes))
+    return merged.content, tuple(safe(path) for path in merged.settled[:MOST_NAMED])
+
+
+def _merged(hold: Hold, pack: Pack, base: Content, theirs: Content, rule: Callable[[bytes], AnyRule]) -> Joined:
+    return merge(
         hold.given.repository,
         hold.store.reader,
         pack,
@@ -155,6 +171,3 @@ def _joined(
         theirs=theirs,
         rule_of=rule,
     )
-    if merged.content is None:
-        raise ConflictRemains(tuple(safe(clash.path) for clash in merged.clashes))
-    return merged.content, tuple(safe(path) for path in merged.settled[:MOST_NAMED])

@@ -6,6 +6,7 @@ Owns what is named, kept and set by them. History only grows; whatever would be 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -15,7 +16,8 @@ from gitckpt.engine.graft import reapply, with_changes
 from gitckpt.engine.hold import Hold, moving_refs, open_pack, seal, take_snapshot
 from gitckpt.engine.land import Beside, Landing, land
 from gitckpt.engine.oversize import with_moved
-from gitckpt.engine.settle import NeedsDecision, clear_up, settle
+from gitckpt.engine.recover import recover
+from gitckpt.engine.settle import NeedsDecision, clear_up, require_base, settle
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.events import (
     Adopted,
@@ -183,7 +185,7 @@ def undo(hold: Hold) -> Moved:
     settle(hold)
     tip = hold.at_tip
     for checkpoint in hold.store.history():
-        if checkpoint.parents and any(map(_is_command, checkpoint.events)):
+        if checkpoint.parents and _of_command(checkpoint.events):
             target = hold.store.read(checkpoint.parents[0])
             break
     else:
@@ -200,6 +202,12 @@ def undo(hold: Hold) -> Moved:
     return Moved(before=tip, target=target, now=now, taken_back=between)
 
 
+def _of_command(events: Sequence[Event]) -> bool:
+    """Whether the checkpoint is of a command of the user's. What a phase itself does to `data` lands with the phase."""
+    of_data = all(isinstance(event, DataSet | DataAppended | DataIncremented) for event in events)
+    return of_data or any(map(_is_command, events))
+
+
 def _is_command(event: Event) -> bool:
     """Whether the user did it by a command, so that `undo` can take it back."""
     match event:
@@ -211,7 +219,7 @@ def _is_command(event: Event) -> bool:
             return author is not None
         case Edited(restored=restored):
             return restored is not None
-        case DataSet() | DataAppended() | DataIncremented() | Resolved():
+        case Resolved():
             return True
         case _:
             return False
@@ -248,6 +256,10 @@ def adopt(hold: Hold, remote: str | None) -> Checkpoint:
     if hold.tip is None or remote is not None:
         _take_history(hold, remote)
     else:
+        if hold.record.landing is None and hold.record.ahead.get(hold.name) == hold.at_tip.oid:
+            # What phases did side by side is not in the workspace yet: it is not to be taken for removed.
+            require_base(hold)
+            recover(hold)
         hold.write_record(replace(hold.record, landing=None, attempt=None))
     tip = hold.at_tip
     with open_pack(hold) as pack:

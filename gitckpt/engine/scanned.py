@@ -9,6 +9,8 @@ from pathlib import Path
 
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
+from gitckpt.engine.ports import View
+from gitckpt.errors import Unreadable
 from gitckpt.model.text import safe
 from gitckpt.plumbing.amend import amend
 from gitckpt.plumbing.content import Content
@@ -20,11 +22,23 @@ from gitckpt.workspace.scan import ViewScan
 def content_of(hold: Hold, pack: Pack, flight: InFlight) -> tuple[Content, ViewScan]:
     """What the attempt's view holds now, its new objects in `pack`; what was left out is said once a command."""
     assert flight.view is not None  # what runs in the workspace itself is found by a snapshot
-    seen: Path | None = flight.view.root(flight.running)
     # Not from the last checkpoint that it asked for: a file made before that and removed since leaves nothing behind.
-    scan = flight.view.scan(pack, flight.below, seen)
+    scan = _scan(flight.view, pack, flight.below, flight.view.root(flight.running))
     say_once(hold, scan)
     return amend(hold.store.reader, pack, flight.below, scan.changes), scan
+
+
+def _scan(view: View, pack: Pack, below: Content, seen: Path) -> ViewScan:
+    """Read it at `seen`. If its watchdog is killed meanwhile, that is gone, and what is written in the view is not."""
+    try:
+        scan = view.scan(pack, below, seen)
+    except (OSError, Unreadable):
+        if seen.is_dir():
+            raise
+    else:
+        if seen.is_dir():
+            return scan
+    return view.scan(pack, below, None)
 
 
 def say_once(hold: Hold, scan: ViewScan) -> None:

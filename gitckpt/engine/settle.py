@@ -17,7 +17,7 @@ from gitckpt.engine.land import Beside, Landing, arrive, finish_landing, land
 from gitckpt.engine.leavings import leavings
 from gitckpt.engine.oversize import move_oversize
 from gitckpt.engine.place import AttemptUnderWay
-from gitckpt.engine.recover import end_views, recover
+from gitckpt.engine.recover import end_views, is_due, recover
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute.heartbeat import border
 from gitckpt.execute.leftovers import end_leftovers
@@ -83,8 +83,8 @@ def settle(hold: Hold, policy: EditPolicy = "tell-apart", closing: Sequence[Even
     if hold.tip is None:
         _refuse_clone(hold)
         return
-    _require_base(hold)
-    if hold.record.views or hold.base is not None or hold.place.views.is_dir():
+    require_base(hold)
+    if is_due(hold):
         recover(hold)
     if hold.record.attempt is not None and hold.record.attempt.number == 0:
         _set_conclusion_aside(hold, policy)
@@ -158,7 +158,7 @@ def ways_on(remotes: Sequence[str] = ()) -> tuple[str, ...]:
     )
 
 
-def _require_base(hold: Hold) -> None:
+def require_base(hold: Hold) -> None:
     """The base is the tip, or the files are equal to it; else the user decides."""
     tip = hold.at_tip
     base = hold.record.bases.get(hold.name)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,7 @@ from gitckpt.engine.hold import Hold, workspace_defaults
 from gitckpt.engine.layer import Layer
 from gitckpt.engine.place import ViewUnderWay
 from gitckpt.engine.ports import Running, View
-from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.errors import ExitCode, GitckptError, Unreadable
 from gitckpt.execute.namespace import probe
 from gitckpt.execute.process import Overlay
 from gitckpt.model.names import PhaseName
@@ -34,6 +35,7 @@ from gitckpt.workspace.replica import Replica, load_replica, make_replica, read_
 from gitckpt.workspace.scan import ViewScan
 from gitckpt.workspace.snapshot import Uncaptured
 from gitckpt.workspace.times import ctime_now
+from gitckpt.workspace.unlocking import unlocked, with_modes
 from gitckpt.workspace.upper import scan
 
 DEEPEST = 60
@@ -203,7 +205,8 @@ class OverlayView:
     def scan(self, pack: Pack, start: Content, seen: Path | None) -> ViewScan:
         """See View."""
         hold = self._hold
-        return scan(
+        once = partial(
+            scan,
             upper=self.upper,
             seen=seen,
             start=start,
@@ -214,6 +217,7 @@ class OverlayView:
             reader=hold.store.reader,
             defaults=workspace_defaults(hold),
         )
+        return _all_read(once, self.upper, self.upper if seen is None else seen)
 
 
 class CopyView:
@@ -266,7 +270,19 @@ class CopyView:
     def scan(self, pack: Pack, start: Content, seen: Path | None) -> ViewScan:  # noqa: ARG002 - as above
         """See View."""
         hold = self._hold
-        return read_replica(self._replica, pack=pack, start=start, reader=hold.store.reader)
+        once = partial(read_replica, self._replica, pack=pack, start=start, reader=hold.store.reader)
+        return _all_read(once, self.workspace, self.workspace)
+
+
+def _all_read(once: Callable[[], ViewScan], own: Path, seen: Path) -> ViewScan:
+    """What is in a view, also where its processes left it unreadable: nobody could mend that, for the view is nowhere
+    in the workspace."""
+    try:
+        return once()
+    except Unreadable:
+        with unlocked(own, seen) as modes:
+            found = once()
+        return replace(found, changes=with_modes(found.changes, modes))
 
 
 NOTHING = ViewScan(changes=(), unstable=(), left_out=(), not_kept=(), uncaptured=Uncaptured(), hidden=())

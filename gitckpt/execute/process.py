@@ -261,11 +261,10 @@ class Running:
         return Path(f"/proc/{self._process.pid}/root{os.path.realpath(self._job.view.target)}")
 
     def release(self) -> None:
-        """The view is no longer needed: it is unmounted when this returns. Without a view nothing happens."""
-        if self._lingers and self._process is not None:
+        """The view is no longer needed. Nobody waits here: it is unmounted when `close` returns at the latest."""
+        if self._lingers:
             self._lingers = False
             self.say(b"D")
-            self._process.wait()
 
     def interrupt(self) -> None:
         """As Ctrl-C: SIGINT to the step's group, after the grace SIGTERM, after another grace the end of all."""

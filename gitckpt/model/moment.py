@@ -58,14 +58,17 @@ class Group:
 class Offer:
     """What is next of a phase's items: a group, None where this call has tried all it may. `rest`: more follow.
 
-    `given_up`: how many failed in this call and are not tried again by it. `flying`: how many are under way now;
-    `ready_ms`: when the next one may be tried again, where nothing else is left.
+    `given_up`: how many failed in this call and are not tried again by it. `flying`: how many are under way now, or
+    wait to be merged; `aloft`, `batches_aloft`: what is under way, which no budget counts yet; `ready_ms`: when the
+    next one may be tried again, where nothing else is left.
     """
 
     group: Group | None = None
     rest: bool = False
     given_up: int = 0
     flying: int = 0
+    aloft: int = 0
+    batches_aloft: int = 0
     ready_ms: int | None = None
 
 

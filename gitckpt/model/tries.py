@@ -8,7 +8,7 @@ from __future__ import annotations
 from gitckpt.model.amount import plural
 from gitckpt.model.graph import phase_named
 from gitckpt.model.manifest import DONE, Items, Manifest, PhaseState, Status, state_of
-from gitckpt.model.moment import Moment, Offer
+from gitckpt.model.moment import Moment, Offer, Spent
 from gitckpt.model.names import PhaseName
 from gitckpt.model.repeat import tolerated
 from gitckpt.model.workflow import Phase, Workflow
@@ -54,13 +54,14 @@ def offer_of(phase: Phase, items: Items, moment: Moment) -> Offer:
 
 
 def spent(phase: Phase, moment: Moment) -> str | None:
-    """Which part of the phase's budget this call has used up."""
-    budget, so_far = phase.budget, moment.spent.get(phase.name)
-    if budget is None or so_far is None:
+    """Which part of the phase's budget this call has used up; what is under way counts."""
+    budget, offer = phase.budget, moment.offers.get(phase.name, Offer())
+    so_far = moment.spent.get(phase.name, Spent(began_ms=moment.now_ms))
+    if budget is None:
         return None
-    if budget.items is not None and so_far.items >= budget.items:
+    if budget.items is not None and so_far.items + offer.aloft >= budget.items:
         return f"the budget of {plural(budget.items, 'item')} is used up"
-    if budget.batches is not None and so_far.batches >= budget.batches:
+    if budget.batches is not None and so_far.batches + offer.batches_aloft >= budget.batches:
         return f"the budget of {plural(budget.batches, 'batch')} is used up"
     if budget.time_ms is not None and moment.now_ms - so_far.began_ms >= budget.time_ms:
         return "the budget of time is used up"

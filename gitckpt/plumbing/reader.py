@@ -169,12 +169,16 @@ class Reader:
     def remember_tree(self, data: bytes) -> bytes:
         """Know a tree by its encoded entries although the repository need not hold it; its raw id."""
         oid = object_id(self._repository.object_format, "tree", data)
+        self.know_tree(oid, parse_tree(data, self._width))
+        return oid
+
+    def know_tree(self, oid: bytes, entries: dict[bytes, TreeEntry]) -> None:
+        """As `remember_tree`, of one that is read already; nobody changes `entries` from now on."""
         if oid != self._empty_tree:
-            self._given[oid] = parse_tree(data, self._width)
+            self._given[oid] = entries
             self._given.move_to_end(oid)
             if len(self._given) > _REMEMBERED_GIVEN:
                 self._given.popitem(last=False)
-        return oid
 
     def commit(self, oid: str) -> Commit | None:
         """The commit with this hex id, None where there is none. Raises ObjectUnreadable for anything but a

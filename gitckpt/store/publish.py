@@ -18,7 +18,6 @@ from gitckpt.model.names import Oid, PhaseName
 from gitckpt.model.title import title
 from gitckpt.plumbing.content import Content, nest
 from gitckpt.plumbing.fresh import Fresh
-from gitckpt.plumbing.objects import encode_tree
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.reader import Signature, TreeEntry
 from gitckpt.plumbing.refs import RefUpdate, transact
@@ -82,7 +81,7 @@ def write_after(store: Store, pack: Pack, draft: Draft, before: Written | None) 
         own.append((b"output", TREE, pack.tree([(name, e.mode, e.oid) for name, e in outputs.items()])))
     top = pack.written_tree(draft.content.files) or store.reader.tree(draft.content.files)
     files = [(name, entry.mode, entry.oid) for name, entry in top.items()]
-    store.reader.remember_tree(encode_tree(files))  # no commit holds this tree, so git may drop it
+    store.reader.know_tree(draft.content.files, top)  # no commit holds this tree, so git may drop it
     root = nest(pack, store.prefix, [*files, (FOLDER, TREE, pack.tree(own))])
     oid = pack.commit(
         tree=root,

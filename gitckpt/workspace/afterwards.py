@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gitckpt.plumbing.content import Change, Item
 from gitckpt.workspace import kinds
-from gitckpt.workspace.statcache import Entry, StatCache
-from gitckpt.workspace.times import wait_past
+from gitckpt.workspace.statcache import Entry, StatCache, split_names
+from gitckpt.workspace.times import ctime_now, wait_past
 
 _UNKNOWN = b"unknown"
+_GITIGNORE = b".gitignore"
+_READ_AGAIN = 1 << 20
+"""Bytes that are read within a tick of the clock (1 to 10 ms)."""
 _KINDS = {"file": kinds.FILE, "link": kinds.LINK, "fifo": kinds.FIFO}
 
 
@@ -33,27 +36,64 @@ def update_cache(root: Path, changes: Sequence[Change], cache: StatCache) -> Non
     cache.escaped = _UNKNOWN
     top = os.fsencode(root) + b"/"
     states = {change.path: _state(top + change.path) for change in changes}
-    latest = max((state.st_ctime_ns for state in states.values() if state is not None), default=0)
-    try:
-        # An edit in the same tick as our rename could not be told apart later, so the tick is waited out.
-        now = wait_past(root, latest)
-    except OSError:
-        now = 0
+    now = _judged_at(root, [state for state in states.values() if state is not None])
     by_folder: dict[bytes, list[Change]] = {}
     for change in changes:
         by_folder.setdefault(change.path.rpartition(b"/")[0], []).append(change)
     for folder, group in by_folder.items():
+        if _renewed(cache, folder, group, states, now):
+            continue
         record = cache.folders.get(folder)
         entries = record.entries(cache.width) if record is not None else {}
         for change in group:
             name = change.path.rpartition(b"/")[2]
-            if name == b".gitignore":
+            if name == _GITIGNORE:
                 # The walk is to see that it changed: what it hides, or hides no more, is decided anew.
                 continue
             entry = _entry(states[change.path], change.new, entries.pop(name, None), now)
             if entry is not None:
                 entries[name] = entry
         cache.put(folder, entries)
+
+
+def _renewed(
+    cache: StatCache, folder: bytes, group: Sequence[Change], states: Mapping[bytes, os.stat_result | None], now: int
+) -> bool:
+    """Where no name came or went, only the entries that changed are touched: there may be thousands beside them."""
+    record = cache.folders.get(folder)
+    if record is None:
+        return False
+    indices = {name: index for index, name in enumerate(split_names(record.names))}
+    dirty = frozenset(record.dirty)
+    entries: dict[int, Entry] = {}
+    for change in group:
+        name = change.path.rpartition(b"/")[2]
+        if name == _GITIGNORE:
+            continue
+        index = indices.get(name)
+        if index is None:
+            return False
+        entry = _entry(states[change.path], change.new, record.entry(index, cache.width, dirty), now)
+        if entry is None:
+            return False
+        entries[index] = entry
+    cache.renew(folder, entries)
+    return True
+
+
+def _judged_at(root: Path, states: Sequence[os.stat_result]) -> int:
+    """When the files were looked at, by the file system's clock; 0 where it cannot be read, and nothing is trusted.
+
+    An edit in the same tick as our rename could not be told apart later. So the tick is waited out, unless reading all
+    of them again, in the next scan, takes less time.
+    """
+    latest = max((state.st_ctime_ns for state in states), default=0)
+    try:
+        if sum(state.st_size for state in states) <= _READ_AGAIN:
+            return ctime_now(root)
+        return wait_past(root, latest)
+    except OSError:
+        return 0
 
 
 def _state(path: bytes) -> os.stat_result | None:

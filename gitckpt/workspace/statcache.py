@@ -11,7 +11,7 @@ import contextlib
 import os
 import zlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -24,6 +24,7 @@ FIELDS = 5
 
 _MAGIC = b"gitckpt stat cache 3\n"
 _FULL_INODE = (1 << 63) - 1
+_NUMBER = array("q").itemsize
 
 Escaped = tuple[bytes, str, int, bytes]
 """One path git could refuse: path, type, permission bits, blob id (empty for a folder or FIFO)."""
@@ -52,19 +53,15 @@ class Record(msgspec.Struct, array_like=True, gc=False):
 
     def entries(self, width: int) -> dict[bytes, Entry]:
         """The record opened up, by name; `width` is the length of an id in bytes."""
-        names = split_names(self.names)
-        numbers = array("q")
-        numbers.frombytes(self.stats)
-        dirty = set(self.dirty)
-        return {
-            name: Entry(
-                stat=tuple(numbers[index * FIELDS : index * FIELDS + FIELDS]),
-                kind=self.kinds[index],
-                oid=self.oids[index * width : index * width + width],
-                dirty=index in dirty,
-            )
-            for index, name in enumerate(names)
-        }
+        dirty = frozenset(self.dirty)
+        return {name: self.entry(index, width, dirty) for index, name in enumerate(split_names(self.names))}
+
+    def entry(self, index: int, width: int, dirty: Collection[int]) -> Entry:
+        """One entry; `dirty` are the record's."""
+        at = index * FIELDS * _NUMBER
+        numbers = array("q", self.stats[at : at + FIELDS * _NUMBER])
+        oid = self.oids[index * width : index * width + width]
+        return Entry(stat=tuple(numbers), kind=self.kinds[index], oid=oid, dirty=index in dirty)
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -181,6 +178,22 @@ class StatCache:
         record.oids = b"".join(entry.oid or blank for entry in entries.values())
         record.dirty = [index for index, entry in enumerate(entries.values()) if entry.dirty]
         record.folders = [i for i, entry in enumerate(entries.values()) if entry.kind in kinds.WALKED]
+        record.said = b""
+        self.unsettle(folder)
+
+    def renew(self, folder: bytes, entries: Mapping[int, Entry]) -> None:
+        """Replace what is known of single entries of `folder`, by index; their names stay. Unsettles it."""
+        record = self.folders[folder]
+        stats, sorts, oids = bytearray(record.stats), bytearray(record.kinds), bytearray(record.oids)
+        size, blank = FIELDS * _NUMBER, bytes(self.width)
+        for index, entry in entries.items():
+            stats[index * size : index * size + size] = pack_stats(list(entry.stat))
+            sorts[index] = entry.kind
+            oids[index * self.width : index * self.width + self.width] = entry.oid or blank
+        record.stats, record.kinds, record.oids = bytes(stats), bytes(sorts), bytes(oids)
+        touched = {index for index, entry in entries.items() if entry.dirty}
+        record.dirty = sorted(touched.union(index for index in record.dirty if index not in entries))
+        record.folders = [index for index, kind in enumerate(sorts) if kind in kinds.WALKED]
         record.said = b""
         self.unsettle(folder)
 

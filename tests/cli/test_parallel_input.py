@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from tests.cli.test_run import start, state, wait_for, workflow
 from tests.cli.test_several import begin, ended, home, write
 from tests.execute.bench import eventually, runs
+from tests.execute.stage import CHECKOUT
 from tests.repo import Repo
 
 STAMPED = 'echo "begin $$" >> "$HOME/stamps"; sleep 0.2; echo "end $$" >> "$HOME/stamps"'
@@ -253,3 +255,20 @@ def test_files_in_a_mounted_folder_are_part_of_a_copy_and_come_back_from_it(repo
     assert "+++ b/data/out" in done.stdout
     assert done.stdout.endswith("\ninside\n")
     assert state(repo)["current_state"] == "COMPLETE"
+
+
+def test_the_page_about_it_tells_what_happens(repo: Repo) -> None:
+    page = (CHECKOUT / "docs/parallel.md").read_text()
+    block = re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)[0]
+    repo.write("gitckpt.yaml", block.replace("sleep 1", "sleep 0.1"))
+    shown = re.findall(r"^```console\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert repo.run("plan").stdout == shown[0].partition("\n")[2]
+    said = repo.run("run", "--jobs", "8", ok=5).stderr
+    assert shown[1].partition("…\n")[2].removesuffix("5\n") in said
+    assert repo.run("resolve", "tests", "--union").stdout in shown[2]
+    repo.run("run")
+    assert (repo.path / "log").read_text() == "style\ntests\n"
+    rows = [line.split()[1:5:2] for line in repo.run("log", "--graph").stdout.splitlines() if " done " in line]
+    assert rows == [
+        line.split()[1:5:2] for line in "".join(shown).splitlines() if line.startswith("*") and " done " in line
+    ]

@@ -194,6 +194,22 @@ def test_an_edit_of_what_a_phase_changed_meanwhile_is_kept_and_decided(repo: Rep
     assert "Complete already" in repo.run("run").stderr
 
 
+@pytest.mark.parametrize(("choice", "both"), [("--mine", "mine\n"), ("--ours", "written\n")])
+def test_a_decision_about_an_edit_leaves_what_could_be_joined_as_it_is(repo: Repo, choice: str, both: str) -> None:
+    repo.write("joined", "first\n2\n3\n4\n5\n6\nlast\n")
+    repo.write("gitckpt.yaml", EDITED.replace("written > both", "written > both; sed -i s/first/FIRST/ joined"))
+    repo.write("both", "before\n")
+    run = start(repo, "run")
+    wait_for(repo.path.parent / "began")
+    repo.write("both", "mine\n")
+    repo.write("joined", "first\n2\n3\n4\n5\n6\nLAST\n")
+    (repo.path.parent / "go").touch()
+    assert run.wait(60) == 5
+    repo.run("resolve", "yours", choice)
+    assert text(repo, "both") == both
+    assert text(repo, "joined") == "FIRST\n2\n3\n4\n5\n6\nLAST\n"
+
+
 def test_a_fetched_history_without_what_is_kept_beside_it_still_lists_the_conflict(repo: Repo) -> None:
     clashed_with_an_edit(repo)
     repo.git("update-ref", "-d", "refs/gitckpt/demo/rescue/1")

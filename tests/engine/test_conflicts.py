@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
 import pytest
 
 from gitckpt.api.library import Silent
@@ -11,7 +15,6 @@ from gitckpt.api.running import EXIT_CODES
 from gitckpt.api.writing import write
 from gitckpt.engine.resolve import ConflictRemains, NothingToResolve
 from gitckpt.engine.rewind import undo
-from gitckpt.errors import ExitCode
 from gitckpt.model.conflicts import conflicts
 from gitckpt.model.moment import Stop, Verdict
 from gitckpt.model.together import Rule
@@ -20,42 +23,44 @@ from tests.engine.beside import asked, changed, history, left_over, merges
 from tests.repo import Repo
 from tests.workspace.shown import manifest
 
+PREPARED = """\
+for name in bytes deleted changed alike removed mode modes back; do echo before > $name; done
+seq 9 > lines; printf '\\0000' > binary
+for folder in gone file beside; do mkdir $folder; echo in > $folder/in; echo in > $folder/other; done
+"""
+"""What both find."""
 CLASHES = {
-    "bytes": ("echo 1 > both", "echo 2 > both"),
-    "lines that do not touch": ("sed -i 1s/^/1/ lines", "sed -i 9s/^/2/ lines"),
-    "new files": ("echo 1 > new", "echo 2 > new"),
+    "bytes": ("echo 1 > bytes", "echo 2 > bytes"),
+    "lines": ("sed -i 1s/^/1/ lines", "sed -i 9s/^/2/ lines"),
+    "new": ("echo 1 > new", "echo 2 > new"),
     "binary": ("printf '\\0001' > binary", "printf '\\0002' > binary"),
     "large": ("head -c 9000000 /dev/zero > large", "head -c 9000001 /dev/zero > large"),
-    "mode": ("chmod 700 both", "chmod 755 both"),
+    "mode": ("chmod 700 mode", "chmod 755 mode"),
     "link": ("ln -s a link", "ln -s b link"),
-    "link against file": ("ln -s a link", "echo 2 > link"),
-    "deleted against changed": ("rm both", "echo 2 > both"),
-    "changed against deleted": ("echo 1 > both", "rm both"),
-    "file against folder": ("echo 1 > new", "mkdir new; echo 2 > new/in"),
-    "folder against file": ("mkdir new; echo 1 > new/in", "echo 2 > new"),
-    "a folder removed under a change": ("rm -r d", "echo 2 > d/in"),
-    "a change under a folder that became a file": ("echo 1 > d/in", "rm -r d; echo 2 > d"),
+    "link-or-file": ("ln -s a link-or-file", "echo 2 > link-or-file"),
+    "deleted": ("rm deleted", "echo 2 > deleted"),
+    "changed": ("echo 1 > changed", "rm changed"),
+    "file-or-folder": ("echo 1 > file-or-folder", "mkdir file-or-folder; echo 2 > file-or-folder/in"),
+    "folder-or-file": ("mkdir folder-or-file; echo 1 > folder-or-file/in", "echo 2 > folder-or-file"),
+    "gone/in": ("rm -r gone", "echo 2 > gone/in"),
+    "file": ("echo 1 > file/in", "rm -r file; echo 2 > file"),
 }
+"""By the path that is in conflict."""
 NO_CLASHES = {
-    "the same bytes": ("echo 1 > new", "echo 1 > new"),
-    "the same removal": ("rm both", "rm both"),
-    "the same mode": ("chmod 700 both", "chmod 700 both"),
-    "other files of a folder": ("echo 1 > d/one", "echo 2 > d/two"),
-    "a new folder of both": ("mkdir n; echo 1 > n/one", "mkdir n; echo 2 > n/two"),
-    "a removal beside": ("rm d/in", "echo 2 > d/two"),
-    "a change and nothing": ("echo 1 > both", "cat both > ../seen"),
-    "there and back": ("echo 1 > both", "cp -p both b; echo 2 > both; mv b both"),
+    "the same bytes": ("echo 1 > alike", "echo 1 > alike"),
+    "the same removal": ("rm removed", "rm removed"),
+    "the same mode": ("chmod 700 modes", "chmod 700 modes"),
+    "other files of a folder": ("echo 1 > beside/one", "echo 2 > beside/two"),
+    "a new folder of both": ("mkdir folder; echo 1 > folder/one", "mkdir folder; echo 2 > folder/two"),
+    "a removal beside": ("rm beside/in", "echo 2 > beside/other"),
+    "there and back": ("echo 1 > back", "cp -p back b; echo 2 > back; mv b back"),
 }
 
 
 @pytest.fixture
 def bed(repo: Repo) -> Bed:
-    made = Bed(repo)
-    repo.write("both", "before\n")
-    repo.write("lines", "".join(f"{n}\n" for n in range(1, 10)))
-    repo.write("binary", b"\0before")
-    repo.write("d/in", "in\n")
-    return made
+    subprocess.run(["sh", "-ec", PREPARED], cwd=repo.path, check=True)
+    return Bed(repo)
 
 
 def both(bed: Bed, first: str, second: str, more: str = "", top: str = "") -> None:
@@ -70,7 +75,7 @@ def both(bed: Bed, first: str, second: str, more: str = "", top: str = "") -> No
 def in_conflict(bed: Bed) -> Stop:
     stop = bed.run()
     assert stop.verdict is Verdict.CONFLICT, stop
-    assert EXIT_CODES[stop.verdict] == ExitCode.CONFLICT == 5
+    assert int(EXIT_CODES[stop.verdict]) == 5
     assert left_over(bed.root) == []
     return stop
 
@@ -79,49 +84,60 @@ def resolved(bed: Bed, how: Rule, *paths: bytes) -> None:
     decide(Where(directory=bed.root), None, how, Silent(), paths)
 
 
-@pytest.mark.parametrize("commands", CLASHES.values(), ids=CLASHES.keys())
-def test_what_two_change_differently_is_a_conflict_and_nothing_is_lost(bed: Bed, commands: tuple[str, str]) -> None:
-    both(bed, *commands)
+def all_of(commands: Mapping[str, tuple[str, str]], side: int) -> str:
+    return "; ".join(pair[side] for pair in commands.values())
+
+
+def alone(folder: Path, commands: str) -> dict[bytes, tuple[object, ...]]:
+    """What the commands leave where nobody does anything beside them."""
+    folder.mkdir()
+    subprocess.run(["sh", "-ec", f"{PREPARED}{commands}"], cwd=folder, check=True)
+    return manifest(folder)
+
+
+def left(bed: Bed) -> dict[bytes, tuple[object, ...]]:
+    """What is in the workspace beside the workflow and the files that each phase has for itself."""
+    own = (b"gitckpt.yaml", b"one", b"two")
+    return {path: entry for path, entry in manifest(bed.root).items() if path not in own}
+
+
+def test_what_two_change_differently_is_a_conflict_and_nothing_is_lost(bed: Bed) -> None:
+    both(bed, all_of(CLASHES, 0), all_of(CLASHES, 1))
     stop = in_conflict(bed)
     assert stop.phases == ("second",)
-    assert stop.reason.startswith("second and first changed ")
-    assert (bed.root / "one").exists()
-    assert not (bed.root / "two").exists()
+    conflict = conflicts(bed.manifest)["second"]
+    assert sorted(conflict.paths) == sorted(CLASHES)
+    assert (conflict.count, conflict.against) == (len(CLASHES), ("first",))
+    assert left(bed) == alone(bed.root.parent / "first", all_of(CLASHES, 0))
+    assert ((bed.root / "one").exists(), (bed.root / "two").exists()) == (True, False)
     own = asked(bed.root, "rev-parse", "refs/gitckpt/w/attempts/second/1").decode().strip()
     (found,) = changed(bed.root, [own]).values()
-    assert "two" in found
-    assert len(found) > 1 or commands[1].startswith(("rm -r d", "chmod"))
-    again = bed.run()
-    assert again.verdict is Verdict.CONFLICT, "it stays so until somebody decides"
+    assert {"two", "bytes", "binary", "large", "deleted", "changed", "file-or-folder/in"} <= found
+    assert bed.run().verdict is Verdict.CONFLICT, "it stays so until somebody decides"
 
 
-@pytest.mark.parametrize("commands", NO_CLASHES.values(), ids=NO_CLASHES.keys())
-def test_what_two_change_alike_or_apart_is_no_conflict(bed: Bed, commands: tuple[str, str]) -> None:
-    both(bed, *commands)
+@pytest.mark.parametrize(("how", "side"), [("ours", 0), ("theirs", 1)])
+def test_a_side_that_is_chosen_counts_for_paths_of_every_kind(bed: Bed, how: Rule, side: int) -> None:
+    both(bed, all_of(CLASHES, 0), all_of(CLASHES, 1))
+    in_conflict(bed)
+    resolved(bed, how)
+    wanted = alone(bed.root.parent / "alone", all_of(CLASHES, side))
+    if how == "theirs":
+        wanted.pop(b"gone/other")  # the first removed it, and the second did not touch it
+    assert left(bed) == wanted
+    bed.completes()
+
+
+def test_what_two_change_alike_or_apart_is_no_conflict(bed: Bed) -> None:
+    both(bed, all_of(NO_CLASHES, 0), all_of(NO_CLASHES, 1))
     bed.completes()
     assert sorted(merges(history(bed.root))) == ["first", "second"]
     assert bed.lines("one") + bed.lines("two") == ["1", "2"]
-
-
-@pytest.mark.parametrize("how", ["ours", "theirs"])
-@pytest.mark.parametrize("commands", CLASHES.values(), ids=CLASHES.keys())
-def test_a_side_that_is_chosen_counts_for_paths_of_every_kind(
-    bed: Bed, commands: tuple[str, str], how: Rule
-) -> None:
-    both(bed, *commands)
-    in_conflict(bed)
-    resolved(bed, how)
-    bed.completes()
-    chosen = manifest(bed.root)
-    # What the chosen side alone would have left, with the other's own file.
-    alone = Bed(Repo(bed.root.parent / "alone"))
-    for path in ("both", "lines", "binary", "d/in"):
-        alone.repo.write(path, asked(bed.root, "show", f"gitckpt/w~2:{path}"))
-    both(alone, commands[0] if how == "ours" else "true", "true" if how == "ours" else commands[1])
-    alone.completes()
-    ignored = {b"gitckpt.yaml"}
-    wanted = {path: entry for path, entry in manifest(alone.root).items() if path not in ignored}
-    assert {path: entry for path, entry in chosen.items() if path not in ignored} == wanted
+    assert bed.lines("beside/one") + bed.lines("beside/two") + bed.lines("beside/other") == ["1", "2", "2"]
+    assert bed.lines("folder/one") + bed.lines("folder/two") + bed.lines("back") == ["1", "2", "1"]
+    assert not (bed.root / "beside/in").exists()
+    assert not (bed.root / "removed").exists()
+    assert bed.lines("alike") == ["1"]
 
 
 @pytest.mark.parametrize(
@@ -159,15 +175,15 @@ def test_lines_of_both_cannot_be_had_of_what_is_no_text(bed: Bed) -> None:
 
 
 def test_paths_are_decided_apart_where_the_rest_needs_no_decision(bed: Bed) -> None:
-    both(bed, "echo 1 > new; echo 1 > both", "echo 2 > new; echo 2 > both")
+    both(bed, "echo 1 > new; echo 1 > bytes", "echo 2 > new; echo 2 > bytes")
     in_conflict(bed)
     with pytest.raises(ConflictRemains):
         resolved(bed, "theirs", b"new")
-    resolved(bed, "theirs", b"new", b"both")
-    assert (bed.lines("new"), bed.lines("both")) == (["2"], ["2"])
+    resolved(bed, "theirs", b"new", b"bytes")
+    assert (bed.lines("new"), bed.lines("bytes")) == (["2"], ["2"])
 
 
-AFTER = "  last: {needs: [second], run: 'cat both > seen'}\n"
+AFTER = "  last: {needs: [second], run: 'cat bytes > seen'}\n"
 
 
 def test_what_needs_the_one_in_conflict_waits_and_sees_what_was_chosen(bed: Bed) -> None:
@@ -185,10 +201,10 @@ def test_a_decision_is_taken_back_and_made_anew(bed: Bed) -> None:
     resolved(bed, "theirs")
     with write(Where(directory=bed.root), Silent()) as hold:
         undo(hold)
-    assert bed.lines("both") == ["1"]
+    assert bed.lines("bytes") == ["1"]
     assert list(conflicts(bed.manifest)) == ["second"]
     resolved(bed, "union")
-    assert bed.lines("both") == ["1", "2"]
+    assert bed.lines("bytes") == ["1", "2"]
     bed.completes()
 
 
@@ -199,11 +215,11 @@ def test_rollback_to_before_the_conflict_forgets_it_and_both_run_again(bed: Bed)
     assert conflicts(bed.manifest) == {}
     with pytest.raises(NothingToResolve):
         resolved(bed, "theirs")
-    assert bed.lines("both") == ["before"]
+    assert bed.lines("bytes") == ["before"]
     assert in_conflict(bed).phases == ("second",)
     resolved(bed, "theirs")
     bed.completes()
-    assert bed.lines("both") == ["2"]
+    assert bed.lines("bytes") == ["2"]
 
 
 def test_a_conflict_of_one_ends_the_run_after_what_is_under_way_and_keeps_that(bed: Bed) -> None:

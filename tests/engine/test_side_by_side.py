@@ -41,7 +41,7 @@ def shown(bed: Bed) -> set[str]:
     return {path.name for path in bed.root.iterdir()} - {".git", ".gitckpt", "gitckpt.yaml"}
 
 
-# --- at the same time -------------------------------------------------------------------------------------------------
+# --- at the same time -----------------------------------------------------------------------------------------------
 
 STAMPED = 'date +%s%N > "../begin-$GITCKPT_PHASE$ITEM"; {}; date +%s%N > "../end-$GITCKPT_PHASE$ITEM"'
 
@@ -63,7 +63,9 @@ def test_items_run_at_once_up_to_what_their_phase_allows(bed: Bed) -> None:
     run = STAMPED.format("sleep 0.15")
     phases(bed, f"each: {{foreach: [a, b, c, d], max_parallel: 2, run: '{run}'}}")
     bed.completes()
-    moments = sorted([(at, 1) for at in stamps(bed, "begin-").values()] + [(at, -1) for at in stamps(bed, "end-").values()])
+    moments = sorted(
+        [(at, 1) for at in stamps(bed, "begin-").values()] + [(at, -1) for at in stamps(bed, "end-").values()]
+    )
     assert max(itertools.accumulate(step for _, step in moments)) == 2
 
 
@@ -92,7 +94,7 @@ join: {needs: [left, right], run: "cat left right > join; ls > seen-join"}
     assert words(bed)[-1] == "join done", "nothing can run beside it: it needs no view"
 
 
-# --- the same history whichever was first -------------------------------------------------------------------------------
+# --- the same history whichever was first ---------------------------------------------------------------------------
 
 NAPPING = """
 first: {needs: [], run: 'sleep "$(cat ../nap-first)"; echo 1 > first; echo all > shared-first'}
@@ -149,7 +151,7 @@ def test_whichever_ends_first_the_history_is_the_same(tmp_path: Path) -> None:
     assert bed.lines("seen") == ["2", "x", "y", "z"]
 
 
-# --- an end that is not a success ---------------------------------------------------------------------------------------
+# --- an end that is not a success -----------------------------------------------------------------------------------
 
 
 class Signals:
@@ -183,7 +185,10 @@ def stopped(bed: Bed, signals: Signals) -> Stop:
 def kept(bed: Bed) -> list[str]:
     """The attempts that are kept."""
     start = "refs/gitckpt/w/attempts/"
-    return [ref.removeprefix(start) for ref in asked(bed.root, "for-each-ref", "--format=%(refname)", start).decode().split()]
+    return [
+        ref.removeprefix(start)
+        for ref in asked(bed.root, "for-each-ref", "--format=%(refname)", start).decode().split()
+    ]
 
 
 BESIDE_A_FAILURE = """
@@ -226,9 +231,7 @@ long: {needs: [], run: "echo half > half; touch ../began; sleep 30; echo whole >
     assert left_over(bed.root) == []
 
 
-@pytest.mark.parametrize(
-    ("wish", "verdict"), [("interrupt", Verdict.INTERRUPTED), ("terminate", Verdict.TERMINATED)]
-)
+@pytest.mark.parametrize(("wish", "verdict"), [("interrupt", Verdict.INTERRUPTED), ("terminate", Verdict.TERMINATED)])
 def test_a_wish_to_stop_ends_all_in_flight_and_keeps_each_attempt(
     bed: Bed, wish: Literal["interrupt", "terminate"], verdict: Verdict
 ) -> None:
@@ -301,7 +304,7 @@ three: {needs: [one], run: "echo 3 > three"}
     bed.completes()
 
 
-# --- what a phase in a view may not, or should not ----------------------------------------------------------------------
+# --- what a phase in a view may not, or should not ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("isolation", ["overlay", "copy"])
@@ -315,7 +318,9 @@ def test_what_outlives_a_phase_in_a_view_is_ended_and_named(bed: Bed, isolation:
 
 
 def test_a_phase_that_unmounts_its_view_fails_and_the_workspace_stays_as_it_was(bed: Bed) -> None:
-    phases(bed, """one: {run: 'umount -l -- "$PWD"; cd "$PWD"; echo gone > gone; exit 0'}""", top="isolation: overlay\n")
+    phases(
+        bed, """one: {run: 'umount -l -- "$PWD"; cd "$PWD"; echo gone > gone; exit 0'}""", top="isolation: overlay\n"
+    )
     stop = bed.run()
     if stop.verdict is Verdict.COMPLETE:  # nobody but the superuser can
         assert shown(bed) == {"gone"}

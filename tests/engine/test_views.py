@@ -6,6 +6,9 @@ then holds, captured or not, and what the user's repository says.
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +33,8 @@ phases:
   made:
     run: |
       echo new > new; mkdir -p deep/er empty/er; echo d > deep/er/file; : > deep/none; printf '\\0\\377' > binary
-      ln -s new link; ln -s nowhere dangling; mkfifo pipe; chmod 640 pipe; echo odd > 'odd "name"'; echo l > "$(printf 'a\\nb')"
+      ln -s new link; ln -s nowhere dangling; mkfifo pipe; chmod 640 pipe; echo odd > 'odd "name"'
+      echo l > "$(printf 'a\\nb')"
       chmod 755 new; chmod 750 deep; chmod 1777 empty/er
   changed:
     run: |
@@ -44,7 +48,7 @@ phases:
       rm a; mkdir -p a/b; echo f > a/b/c; rm -r deep; echo file > deep; rm link; mkdir link; rm -r old; ln -s d old
   same:
     run: |
-      cp -p big big.tmp; cat big.tmp > big; rm big.tmp; chmod 600 d/b; rm -f never; mkdir there; rmdir there; cat d/e/f > /dev/null
+      cp -p big big.tmp; cat big.tmp > big; rm big.tmp; chmod 600 d/b; rm -f never; mkdir there; rmdir there
   ignored:
     outs: [out/model]
     run: |
@@ -61,10 +65,12 @@ phases:
   talks:
     run: |
       echo half > half; echo cache > build/one
-      gitckpt state set rate fast; gitckpt state append names a; gitckpt state incr count
+      gitckpt state incr count 2
       gitckpt checkpoint -m half; rm half; echo whole > whole
       git add whole; git commit -q -m inside
-  reads: {run: 'grep -c rate "$GITCKPT_STATE" > read; git log --format=%s -1 > said; git status --short whole > status'}
+  reads:
+    run: |
+      grep -c "count.: 2" "$GITCKPT_STATE" > read; git log --format=%s -1 > said; git status --short whole > status
 """
 
 FAILING = """\
@@ -80,22 +86,25 @@ phases:
   off: {run: "echo no > no", if: "test -e never"}
   held: {run: "echo no > no", requires: "test -e never"}
   writes: {run: "true", if: "touch wrote"}
-  proven: {run: "seq 3 > lines", validate: {run: "cat lines", stdout: {contains: "3"}}, counters: {lines: "wc -l < lines"}}
+  proven:
+    run: seq 3 > lines
+    validate: {run: cat lines, stdout: {contains: "3"}}
+    counters: {lines: wc -l < lines}
 """
 
 ITEMS = """\
 phases:
   each:
-    foreach: [a, b, c, d]
+    foreach: [a, b]
     run: 'echo "$ITEM" >> done; echo "$ITEM" > "of-$ITEM"; test "$ITEM" != b'
     tolerate: {count: 1, to: failed.txt}
     counters: {done: "wc -l < done"}
   grouped:
-    foreach: {lines: done}
+    foreach: [x, y]
     checkpoint_every: {items: 2}
     run: 'echo "$ITEM" >> grouped'
   batches:
-    foreach: {run: "seq 5"}
+    foreach: {run: "seq 2"}
     batch: {size: 2, input: stdin}
     run: 'cat >> batched; echo "$GITCKPT_BATCH_ID" >> batched'
 """
@@ -145,8 +154,7 @@ def end(bed: Bed) -> End:
         kept={ref: paths[oid] for ref, oid in attempts.items()},
         stable=stable(bed.manifest),
         workspace=shown,
-        user=asked(bed.root, "log", "--format=%s", "HEAD")
-        + asked(bed.root, "status", "--short"),
+        user=asked(bed.root, "log", "--format=%s", "HEAD") + asked(bed.root, "status", "--short"),
     )
 
 
@@ -193,7 +201,7 @@ def test_commands_of_gitckpt_and_git_inside_a_phase_do_the_same(tmp_path: Path) 
     assert [words for words, _ in plain.points[1:]] == ["talks named half", "talks done", "reads done"]
     assert b"inside" in plain.user
     assert b"half" not in plain.workspace
-    assert plain.stable["data"] == {"rate": "fast", "names": ["a"], "count": 1}
+    assert plain.stable["data"] == {"count": 2}
 
 
 def test_phases_that_fail_or_are_passed_over_leave_the_same_and_no_trace(tmp_path: Path) -> None:
@@ -210,7 +218,7 @@ def test_items_groups_and_batches_come_to_the_same(tmp_path: Path) -> None:
         each.points[:-1] = [(words, b"") for words, _ in each.points[:-1]]
     plain = the_same(found)
     assert b"failed.txt" in plain.workspace
-    assert plain.stable["data"] == {"done": 3}
+    assert plain.stable["data"] == {"done": 1}
 
 
 def test_in_an_overlay_a_failed_phase_leaves_even_uncaptured_files_as_they_were(tmp_path: Path) -> None:
@@ -232,3 +240,29 @@ def test_until_a_phase_in_a_view_has_succeeded_nothing_of_it_is_in_the_workspace
     credit = credited(bed.root)
     assert credit == {"one": {"one"}}
 
+
+CUT_OFF = """\
+phases:
+  one:
+    keep_partial: true
+    run: |
+      test "$GITCKPT_ATTEMPT" = 1 || { ls > seen; exit 0; }
+      echo half > half; gitckpt checkpoint -m half; rm half; echo after > after
+      kill -9 "$(cat "$RUNNER")"; sleep 30
+"""
+
+
+def test_what_was_removed_after_a_checkpoint_inside_stays_removed_when_the_runner_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+    for kind in KINDS:
+        bed = prepared(tmp_path / kind, CUT_OFF, kind)
+        monkeypatch.setenv("RUNNER", str(tmp_path / kind / "runner"))
+        struck = ["sh", "-c", 'echo $$ > "$RUNNER"; exec "$@"', "sh", sys.executable, "-m", "gitckpt", "run"]
+        assert subprocess.run(struck, cwd=bed.root, capture_output=True, check=False).returncode == -signal.SIGKILL
+        bed.completes()
+        found[kind] = end(bed)
+        assert found[kind].kept == {"refs/gitckpt/w/attempts/one/1": {"half", "after"}}
+        assert "half" not in bed.lines("seen")
+    the_same(found)

@@ -6,6 +6,7 @@ The migration is run by tests/engine/test_saga.py, with what befalls it.
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -195,6 +196,26 @@ def test_deployment_asks_tries_one_host_and_puts_the_version_before_back(example
     failed = [json.loads(line)["item"] for line in read(repo, "failed.jsonl").splitlines()]
     assert failed == ["host-2", "host-3"]
     assert read(repo, "deployed.txt") == "v1.2.0, because: the tests are green\n"
+
+
+def test_parallel_gives_the_same_files_however_many_run_at_once(example: Example) -> None:
+    repo = example("parallel")
+    repo.run("run")
+    notes = [*(f"page {name}: 4 words" for name in ("apples", "bread", "cheese", "dates")), "pictures: 3"]
+    assert read(repo, "notes.txt").splitlines() == [*notes, "spelling: 1 unknown"]
+    assert len(list((repo.path / "published").iterdir())) == 8
+    assert repo.git(
+        "diff", "--name-only", "gitckpt/parallel~2^2~", "gitckpt/parallel~2^2", "--", ":!.gitckpt"
+    ).split() == [
+        "notes.txt",
+        "spelling.txt",
+    ], "the spelling by itself"
+    tree = repo.git("rev-parse", "gitckpt/parallel:site")
+    for name in ("site", "published"):
+        shutil.rmtree(repo.path / name)
+    (repo.path / "notes.txt").unlink()
+    repo.run("run", "--again", "--jobs", "1")
+    assert (read(repo, "notes.txt").splitlines()[:-1], repo.git("rev-parse", "gitckpt/parallel:site")) == (notes, tree)
 
 
 def test_wizard_takes_right_answers_only_and_keeps_them_until_the_account_is_made(example: Example) -> None:

@@ -53,6 +53,7 @@ def test_the_runner_sees_the_view_from_the_result_to_the_release(stage: Stage) -
     running.release()
     running.release()
     assert running.root is None
+    running.close()
     assert not root.exists()
     assert not (stage.state / "pids").exists()
 
@@ -70,7 +71,7 @@ def test_after_the_release_the_same_folders_can_be_mounted_again(stage: Stage) -
     for turn in range(3):
         running = stage.start(f"echo {turn} >> turns")
         assert result_of(running).step is None
-        running.release()
+        running.close()
     assert (stage.upper / "turns").read_text() == "0\n1\n2\n"
 
 
@@ -80,6 +81,7 @@ def test_no_two_attempts_at_once_in_one_state_folder(stage: Stage) -> None:
     with pytest.raises(Busy):
         stage.start("true")
     running.release()
+    running.close()
     assert stage.run("true").step is None
 
 

@@ -7,6 +7,7 @@ The onlooker is `scene.py`, which shares no code with what it looks at. A dozen 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,9 @@ isolation: KIND
 env: {LD_PRELOAD: ""}
 phases:
   slow: {run: 'sleep 0.3; echo 1 > slow; rm sub/link; echo log > cache/slow; GITCKPT state incr ran'}
-  quick: {needs: [], run: 'echo 1 > quick; echo quick >> kept; rm cache/big; echo log > cache/quick; GITCKPT state incr ran'}
+  quick:
+    needs: []
+    run: 'echo 1 > quick; echo quick >> kept; rm cache/big; echo log > cache/quick; GITCKPT state incr ran'
   after: {needs: [quick], run: 'cat quick kept > after; mkdir -p out/empty'}
   each:
     needs: []
@@ -43,8 +46,6 @@ def scene(tmp_path: Path, shim: Path) -> Scene:
 
 def undisturbed(scene: Scene, kind: str) -> tuple[End, int]:
     """The run without a kill: its end, and how many calls it makes."""
-    import sys
-
     text = WORKFLOW.replace("KIND", kind).replace("GITCKPT", f"{sys.executable} -m gitckpt")
     (scene.path / "gitckpt.yaml").write_text(text)
     scene.keep()
@@ -77,3 +78,20 @@ def strike(scene: Scene, at: int, end: End) -> bool:
     assert verified.returncode == 0, f"call {at}: {verified.stdout}{verified.stderr}"
     empty(scene)
     return struck.returncode != 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_of_views_killed_at_some_calls_and_run_again_ends_the_same(scene: Scene, kind: str) -> None:
+    end, calls = undisturbed(scene, kind)
+    points = spread(calls, points=6, part=0, parts=1)
+    assert sum(strike(scene, at, end) for at in points) >= len(points) - 1, "the blows did not fall"
+
+
+@pytest.mark.full
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_run_of_views_killed_at_every_call_and_run_again_ends_the_same(scene: Scene, kind: str, part: int) -> None:
+    end, calls = undisturbed(scene, kind)
+    for at in range(part + 1, calls, PARTS):
+        strike(scene, at, end)

@@ -19,24 +19,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.beside import changed, history, left_over, merges
+from tests.engine.beside import changed, history, left_over
 from tests.repo import Repo
 
 WRITE = """\
     run: |
-      echo "$ROUND $GITCKPT_PHASE $GITCKPT_IDEMPOTENCY_KEY" >> "$OUTSIDE"
-      mkdir -p "own/$GITCKPT_PHASE" shared/even shared/odd
+      name="${ITEM:-$GITCKPT_PHASE}"
+      echo "$ROUND $name $GITCKPT_IDEMPOTENCY_KEY" >> "$OUTSIDE"
+      mkdir -p "own/$name" shared/even shared/odd
       for n in 0 2 4 6 8; do
-        echo "$GITCKPT_PHASE $n" > "own/$GITCKPT_PHASE/$n"
-        echo "$GITCKPT_PHASE $n" > "shared/even/$GITCKPT_PHASE-$n"
+        echo "$name $n" > "own/$name/$n"
+        echo "$name $n" > "shared/even/$name-$n"
       done
-      sleep "$NAP"
+      sleep "0.0$((RANDOM % 7))"
       for n in 1 3 5 7 9; do
-        echo "$GITCKPT_PHASE $n" > "own/$GITCKPT_PHASE/$n"
-        echo "$GITCKPT_PHASE $n" > "shared/odd/$GITCKPT_PHASE-$n"
+        echo "$name $n" > "own/$name/$n"
+        echo "$name $n" > "shared/odd/$name-$n"
       done
 """
-REPORTED = re.compile(r"^\S+ (p\d+) (?:done|finished) ", re.MULTILINE)
+REPORTED = re.compile(
+    r"^\S+ (?:each (?:done )?item )?(p\d+)(?: \(\d+ of \d+\))? (?:done|finished|\d+/\d+) ", re.MULTILINE
+)
+NAME = re.compile(r"p\d+")
 
 
 def names(count: int) -> list[str]:
@@ -44,19 +48,22 @@ def names(count: int) -> list[str]:
 
 
 def files_of(name: str) -> set[str]:
-    """The twenty files of a phase: half of them its own, half in folders that all share."""
+    """The twenty files of a phase or item: half of them its own, half in folders that all share."""
     own = {f"own/{name}/{n}" for n in range(10)}
     return own | {f"shared/{'odd' if n % 2 else 'even'}/{name}-{n}" for n in range(10)}
 
 
-def define(repo: Repo, count: int, isolation: str, draw: random.Random) -> None:
-    """Phases of which nobody needs another, and each of which takes some other time."""
-    phases = "".join(
-        f"  {name}:\n    needs: []\n    env: {{NAP: '{draw.uniform(0, 0.06):.3f}'}}\n{WRITE}" for name in names(count)
-    )
-    repo.write("gitckpt.yaml", f"version: 1\nworkflow: w\nisolation: {isolation}\nphases:\n{phases}")
-    repo.write("mine", "the user's\n")
-    repo.commit()
+def as_phases(count: int) -> str:
+    """Phases of which nobody needs another."""
+    return "".join(f"  {name}:\n    needs: []\n{WRITE}" for name in names(count))
+
+
+def as_items(count: int) -> str:
+    """One phase, whose items do the same."""
+    return f"  each:\n    foreach: [{', '.join(names(count))}]\n    max_parallel: {count}\n{WRITE}"
+
+
+Shape = Callable[[int], str]
 
 
 # --- blows ----------------------------------------------------------------------------------------------------------
@@ -157,8 +164,10 @@ class Struck:
     def has_done(self, count: int) -> None:
         """Every phase once, each credited with exactly its own files, and nobody twice once it was said to be done."""
         root, wanted = self.repo.path, names(count)
-        found = merges(history(root))
+        made = [point for point in history(root) if len(point.parents) > 1]
+        found = {"".join(NAME.findall(point.words)): point for point in made}
         assert sorted(found) == wanted, "lost"
+        assert len(made) == count, "twice"
         assert all(len(merge.parents) == 2 for merge in found.values())
         own = changed(root, (merge.parents[1] for merge in found.values()))
         wrong = {name: own[merge.parents[1]] ^ files_of(name) for name, merge in found.items()}
@@ -181,10 +190,13 @@ class Struck:
         assert {phase: len(found) for phase, found in keys.items() if len(found) != 1} == {}, "another key"
 
 
-def a_round(repo: Repo, count: int, jobs: int, isolation: str, blows: Sequence[Blow], draw: random.Random) -> None:
+def a_round(repo: Repo, shape: Shape, count: int, blows: Sequence[Blow], seed: str, top: str = "") -> None:
     """Strike, run again, until all is done."""
-    define(repo, count, isolation, draw)
-    struck = Struck(repo, jobs)
+    draw = random.Random(seed)
+    repo.write("gitckpt.yaml", f"version: 1\nworkflow: w\n{top}phases:\n{shape(count)}")
+    repo.write("mine", "the user's\n")
+    repo.commit()
+    struck = Struck(repo, jobs=max(4, count // 4))
     for blow in blows:
         if struck.strike(blow, draw.randrange(1, max(2, count // len(blows)))) == 0:
             break
@@ -192,22 +204,25 @@ def a_round(repo: Repo, count: int, jobs: int, isolation: str, blows: Sequence[B
     struck.has_done(count)
 
 
-@pytest.mark.parametrize("blow", BLOWS)
-def test_phases_side_by_side_are_all_there_and_each_its_own_after_a_kill(repo: Repo, blow: Blow) -> None:
-    draw = random.Random(blow.__name__)
-    a_round(repo, count=10, jobs=5, isolation="auto", blows=(blow,), draw=draw)
+@pytest.mark.parametrize(
+    ("shape", "blow"), [(as_phases, the_whole_tree), (as_phases, a_watchdog), (as_items, the_runner)]
+)
+def test_what_ran_side_by_side_is_all_there_and_each_its_own_after_a_kill(repo: Repo, shape: Shape, blow: Blow) -> None:
+    a_round(repo, shape, count=8, blows=(blow,), seed=blow.__name__)
 
 
 @pytest.mark.sweep
+@pytest.mark.parametrize("shape", [as_phases, as_items])
 @pytest.mark.parametrize("isolation", ["overlay", "copy"])
-def test_sixty_four_phases_survive_kills_of_every_kind(repo: Repo, isolation: str) -> None:
-    draw = random.Random(isolation)
-    a_round(repo, count=64, jobs=16, isolation=isolation, blows=(*BLOWS, *BLOWS), draw=draw)
+def test_sixty_four_at_once_survive_kills_of_every_kind(repo: Repo, shape: Shape, isolation: str) -> None:
+    top = f"isolation: {isolation}\n"
+    a_round(repo, shape, count=64, blows=(*BLOWS, *BLOWS), seed=isolation, top=top)
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("shape", [as_phases, as_items])
 @pytest.mark.parametrize("number", range(50))
-def test_fifty_rounds_of_random_kills_lose_nothing(repo: Repo, number: int) -> None:
+def test_fifty_rounds_of_random_kills_lose_nothing(repo: Repo, number: int, shape: Shape) -> None:
     draw = random.Random(number)
     blows = [draw.choice(BLOWS) for _ in range(draw.randrange(2, 6))]
-    a_round(repo, count=64, jobs=16, isolation="auto", blows=blows, draw=draw)
+    a_round(repo, shape, count=64, blows=blows, seed=str(number))

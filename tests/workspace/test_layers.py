@@ -78,7 +78,8 @@ def test_a_view_is_removed_whatever_is_in_it(tmp_path: Path) -> None:
     view, outside = tmp_path / "view", tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_text("kept")
-    subprocess.run(["mkdir", "-p", "work/work/x", "upper/a/b", ".gitckpt-removed-0/y"], cwd=_made(view), check=True)
+    for folder in (Path("work", "work", "x"), Path("upper", "a", "b"), Path(".gitckpt-removed-0", "y")):
+        (view / folder).mkdir(parents=True)
     here = os.open(view, os.O_RDONLY)
     for _ in range(1200):
         os.mkdir("d" * 200, dir_fd=here)
@@ -90,8 +91,8 @@ def test_a_view_is_removed_whatever_is_in_it(tmp_path: Path) -> None:
     (view / "upper/a/file").symlink_to(outside / "kept")
     whiteout(view / "upper", "white")
     os.mkfifo(view / "upper/pipe")
-    for name in ("work/work", "upper/a/b", "upper/a", "work"):
-        (view / name).chmod(0 if "work" in name else 0o555)
+    for name in (Path("work", "work"), "upper/a/b", "upper/a", "work"):
+        (view / name).chmod(0 if "work" in str(name) else 0o555)
     remove_view(view)
     assert not view.exists()
     assert (outside / "kept").read_text() == "kept"

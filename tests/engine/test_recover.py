@@ -1,0 +1,84 @@
+"""A run dies with attempts in views of their own, and then something else than `run` in the same place comes first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.engine.bed import Bed
+from tests.engine.beside import asked, left_over
+from tests.engine.strikes import Strikes
+from tests.repo import Repo
+
+WAITED = 'test -z "${STRIKE_AT-}" || until git rev-parse -q --verify refs/gitckpt/w/finished/{} >/dev/null; do :; done'
+"""Until the other has succeeded, and what it did is kept."""
+
+
+@pytest.fixture
+def bed(repo: Repo) -> Bed:
+    repo.write("kept", "as it was\n")
+    repo.commit()
+    return Bed(repo)
+
+
+@pytest.fixture
+def strikes(repo: Repo, tmp_path: Path) -> Strikes:
+    folder = tmp_path / "strikes"
+    folder.mkdir()
+    return Strikes(repo, folder)
+
+
+def dies(bed: Bed, strikes: Strikes, other: str, waited: str) -> None:
+    """A run in which the phase `slow` dies when the `other` one has finished, and waits to be merged after it."""
+    slow = f'  slow:\n    run: |\n      . "$STRIKE_SH"; {WAITED.replace("{}", waited)}; strike slow; echo slow > slow\n'
+    bed.define(f"version: 1\nworkflow: w\nphases:\n{slow}{other}")
+    strikes.killed("slow", "run", group=False)
+
+
+def refs(bed: Bed) -> list[str]:
+    return asked(bed.root, "for-each-ref", "--format=%(refname)", "refs/gitckpt/w").decode().split()
+
+
+def test_what_had_finished_is_merged_and_the_rest_begins_again(bed: Bed, strikes: Strikes) -> None:
+    dies(bed, strikes, "  quick: {needs: [], run: 'echo quick >> quick'}\n", "quick")
+    assert "refs/gitckpt/w/finished/quick" in refs(bed)
+    strikes.run("run")
+    assert (bed.lines("slow"), bed.lines("quick")) == (["slow"], ["quick"])
+    assert refs(bed) == ["refs/gitckpt/w/attempts/slow/1"]
+    assert left_over(bed.root) == []
+
+
+def test_a_phase_that_was_renamed_since_runs_and_what_it_did_before_is_kept_once(bed: Bed, strikes: Strikes) -> None:
+    quick = "  quick: {needs: [], run: 'echo quick >> quick'}\n"
+    third = "  third:\n    needs: []\n    run: |\n      echo third > third; " + WAITED.replace("{}", "quick") + "\n"
+    dies(bed, strikes, quick + third, "third")
+    text = (bed.root / "gitckpt.yaml").read_text()
+    (bed.root / "gitckpt.yaml").write_text(text.replace("  quick:", "  fleet:"))
+    strikes.run("run")
+    assert (bed.lines("quick"), bed.lines("third")) == (["quick"], ["third"])
+    assert refs(bed) == ["refs/gitckpt/w/attempts/slow/1", "refs/gitckpt/w/rescue/1"]
+
+
+def test_another_worktree_goes_on_from_what_items_had_finished(bed: Bed, strikes: Strikes, tmp_path: Path) -> None:
+    ran, other = tmp_path / "ran", tmp_path / "other"
+    each = f"  each: {{needs: [], foreach: [a, b], max_parallel: 2, run: 'echo $ITEM >> {ran}; echo $ITEM > $ITEM'}}\n"
+    dies(bed, strikes, each, "each.0")
+    bed.repo.commit("with the workflow")
+    bed.repo.git("worktree", "add", "-q", "--detach", other)
+    done = bed.repo.run("run", cwd=other, env=strikes.environment)
+    assert "each had succeeded before the run died" in done.stderr
+    assert "a" in ran.read_text().splitlines()
+    assert ran.read_text().splitlines().count("a") == 1
+    assert {"a", "b", "slow"} <= {path.name for path in other.iterdir()}
+    assert not [ref for ref in refs(bed) if "/finished/" in ref]
+
+
+def test_undo_takes_back_no_phase_for_what_it_did_to_data(bed: Bed, strikes: Strikes) -> None:
+    bed.define("version: 1\nworkflow: w\nphases:\n  one: {run: 'gitckpt state incr n; echo 1 > one'}\n")
+    strikes.run("run")
+    done = strikes.run("undo", ok=2)
+    assert "to take back" in done.stderr
+    strikes.run("state", "set", "k", "1")
+    strikes.run("undo")
+    assert bed.manifest.data == {"n": 1}
