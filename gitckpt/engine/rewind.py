@@ -14,7 +14,7 @@ from gitckpt.engine.begin import record
 from gitckpt.engine.compensations import Undecided, commands_of, compensated_since, effects_since
 from gitckpt.engine.graft import reapply, with_changes
 from gitckpt.engine.hold import Hold, moving_refs, open_pack, seal, take_snapshot
-from gitckpt.engine.land import Beside, Landing, land
+from gitckpt.engine.land import Beside, Landing, finish_landing, land
 from gitckpt.engine.oversize import with_moved
 from gitckpt.engine.recover import recover
 from gitckpt.engine.settle import NeedsDecision, clear_up, require_base, settle
@@ -256,6 +256,8 @@ def adopt(hold: Hold, remote: str | None) -> Checkpoint:
     if hold.tip is None or remote is not None:
         _take_history(hold, remote)
     else:
+        if hold.record.landing is not None and hold.record.landing.lags:
+            finish_landing(hold, hold.record.landing)
         if hold.record.landing is None and hold.record.ahead.get(hold.name) == hold.at_tip.oid:
             # What phases did side by side is not in the workspace yet: it is not to be taken for removed.
             require_base(hold)

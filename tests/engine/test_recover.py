@@ -82,3 +82,19 @@ def test_undo_takes_back_no_phase_for_what_it_did_to_data(bed: Bed, strikes: Str
     strikes.run("state", "set", "k", "1")
     strikes.run("undo")
     assert bed.manifest.data == {"n": 1}
+
+
+def test_adopt_does_not_take_what_is_merged_and_not_in_the_workspace_yet_for_removed(
+    bed: Bed, strikes: Strikes
+) -> None:
+    wait = 'test -z "${STRIKE_AT-}" || until git log --format=%s gitckpt/w | grep -q quick; do sleep 0.02; done'
+    slow = f'  slow:\n    needs: []\n    run: |\n      . "$STRIKE_SH"; {wait}; strike slow; echo slow > slow\n'
+    bed.define(f"version: 1\nworkflow: w\nphases:\n  quick: {{run: 'echo quick > quick; rm kept'}}\n{slow}")
+    strikes.killed("slow", "run", group=False)
+    assert not (bed.root / "quick").exists()
+    bed.repo.write("mine", "mine\n")
+    strikes.run("adopt")
+    assert (bed.lines("quick"), bed.lines("mine"), (bed.root / "kept").exists()) == (["quick"], ["mine"], False)
+    strikes.run("run")
+    assert bed.lines("slow") == ["slow"]
+    assert left_over(bed.root) == []

@@ -370,7 +370,7 @@ def test_too_little_room_is_said_before_anything_is_copied(desk: Desk, monkeypat
 
     def nearly_full(path: Path) -> SimpleNamespace:
         found = real(path)
-        return SimpleNamespace(f_bavail=20, f_frsize=4096, f_files=found.f_files, f_favail=found.f_favail)
+        return SimpleNamespace(f_bavail=20, f_blocks=found.f_blocks, f_frsize=4096, f_files=found.f_files, f_favail=found.f_favail)
 
     monkeypatch.setattr(os, "statvfs", nearly_full)
     with pytest.raises(ReplicaTooBig) as refused:
