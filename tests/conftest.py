@@ -23,7 +23,7 @@ from tests.repo import OURS, Repo, Watched
 
 PROJECT = Path(__file__).parents[1]
 SLOW = "the slow tier, run with --full"
-SWEEP = "a sweep of many kills, run in CI (CI=true) or with --full"
+SWEEP = "a sweep of many cases of one kind, run in CI (CI=true) or with --full"
 ABSENT = "is not beside this checkout"
 POWERLESS = "no disk here whose power can be cut"
 SERVERLESS = "PostgreSQL is not installed here"

@@ -60,6 +60,7 @@ def second(repo: Repo) -> Path:
     return repo.path.parent / "second"
 
 
+@pytest.mark.sweep
 def test_of_two_runs_one_has_the_group_and_the_other_says_once_who(repo: Repo, second: Path) -> None:
     workflow(repo, f"one: {{concurrency: db, run: '{HELD}'}}")
     write(second, "two", f"two: {{needs: [], concurrency: db, run: '{STAMPED}'}}\nfree: {{needs: [], run: touch free}}")
@@ -80,6 +81,7 @@ def test_of_two_runs_one_has_the_group_and_the_other_says_once_who(repo: Repo, s
     assert pairs() == 1
 
 
+@pytest.mark.sweep
 def test_the_group_of_a_killed_run_is_free_when_the_last_process_of_its_phase_is_dead(repo: Repo, second: Path) -> None:
     run = 'echo $$ $PPID > "$HOME/new"; mv "$HOME/new" "$HOME/pids"; sleep 60'
     workflow(repo, f"one: {{needs: [], concurrency: db, run: '{run}'}}\nx: {{needs: [], run: 'true'}}")
@@ -155,6 +157,7 @@ NO_OVERLAY = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("why", NO_OVERLAY)
 def test_an_overlay_that_cannot_be_had_is_refused_before_anything_runs_and_auto_takes_a_copy(
     repo: Repo, why: str
@@ -194,6 +197,7 @@ def test_without_user_namespaces_the_reason_is_said(repo: Repo) -> None:
     assert not (repo.path / "ran").exists()
 
 
+@pytest.mark.sweep
 def test_a_copy_that_has_no_room_is_refused_and_leaves_nothing_of_it(repo: Repo) -> None:
     repo.write("big", os.urandom(3 << 20))
     phases = "".join(f"p{n}: {{needs: [], isolation: copy, run: sleep 0.3}}\n" for n in range(8))
@@ -207,7 +211,7 @@ def test_a_copy_that_has_no_room_is_refused_and_leaves_nothing_of_it(repo: Repo)
     assert "make room, lower `max_parallel`, or choose `isolation: overlay` or `none`" in done.stderr
 
 
-@pytest.mark.parametrize("isolation", ["overlay", "copy"])
+@pytest.mark.parametrize("isolation", ["overlay", pytest.param("copy", marks=pytest.mark.sweep)])
 def test_what_is_written_through_a_path_out_of_the_workspace_is_written_for_good(repo: Repo, isolation: str) -> None:
     outside = repo.path.parent / "outside"
     outside.mkdir()
@@ -223,7 +227,7 @@ def test_what_is_written_through_a_path_out_of_the_workspace_is_written_for_good
     ]
 
 
-@pytest.mark.parametrize("isolation", ["overlay", "copy"])
+@pytest.mark.parametrize("isolation", ["overlay", pytest.param("copy", marks=pytest.mark.sweep)])
 def test_a_daemon_ends_with_the_view_of_its_phase_and_that_is_said(repo: Repo, isolation: str) -> None:
     run = 'setsid sh -c "echo \\$\\$ > pid; sleep 61" & until test -s pid; do sleep 0.01; done'
     workflow(repo, f"a: {{isolation: {isolation}, run: '{run}'}}")
@@ -233,7 +237,7 @@ def test_a_daemon_ends_with_the_view_of_its_phase_and_that_is_said(repo: Repo, i
     assert "a left a process running in its view; it was ended" in said
 
 
-@pytest.mark.parametrize("isolation", ["overlay", "copy"])
+@pytest.mark.parametrize("isolation", ["overlay", pytest.param("copy", marks=pytest.mark.sweep)])
 def test_a_sparse_file_stays_sparse(repo: Repo, isolation: str) -> None:
     with repo.write("sparse", b"").open("r+b") as file:
         file.truncate(64 << 20)
@@ -245,6 +249,7 @@ def test_a_sparse_file_stays_sparse(repo: Repo, isolation: str) -> None:
     assert (found.st_size, found.st_blocks * 512 < 8 << 20) == (64 << 20, True)
 
 
+@pytest.mark.sweep
 def test_files_in_a_mounted_folder_are_part_of_a_copy_and_come_back_from_it(repo: Repo) -> None:
     workflow(repo, "a: {isolation: copy, run: 'cat data/in > data/out; echo beside > beside'}")
     done = private(

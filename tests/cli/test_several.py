@@ -86,11 +86,12 @@ def test_two_worktrees_run_at_once(repo: Repo) -> None:
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        (("run",), "has held this since"),
-        (("run", "--file", "other.yaml"), "has held this since"),
-        (("-C", "sub", "run"), "has held this since"),
+        pytest.param(("run",), "has held this since", id="the same workflow"),
+        pytest.param(
+            ("run", "--file", "other.yaml"), "has held this since", id="another file", marks=pytest.mark.sweep
+        ),
+        pytest.param(("-C", "sub", "run"), "has held this since", id="a folder inside", marks=pytest.mark.sweep),
     ],
-    ids=["the same workflow", "another file in the same folder", "a folder inside"],
 )
 def test_a_second_run_in_the_same_files_ends_with_4_and_the_first_one_does_not_notice(
     repo: Repo, where: tuple[str, ...], words: str
@@ -126,12 +127,12 @@ def test_a_workspace_around_one_that_runs_is_busy_too(repo: Repo) -> None:
 @pytest.mark.parametrize(
     ("place", "isolation"),
     [
-        ("another folder", "overlay"),
-        ("another folder", "copy"),
-        ("inside", "none"),
         ("inside", "overlay"),
-        ("inside", "copy"),
-        ("beside", "overlay"),
+        pytest.param("another folder", "overlay", marks=pytest.mark.sweep),
+        pytest.param("another folder", "copy", marks=pytest.mark.sweep),
+        pytest.param("inside", "none", marks=pytest.mark.sweep),
+        pytest.param("inside", "copy", marks=pytest.mark.sweep),
+        pytest.param("beside", "overlay", marks=pytest.mark.sweep),
     ],
 )
 def test_a_phase_may_run_another_workspace(repo: Repo, place: str, isolation: str) -> None:
@@ -158,7 +159,7 @@ def test_a_phase_may_run_another_workspace(repo: Repo, place: str, isolation: st
     assert repo.run("verify", cwd=where).stdout.startswith("Sound")
 
 
-@pytest.mark.parametrize("isolation", ["overlay", "copy"])
+@pytest.mark.parametrize("isolation", ["overlay", pytest.param("copy", marks=pytest.mark.sweep)])
 def test_git_in_a_view_of_a_subfolder_finds_the_repository(repo: Repo, isolation: str) -> None:
     repo.write("outer/tracked")
     repo.commit("mine")
@@ -168,7 +169,7 @@ def test_git_in_a_view_of_a_subfolder_finds_the_repository(repo: Repo, isolation
     assert (repo.path / "outer/found").read_text() == "mine\nouter/\ntracked\n"
 
 
-@pytest.mark.parametrize("isolation", ["overlay", "copy"])
+@pytest.mark.parametrize("isolation", ["overlay", pytest.param("copy", marks=pytest.mark.sweep)])
 def test_what_would_move_the_workspace_is_busy_inside_of_a_view_and_changes_nothing(repo: Repo, isolation: str) -> None:
     refused = ("run", "undo", "rollback start", "-C deep run")
     lines = "".join(f"{GITCKPT} {each} 2>> said; echo $? >> codes\n" for each in refused)
@@ -195,7 +196,7 @@ def test_what_would_move_the_workspace_is_busy_inside_of_a_view_and_changes_noth
     ]
 
 
-@pytest.mark.parametrize("isolation", ["overlay", "copy"])
+@pytest.mark.parametrize("isolation", ["overlay", pytest.param("copy", marks=pytest.mark.sweep)])
 def test_reading_and_recording_inside_of_a_view_are_about_the_whole_workflow(repo: Repo, isolation: str) -> None:
     commands = {
         "status": "status --json",

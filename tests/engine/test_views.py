@@ -204,6 +204,7 @@ def test_commands_of_gitckpt_and_git_inside_a_phase_do_the_same(tmp_path: Path) 
     assert plain.stable["data"] == {"count": 2}
 
 
+@pytest.mark.sweep
 def test_phases_that_fail_or_are_passed_over_leave_the_same_and_no_trace(tmp_path: Path) -> None:
     plain = the_same(ends(tmp_path, FAILING, Verdict.BLOCKED))
     assert not {b"broken", b"d/trace", b"late", b"no", b"wrote"} & plain.workspace.keys()
@@ -211,6 +212,7 @@ def test_phases_that_fail_or_are_passed_over_leave_the_same_and_no_trace(tmp_pat
     assert plain.kept["refs/gitckpt/w/attempts/broken/1"] == {"broken", "gone"}
 
 
+@pytest.mark.sweep
 def test_items_groups_and_batches_come_to_the_same(tmp_path: Path) -> None:
     found = ends(tmp_path, ITEMS, Verdict.COMPLETE)
     for each in found.values():

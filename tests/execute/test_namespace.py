@@ -245,6 +245,7 @@ def test_a_runner_that_dies_while_it_looks_leaves_nothing(stage: Stage) -> None:
 
 if IS_SUPERUSER:
 
+    @pytest.mark.sweep
     def test_all_of_it_holds_for_an_ordinary_user() -> None:
         """Interpreter and checkout may lie where that user may not go: they are bound to where everybody may."""
         place = Path(tempfile.mkdtemp(dir="/tmp", prefix="gitckpt-ordinary-"))

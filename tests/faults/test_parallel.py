@@ -205,7 +205,12 @@ def a_round(repo: Repo, shape: Shape, count: int, blows: Sequence[Blow], seed: s
 
 
 @pytest.mark.parametrize(
-    ("shape", "blow"), [(as_phases, the_whole_tree), (as_phases, a_watchdog), (as_items, the_runner)]
+    ("shape", "blow"),
+    [
+        (as_items, the_runner),
+        pytest.param(as_phases, the_whole_tree, marks=pytest.mark.sweep),
+        pytest.param(as_phases, a_watchdog, marks=pytest.mark.sweep),
+    ],
 )
 def test_what_ran_side_by_side_is_all_there_and_each_its_own_after_a_kill(repo: Repo, shape: Shape, blow: Blow) -> None:
     a_round(repo, shape, count=8, blows=(blow,), seed=blow.__name__)

@@ -126,6 +126,7 @@ def test_overlays_can_be_had_here_and_doctor_says_what_differs_for_this_user(rep
 
 if IS_SUPERUSER:
 
+    @pytest.mark.sweep
     def test_all_of_it_holds_for_an_ordinary_user() -> None:
         """Interpreter and checkout may lie where that user may not go: they are bound to where everybody may."""
         place = Path(tempfile.mkdtemp(dir="/tmp", prefix="gitckpt-ordinary-"))

@@ -89,7 +89,7 @@ def looked_at(desk: Desk, root: Path) -> dict[bytes, Item]:
         plain.reader.close()
 
 
-@pytest.mark.parametrize("known", ["cached", "from git"])
+@pytest.mark.parametrize("known", ["cached", pytest.param("from git", marks=pytest.mark.sweep)])
 def test_the_torture_workspace_is_copied_exactly_and_what_is_done_to_it_is_read_back(
     desk: Desk, torture: ModuleType, known: str
 ) -> None:
@@ -370,7 +370,9 @@ def test_too_little_room_is_said_before_anything_is_copied(desk: Desk, monkeypat
 
     def nearly_full(path: Path) -> SimpleNamespace:
         found = real(path)
-        return SimpleNamespace(f_bavail=20, f_blocks=found.f_blocks, f_frsize=4096, f_files=found.f_files, f_favail=found.f_favail)
+        return SimpleNamespace(
+            f_bavail=20, f_blocks=found.f_blocks, f_frsize=4096, f_files=found.f_files, f_favail=found.f_favail
+        )
 
     monkeypatch.setattr(os, "statvfs", nearly_full)
     with pytest.raises(ReplicaTooBig) as refused:

@@ -51,7 +51,10 @@ def open_folder() -> Iterator[Path]:
 
 # All in one process: the parts of a scenario cost less than the start of one.
 @pytest.mark.parametrize("group", ["own", "torture"])
-@pytest.mark.parametrize("user", [(), ("nobody",)], ids=["as we are", "without rights"])
+@pytest.mark.parametrize(
+    "user",
+    [pytest.param((), id="as we are"), pytest.param(("nobody",), id="without rights", marks=pytest.mark.sweep)],
+)
 def test_the_upper_directory_tells_what_a_snapshot_of_the_view_would(
     user: tuple[str, ...], group: str, open_folder: Path
 ) -> None:
