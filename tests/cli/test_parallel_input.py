@@ -105,6 +105,7 @@ def test_the_group_of_a_killed_run_is_free_when_the_last_process_of_its_phase_is
     assert pairs() == 1
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("asks", ["gpu: 1", "memory: 900TiB", "cpu: 100000"])
 def test_what_there_is_not_enough_of_is_used_one_after_the_other(repo: Repo, asks: str) -> None:
     phases = "".join(f"p{n}: {{needs: [], resources: {{{asks}}}, run: '{STAMPED}'}}\n" for n in range(3))
@@ -237,6 +238,7 @@ def test_a_daemon_ends_with_the_view_of_its_phase_and_that_is_said(repo: Repo, i
     assert "a left a process running in its view; it was ended" in said
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("isolation", ["overlay", pytest.param("copy", marks=pytest.mark.sweep)])
 def test_a_sparse_file_stays_sparse(repo: Repo, isolation: str) -> None:
     with repo.write("sparse", b"").open("r+b") as file:

@@ -182,6 +182,7 @@ def test_status_and_why_and_show_tell_of_a_conflict(repo: Repo) -> None:
     assert "could not be merged: second, first changed both differently" in repo.run("show", "latest").stdout
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("choice", "both"), [("--mine", "mine\n"), ("--ours", "written\n"), ("--theirs", "mine\n")])
 def test_an_edit_of_what_a_phase_changed_meanwhile_is_kept_and_decided(repo: Repo, choice: str, both: str) -> None:
     said = clashed_with_an_edit(repo)
@@ -194,6 +195,7 @@ def test_an_edit_of_what_a_phase_changed_meanwhile_is_kept_and_decided(repo: Rep
     assert "Complete already" in repo.run("run").stderr
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("choice", "both"), [("--mine", "mine\n"), ("--ours", "written\n")])
 def test_a_decision_about_an_edit_leaves_what_could_be_joined_as_it_is(repo: Repo, choice: str, both: str) -> None:
     repo.write("joined", "first\n2\n3\n4\n5\n6\nlast\n")
@@ -210,6 +212,7 @@ def test_a_decision_about_an_edit_leaves_what_could_be_joined_as_it_is(repo: Rep
     assert text(repo, "joined") == "FIRST\n2\n3\n4\n5\n6\nLAST\n"
 
 
+@pytest.mark.sweep
 def test_a_fetched_history_without_what_is_kept_beside_it_still_lists_the_conflict(repo: Repo) -> None:
     clashed_with_an_edit(repo)
     repo.git("update-ref", "-d", "refs/gitckpt/demo/rescue/1")

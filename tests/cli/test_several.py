@@ -13,6 +13,8 @@ import pytest
 from tests.cli.test_run import wait_for
 from tests.repo import Repo
 
+pytestmark = pytest.mark.sweep
+
 GITCKPT = '"$GITCKPT_PYTHON" -m gitckpt'
 MEETING = 'touch "$HOME/$ME"; until test -e "$HOME/$OTHER"; do sleep 0.01; done'
 """A command that only ends when another one runs at the same time."""

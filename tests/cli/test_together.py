@@ -207,6 +207,7 @@ def test_status_shows_all_that_runs_and_what_waits_to_be_merged(repo: Repo) -> N
     assert "to be merged" not in repo.run("status").stdout
 
 
+@pytest.mark.sweep
 def test_after_a_kill_status_and_doctor_name_what_was_cut_off_and_what_is_kept(repo: Repo) -> None:
     repo.write("gitckpt.yaml", HELD)
     run = start(repo, "run", "--jobs", "4")
@@ -226,6 +227,7 @@ def test_after_a_kill_status_and_doctor_name_what_was_cut_off_and_what_is_kept(r
     assert repo.run("diff", "quick", "--name-only").stdout == "q\n"
 
 
+@pytest.mark.sweep
 def test_followed_output_says_whose_each_line_is(repo: Repo) -> None:
     repo.write("gitckpt.yaml", HELD)
     run = start(repo, "run", "--jobs", "4")

@@ -49,6 +49,7 @@ def test_a_phase_sees_the_data_of_what_it_needs_also_before_that_is_merged(bed: 
     assert bed.manifest.data == {"k": 8}
 
 
+@pytest.mark.sweep
 def test_data_that_is_changed_in_ways_that_do_not_fit_is_refused_to_the_second(bed: Bed) -> None:
     wait, until = (f"for _ in $(seq 500); do test -e ../{name} && break; sleep 0.01; done" for name in ("one", "two"))
     adds = f"  adds: {{run: 'gitckpt state incr k; touch ../one; {until}'}}\n"
@@ -93,6 +94,7 @@ def test_nothing_begins_on_something_it_needs_that_cannot_be_merged(bed: Bed) ->
     assert left_over(bed.root) == []
 
 
+@pytest.mark.sweep
 def test_what_a_failed_phase_leaves_for_its_next_try_stays_out_where_it_clashes(bed: Bed) -> None:
     sooner = "  sooner: {run: 'echo sooner > same'}\n"
     run = 'sleep 0.3; echo "$GITCKPT_ATTEMPT" > same; test "$GITCKPT_ATTEMPT" -gt 2'

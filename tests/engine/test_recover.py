@@ -11,6 +11,8 @@ from tests.engine.beside import asked, left_over
 from tests.engine.strikes import Strikes
 from tests.repo import Repo
 
+pytestmark = pytest.mark.sweep
+
 WAITED = 'test -z "${STRIKE_AT-}" || until git rev-parse -q --verify refs/gitckpt/w/finished/{} >/dev/null; do :; done'
 """Until the other has succeeded, and what it did is kept."""
 

@@ -254,6 +254,7 @@ phases:
 """
 
 
+@pytest.mark.sweep
 def test_what_was_removed_after_a_checkpoint_inside_stays_removed_when_the_runner_dies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,8 @@ from tests.execute.bench import eventually
 from tests.execute.stage import CHECKOUT, IS_SUPERUSER, SOMEBODY
 from tests.repo import Repo
 
+pytestmark = pytest.mark.sweep
+
 VIEWS = ("overlay", "copy")
 
 PHASES = """\
