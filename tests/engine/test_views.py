@@ -79,7 +79,7 @@ on_failure: continue
 phases:
   broken: {run: "echo b > broken; rm gone; chmod 700 d; mkdir d/trace; exit 3"}
   again: {run: 'test ! -e half; echo half > half; test "$GITCKPT_ATTEMPT" = 2', retry: {max: 1, delay: 1ms}}
-  late: {run: "echo late > late; sleep 30", timeout: 150ms}
+  late: {run: "echo late > late; sleep 30", timeout: 1s}
   builds: {run: 'echo part >> parts; test "$(wc -l < parts)" = 2', keep_partial: true, retry: {max: 1, delay: 1ms}}
   absent: {run: "echo no > no", outs: [not-there]}
   invalid: {run: "echo no > no", validate: "test ! -e no"}

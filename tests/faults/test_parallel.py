@@ -218,7 +218,7 @@ def test_what_ran_side_by_side_is_all_there_and_each_its_own_after_a_kill(repo: 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("shape", [as_phases, as_items])
-@pytest.mark.parametrize("isolation", ["overlay", "copy"])
+@pytest.mark.parametrize("isolation", ["overlay", pytest.param("copy", marks=pytest.mark.full)])
 def test_sixty_four_at_once_survive_kills_of_every_kind(repo: Repo, shape: Shape, isolation: str) -> None:
     top = f"isolation: {isolation}\n"
     a_round(repo, shape, count=64, blows=(*BLOWS, *BLOWS), seed=isolation, top=top)

@@ -144,7 +144,7 @@ if IS_SUPERUSER:
         who = f"exec setpriv --reuid={SOMEBODY} --regid={SOMEBODY} --groups={SOMEBODY - 1}"
         pytest_of = '-m pytest --verbose -p no:cacheprovider -p no:randomly -p no:xdist --basetemp="$1/own/tmp"'
         script.append(f'cd code; {who} "$1/python/{python}" {pytest_of} tests/faults/test_unprivileged.py')
-        own = {"HOME": str(place / "own"), "XDG_CACHE_HOME": str(place / "own")}
+        own = {"HOME": str(place / "own"), "XDG_CACHE_HOME": str(place / "own"), "CI": "true"}
         done = subprocess.run(
             ["unshare", "--mount", "--propagation", "private", "sh", "-ec", "\n".join(script), "sh", str(place)],
             env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{place}/packages:{place}/code", **own},
