@@ -111,9 +111,11 @@ def foreseen(manifest: Manifest, arrivals: Iterable[Arrival]) -> Manifest:
 def as_failure(arrival: Arrival, number: int, why: str) -> tuple[Event, ...]:
     """The events of an attempt that cannot be merged: a failed try of that number, none of whose files stay."""
     found: list[Event] = []
+    of_items = any(isinstance(event, ItemsCompleted) for event in arrival.events)
     for event in arrival.events:
         match event:
-            case PhaseCompleted(at=at, phase=phase, started=started, duration_ms=took):
+            # The last items of a phase complete it, too: that they have failed says all, and has used the number.
+            case PhaseCompleted(at=at, phase=phase, started=started, duration_ms=took) if not of_items:
                 found.append(
                     AttemptFailed(
                         at=at,

@@ -94,7 +94,8 @@ def all_on(files: Files, changes: Sequence[Change]) -> Files:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What the user made of a path; `token` is in it where its bytes are the user's. `over`: that of the user's own last edit of it, of which nothing is to remain."""
+    """What the user made of a path; `token` is in it where the bytes are the user's. `over`: it replaced the user's own
+    last edit of it, of which nothing need remain."""
 
     path: str
     entry: Entry | None
