@@ -162,9 +162,12 @@ class Several:
         self.something_happens()
         job.output.write_text("said\n")
         units = [_unit({**job.env, **step.env}) for step in job.steps]
-        acted = Acted(self, self._act(job.cwd, units), min(self.script.turns.get(unit, 0) for unit in units))
+        acted = Acted(self, self._act(job.cwd, units), min(map(self._turn, units), default=0))
         self.aloft.append(acted)
         return acted
+
+    def _turn(self, unit: Unit) -> int:
+        return self.script.turns.get(unit, 0)
 
     def _act(self, root: Path, units: Sequence[Unit]) -> Result:
         for passed, unit in enumerate(units):

@@ -283,15 +283,24 @@ def checked(case: Case) -> None:
 
 THE_LAST_ITEMS_OF_A_PHASE_ARE_IN_CONFLICT = Case(
     phases=(
-        Written(name="p0", needs=()),
-        Written(name="p1", needs=(), lines=("foreach: [i0]", "max_parallel: 1"), items=1),
+        Written(name="quick", needs=()),
+        Written(name="slow", needs=()),
+        Written(name="items", needs=(), lines=("foreach: [i0]", "max_parallel: 1"), items=1),
     ),
-    script=Script(changes={("p0", None): (Change("write", "a", "p0"),), ("p1", 0): (Change("write", "a", "p1"),)}),
+    script=Script(
+        changes={
+            ("quick", None): (),
+            ("slow", None): (Change("write", "a", "slow"),),
+            ("items", 0): (Change("write", "a", "items"),),
+        },
+        turns={("slow", None): 1},
+    ),
     calls=(Call(),),
-    jobs=2,
+    jobs=3,
     rule="fail",
     sides=("theirs",),
 )
+"""`slow` is still under way when the only item begins, once it is listed."""
 
 
 @SMALL
