@@ -154,6 +154,11 @@ class History:
         return start
 
 
+def succeeded(checkpoint: Checkpoint) -> list[Merged]:
+    """What it merges of an attempt that succeeded."""
+    return [event for event in checkpoint.events if isinstance(event, Merged) and _units_done(checkpoint.events)]
+
+
 def _units_done(events: Sequence[Event]) -> list[Unit]:
     """Empty where it failed or was cut off, and left something nevertheless."""
     for event in events:
