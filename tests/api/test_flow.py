@@ -191,6 +191,7 @@ def test_a_changed_function_is_told_and_not_run_again(repo: Repo) -> None:
     assert (repo.path / "one").read_text() == "1"
 
 
+@pytest.mark.sweep
 def test_a_script_runs_its_own_workflow_and_is_its_command_line(repo: Repo) -> None:
     written(
         repo,
@@ -271,6 +272,7 @@ def test_what_data_cannot_hold_is_told_with_its_place(value: object, said: str) 
     assert str(caught.value).startswith(said)
 
 
+@pytest.mark.sweep
 def test_the_example_runs_is_approved_and_is_undone(repo: Repo) -> None:
     for path, (text, mode) in template("python").items():
         repo.write(path, text, mode)

@@ -315,6 +315,7 @@ def test_a_killed_run_is_set_aside_and_what_the_user_did_since_is_kept(repo: Rep
     assert not (repo.path / "began").exists()
 
 
+@pytest.mark.sweep
 def test_three_cut_offs_in_a_row_are_said_and_it_still_runs(repo: Repo) -> None:
     workflow(repo, "a: {run: 'test -e ok || { touch began; sleep 20; }'}")
     for _ in range(3):

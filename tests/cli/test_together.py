@@ -186,6 +186,7 @@ def test_what_a_failed_attempt_left_is_seen_from_what_it_began_from(repo: Repo) 
 # --- while it runs ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_status_shows_all_that_runs_and_what_waits_to_be_merged(repo: Repo) -> None:
     repo.write("gitckpt.yaml", HELD)
     run = start(repo, "run", "--jobs", "4")

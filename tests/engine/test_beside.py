@@ -13,6 +13,8 @@ from tests.engine.bed import Bed
 from tests.engine.beside import asked, changed, history, left_over
 from tests.repo import Repo
 
+pytestmark = pytest.mark.sweep
+
 GITCKPT = f"{sys.executable} -m gitckpt"
 FIRST = "  first: {run: 'for _ in $(seq 500); do test -e ../go && break; sleep 0.01; done; echo 1 > first'}\n"
 """Comes before the others in the workflow, and ends when one of them says so."""

@@ -12,6 +12,8 @@ import pytest
 from tests.cli.test_run import subjects, workflow
 from tests.repo import Repo, Watched
 
+pytestmark = pytest.mark.sweep
+
 PHASES = "a: {run: echo a > a}\nb: {run: 'echo b > b; test -e ok'}"
 
 

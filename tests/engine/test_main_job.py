@@ -145,6 +145,7 @@ def test_every_row_is_there_once_and_the_totals_are_those_of_the_source(undistur
     assert joined == [("Asia",)]
 
 
+@pytest.mark.sweep
 def test_rolled_back_to_each_tag_and_forward_again_everything_is_as_it_was(undisturbed: Repo) -> None:
     repo = undisturbed
     end, state = content(repo), without_generations(manifest(repo))

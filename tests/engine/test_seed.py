@@ -107,6 +107,7 @@ def killed_at(strikes: Strikes, edges: list[str]) -> None:
     assert max(again.values()) > 1, "a batch that was cut off went out again, or no blow fell"
 
 
+@pytest.mark.sweep
 def test_123_items_killed_at_edges_of_batches_are_done_once_here_and_under_one_key_outside(strikes: Strikes) -> None:
     killed_at(strikes, SOME_EDGES)
 
@@ -172,6 +173,7 @@ def loaded(repo: Repo) -> tuple[int, int]:
     return found
 
 
+@pytest.mark.sweep
 def test_150_records_loaded_under_a_budget_end_at_150_different_ones_after_three_calls(strikes: Strikes) -> None:
     repo = strikes.repo
     repo.write("gitckpt.yaml", LOADED)

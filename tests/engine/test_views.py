@@ -196,6 +196,7 @@ def test_files_of_every_kind_captured_or_not_end_up_the_same(tmp_path: Path) -> 
     assert {b"x.tmp", b"y.tmp", b"out/cache", b"run.log", b"node_modules/n/n"} <= plain.workspace.keys()
 
 
+@pytest.mark.sweep
 def test_commands_of_gitckpt_and_git_inside_a_phase_do_the_same(tmp_path: Path) -> None:
     plain = the_same(ends(tmp_path, INSIDE, Verdict.COMPLETE))
     assert [words for words, _ in plain.points[1:]] == ["talks named half", "talks done", "reads done"]

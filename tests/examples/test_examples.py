@@ -61,6 +61,7 @@ def test_state_machine_goes_from_init_to_complete_in_one_call(example: Example) 
     assert not (repo.path / "workspace").exists()
 
 
+@pytest.mark.sweep
 def test_progress_counts_items_and_does_only_the_one_that_came_later(example: Example) -> None:
     repo = example("progress")
     repo.run("run")
@@ -85,6 +86,7 @@ def test_progress_counts_items_and_does_only_the_one_that_came_later(example: Ex
     ], "one item each"
 
 
+@pytest.mark.sweep
 def test_batch_does_five_batches_a_call_and_each_is_taken_once(example: Example) -> None:
     repo = example("batch")
     process = read(repo, "process.sh")
@@ -171,6 +173,7 @@ def versions(repo: Repo) -> dict[str, str]:
     return {path.parent.name: path.read_text().strip() for path in (repo.path / "hosts").glob("*/version")}
 
 
+@pytest.mark.sweep
 def test_deployment_asks_tries_one_host_and_puts_the_version_before_back(example: Example) -> None:
     repo = example("deployment")
     assert "VERSION" in repo.run("run", ok=2).stderr
@@ -198,6 +201,7 @@ def test_deployment_asks_tries_one_host_and_puts_the_version_before_back(example
     assert read(repo, "deployed.txt") == "v1.2.0, because: the tests are green\n"
 
 
+@pytest.mark.sweep
 def test_parallel_gives_the_same_files_however_many_run_at_once(example: Example) -> None:
     repo = example("parallel")
     repo.run("run")

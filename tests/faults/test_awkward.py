@@ -12,6 +12,8 @@ import pytest
 from tests import ready
 from tests.repo import differences, picture
 
+pytestmark = pytest.mark.sweep
+
 WORKFLOW = (
     "version: 1\nworkflow: w\nphases:\n  a: {run: 'echo a > a; mkdir empty; echo changed > f'}\n  b: {run: rm a}\n"
 )

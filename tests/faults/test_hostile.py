@@ -11,6 +11,8 @@ import pytest
 
 from tests import ready
 
+pytestmark = pytest.mark.sweep
+
 COMMANDS = (
     ("run",),
     ("status",),

@@ -155,6 +155,7 @@ def test_every_command_has_help_of_its_own(tmp_path: Path) -> None:
         assert f"Usage: gitckpt {name}" in done.stdout
 
 
+@pytest.mark.sweep
 def test_every_command_can_be_the_first_to_be_imported(tmp_path: Path) -> None:
     """Other tests fork from a process that has imported all of them."""
     one_of_each_module = {place.partition(":")[0]: name for name, (place, _) in COMMANDS.items()}

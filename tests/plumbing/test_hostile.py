@@ -80,6 +80,7 @@ def state(repository: Repository) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.sweep
 @needs_torture
 def test_every_awkward_repository_is_used_and_left_as_it_was(homes: Path, plain: Plain, anyone: Signature) -> None:
     used = []
