@@ -33,6 +33,7 @@ from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.publish import PROGRAM
 from gitckpt.store.store import Store
+from gitckpt.workspace.scan import ViewScan
 from gitckpt.workspace.snapshot import Measure, Snapshot, measure, snapshot
 from gitckpt.workspace.statcache import StatCache
 
@@ -243,7 +244,7 @@ def take_snapshot(hold: Hold, pack: Pack) -> Snapshot:
         known=known,
         reader=hold.store.reader,
     )
-    _say_once(hold, found)
+    say_once(hold, found)
     return found
 
 
@@ -267,7 +268,8 @@ def workspace_defaults(hold: Hold) -> Defaults:
     return defaults_under(umask)
 
 
-def _say_once(hold: Hold, found: Snapshot) -> None:
+def say_once(hold: Hold, found: Snapshot | ViewScan) -> None:
+    """Name what no checkpoint holds, each once a command."""
     news = [(left.path, f"left out of checkpoints ({left.why})") for left in found.left_out]
     news += [(path, "cannot be kept (a socket or device)") for path in found.not_kept]
     news += [(path, "was changing while it was read; it is kept as it was read last") for path in found.unstable]

@@ -13,11 +13,10 @@ from itertools import count
 from gitckpt.engine.arrival import Arrival
 from gitckpt.engine.capturing import secret_values
 from gitckpt.engine.catch_up import catch_up
-from gitckpt.engine.hold import Hold, moving_refs, open_pack
+from gitckpt.engine.hold import Hold, moving_refs, open_pack, say_once
 from gitckpt.engine.land import Beside, Landing, land
 from gitckpt.engine.merge import land_arrivals
 from gitckpt.engine.place import AttemptUnderWay, Desk, ViewUnderWay
-from gitckpt.engine.scanned import say_once
 from gitckpt.engine.views import forget_view, remove_views, scan_dead
 from gitckpt.errors import GitckptError
 from gitckpt.execute.leftovers import end_leftovers

@@ -1,21 +1,19 @@
 """What an attempt changed in its view, as a content: what the view showed at first with exactly its changes.
 
-Owns the joining, and what is said of files that are not captured. Must not know how views are made.
+Owns the joining. Must not know how views are made.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from gitckpt.engine.hold import Hold
+from gitckpt.engine.hold import Hold, say_once
 from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.ports import View
 from gitckpt.errors import Unreadable
-from gitckpt.model.text import safe
 from gitckpt.plumbing.amend import amend
 from gitckpt.plumbing.content import Content
 from gitckpt.plumbing.pack import Pack
-from gitckpt.progress.events import Warned
 from gitckpt.workspace.scan import ViewScan
 
 
@@ -39,15 +37,3 @@ def _scan(view: View, pack: Pack, below: Content, seen: Path) -> ViewScan:
         if seen.is_dir():
             return scan
     return view.scan(pack, below, None)
-
-
-def say_once(hold: Hold, scan: ViewScan) -> None:
-    """Name what no checkpoint holds."""
-    news = [(left.path, f"left out of checkpoints ({left.why})") for left in scan.left_out]
-    news += [(path, "cannot be kept (a socket or device)") for path in scan.not_kept]
-    news += [(path, "was changing while it was read; it is kept as it was read last") for path in scan.unstable]
-    for path, why in news:
-        text = f"{safe(path)}: {why}"
-        if text not in hold.told:
-            hold.told.add(text)
-            hold.reporter(Warned(text))
