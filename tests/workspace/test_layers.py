@@ -10,6 +10,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,7 @@ def test_what_is_mounted_in_a_view_is_not_touched(tmp_path: Path) -> None:
     said = subprocess.run(
         ["unshare", "--mount", *rights, "sh", "-c",
          'mount --bind "$1/other" "$1/view/upper/in" && exec "$2" -c "$3" "$1/view"', "sh",
-         tmp_path, shutil.which("python3") or "python3", code],
+         tmp_path, sys.executable, code],
         check=True, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
     ).stdout  # fmt: skip
     assert int(said) == errno.EBUSY
