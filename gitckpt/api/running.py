@@ -111,7 +111,7 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         goes_on = hold.tip is not None and bool(hold.tip.manifest.run)
         going_on = resumed(hold.tip.manifest if hold.tip else None, again=request.again)
         params = params_of(loaded.workflow, hold.given.environment, going_on, request.params)
-        settle(hold, request.edits)
+        settle(hold, request.edits, finished="wait" if _goes_on(request) else "merge")
         if hold.tip is None:
             guard(hold, request.large)
         if request.item is not None:
@@ -149,6 +149,11 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         tidy_packs(hold)
         ends(int(EXIT_CODES[stop.verdict]))
         return Ran(stop=stop, tip=hold.at_tip, began_complete=complete, plan=plan)
+
+
+def _goes_on(request: RunRequest) -> bool:
+    """Whether this goes on where the run before stopped: nothing is to be done again, or otherwise."""
+    return not (request.again or request.start_from or request.only or request.item or request.params)
 
 
 def _moment(request: RunRequest, limits: Limits, plan: Plan) -> Moment:

@@ -161,6 +161,10 @@ class Agenda:
         course.flying.update(chosen)
         course.aloft.update(chosen)
 
+    def waits(self, name: PhaseName, indices: Iterable[int]) -> None:
+        """These succeeded in a run before, which counted them, and are not merged yet: they are not offered."""
+        self._courses.setdefault(name, Course()).flying.update(indices)
+
     def comes_down(self, name: PhaseName, indices: Iterable[int]) -> None:
         """What became of these is recorded, or they were not tried after all."""
         course, chosen = self._courses.setdefault(name, Course()), tuple(indices)

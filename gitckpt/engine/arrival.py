@@ -23,7 +23,7 @@ from gitckpt.model.events import (
     Event,
     PhaseCompleted,
 )
-from gitckpt.model.items import ItemsCompleted, ItemsFailed
+from gitckpt.model.items import ItemsCompleted, ItemsFailed, indices_of
 from gitckpt.model.manifest import Manifest
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.model.outcome import Outcome
@@ -72,6 +72,17 @@ class Arrival:
     def flying(self) -> Flying:
         """The attempt, as decisions see it."""
         return Flying(phase=self.phase, first=self.first)
+
+    @property
+    def indices(self) -> list[int]:
+        """Its items; none where it is a whole phase."""
+        return [i for event in self.events if isinstance(event, ItemsCompleted) for i in indices_of(event.items)]
+
+    @property
+    def duration_ms(self) -> int:
+        """How long it took."""
+        done = (event for event in self.events if isinstance(event, ItemsCompleted | PhaseCompleted))
+        return next((event.duration_ms for event in done), 0)
 
     def ref(self, hold: Hold) -> str:
         """Where its commit is kept while it waits for its turn."""

@@ -223,13 +223,14 @@ def _merge(hold: Hold, fleet: Fleet, pack: Pack, ready: Sequence[Arrival], keep:
     landed = land_arrivals(hold, pack, ready, keep)
     for each in landed:
         fleet.has_landed(each.arrival, is_merged=each.refused is None)
-        if each.arrival.ended is not None:
-            flight, outcome, result = each.arrival.ended
-            fleet.agenda.comes_down(flight.phase.name, flight.indices)
-            if each.refused is None:
-                report(hold, flight, outcome, result, each.checkpoint)
-            else:
-                _say_refused(hold, each)
+        ended = each.arrival.ended
+        fleet.agenda.comes_down(each.arrival.phase, ended[0].indices if ended else each.arrival.indices)
+        if each.refused is not None:
+            _say_refused(hold, each)
+        elif ended is not None:
+            report(hold, *ended, each.checkpoint)
+        else:
+            _say_landed(hold, each, "done", "had succeeded before the run died")
     refused = [each for each in landed if each.refused is not None]
     gone = {each.arrival.view for each in refused}
     if gone:
@@ -254,34 +255,40 @@ def _say_it_waits(hold: Hold, arrival: Arrival) -> None:
 
 
 def _say_refused(hold: Hold, landed: Landed) -> None:
-    assert landed.arrival.ended is not None  # asked for only then
-    flight, _, result = landed.arrival.ended
-    detail = state_of(landed.checkpoint.manifest, flight.phase.name).detail or ""
-    number, status = landed.checkpoint.number, "failed"
+    detail = state_of(landed.checkpoint.manifest, landed.arrival.phase).detail or ""
     if any(isinstance(event, AttemptCutOff) for event in landed.checkpoint.events):
-        status, detail = "interrupted", "what it began from could not be merged"
-    if not flight.indices:
-        took = result.duration_ms
+        _say_landed(hold, landed, "interrupted", "what it began from could not be merged")
+    else:
+        _say_landed(hold, landed, "failed", detail)
+
+
+def _say_landed(hold: Hold, landed: Landed, status: str, detail: str) -> None:
+    arrival, number = landed.arrival, landed.checkpoint.number
+    if arrival.first is None:
         hold.reporter(
             PhaseEnded(
-                phase=flight.phase.name, status=status, detail=detail, duration_ms=took, checkpoint_number=number
+                phase=arrival.phase,
+                status=status,
+                detail=detail,
+                duration_ms=arrival.duration_ms,
+                checkpoint_number=number,
             )
         )
         return
-    items = state_of(landed.checkpoint.manifest, flight.phase.name).items
+    items = state_of(landed.checkpoint.manifest, arrival.phase).items
     assert items is not None  # it has items
     hold.reporter(
         ItemsEnded(
-            phase=flight.phase.name,
+            phase=arrival.phase,
             status=status,
             detail=detail,
-            items=flight.under_way.items,
-            count=len(flight.indices),
+            items=arrival.under_way.items,
+            count=len(arrival.indices),
             done=items.done,
             failed=items.failed,
             skipped=items.skipped,
             total=items.total,
-            duration_ms=result.duration_ms,
+            duration_ms=arrival.duration_ms,
             checkpoint_number=number,
         )
     )

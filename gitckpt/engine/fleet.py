@@ -26,7 +26,7 @@ from gitckpt.model.schedule import Flying, Plan, may_land
 class Fleet:
     """See the module. `aloft`: what is under way; `ready`: begun, and not yet started; `waiting`: ended well and not
     merged, in the order of merging; `unsettled`: phases among those that cannot be merged into the tip as it is;
-    `has_flown`: some attempt of this call had a view of its own."""
+    `has_flown`: some attempt that lands in this call had a view of its own."""
 
     def __init__(self, hold: Hold, agenda: Agenda, executor: Executor, plan: Plan) -> None:
         self.hold = hold
@@ -58,6 +58,13 @@ class Fleet:
         self.waiting.sort(key=self._place)
         if layer is not None:
             self._uppers[arrival.view] = layer
+
+    def take_up(self, arrivals: Sequence[Arrival]) -> None:
+        """These ended well in a run that died, and wait here, as they did there."""
+        for arrival in arrivals:
+            self.agenda.waits(arrival.phase, arrival.indices)
+            self.wait_for_turn(arrival, None)
+        self.has_flown = self.has_flown or bool(arrivals)
 
     def in_turn(self, live: Sequence[Flying]) -> list[Arrival]:
         """Those whose turn it is, in order."""

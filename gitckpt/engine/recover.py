@@ -1,7 +1,8 @@
 """After a run that died with attempts in views of their own: what had succeeded is merged, what was under way is set
 aside, and the workspace catches up. `settle` calls it; nothing else handles a crash.
 
-Owns which of the two an attempt is. Must not run anything.
+A run that goes on lets what had succeeded wait for its turn, as the run before it did; all other commands merge it at
+once. Owns which of these an attempt is. Must not run anything.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
+from typing import Literal, TypeAlias
 
 from gitckpt.engine.arrival import Arrival
 from gitckpt.engine.capturing import secret_values
@@ -33,6 +35,9 @@ from gitckpt.progress.events import Note
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 
+Finished: TypeAlias = Literal["merge", "wait"]
+"""What becomes of what had succeeded and was not merged: merged at once, or it waits for its turn in this run."""
+
 
 def is_due(hold: Hold) -> bool:
     """Whether there may be something to recover; also what another worktree's run left."""
@@ -49,29 +54,43 @@ def end_views(hold: Hold) -> None:
             end_leftovers(folder, say=lambda text: hold.reporter(Note(text)))
 
 
-def recover(hold: Hold) -> None:
-    """After it nothing waits to be merged, nothing is under way, and the workspace is not behind."""
-    rescued = _merge_finished(hold)
+def recover(hold: Hold, finished: Finished) -> None:
+    """After it nothing is under way, the workspace is not behind, and nothing is merged in between: what is `finished`
+    has been, or waits in views that `waiting` knows."""
+    found, rescued = _finished(hold)
+    wait = [each for each in found if each.view] if finished == "wait" and _goes_on_as_it_was(hold) else []
+    _merge(hold, [each for each in found if each not in wait])
     merged = _merged_since(hold, hold.record.views)
     kept = frozenset(hold.store.attempt_commits()) if any(view.own for view in hold.record.views) else frozenset()
+    still_used = {each.view for each in wait}
     for view in hold.record.views:
+        if view.view in still_used:
+            continue
         if view.own is None or view.own not in merged | kept | rescued:
             _set_aside(hold, view)
         elif view.own not in merged:
             forget_view(hold, view.view)  # it could not be merged: what no checkpoint holds of it is not wanted, either
-    catch_up(hold, still_used=())
+    catch_up(hold, still_used)
     if hold.place.views.is_dir():
         # A kill between making a folder and noting it leaves one that nobody names.
-        remove_views(hold, [path.name for path in hold.place.views.iterdir()])
+        remove_views(hold, [path.name for path in hold.place.views.iterdir() if path.name not in still_used])
 
 
-def _merge_finished(hold: Hold) -> frozenset[Oid]:
-    """Merge what waited for its turn, in order. What cannot be part of this run any more is kept as a rescue, and
-    returned."""
+def waiting(hold: Hold) -> list[Arrival]:
+    """What had succeeded in a run that died, and waits for its turn in the one that goes on."""
+    return _finished(hold)[0] if any(view.own for view in hold.record.views) else []
+
+
+def _goes_on_as_it_was(hold: Hold) -> bool:
+    """Whether what is merged later means the same as what is merged now."""
+    tip = hold.at_tip
+    return tip.manifest.goal.kind == "finish" and hold.store.definition(tip.oid) == hold.given.definition
+
+
+def _finished(hold: Hold) -> tuple[list[Arrival], frozenset[Oid]]:
+    """What waits for its turn, in order. What cannot be part of this run any more is kept as a rescue, and named."""
     start = refs.finished(hold.name)
     found = list_refs(hold.given.repository, start)
-    if not found:
-        return frozenset()
     views = {view.own: view for view in hold.record.views if view.own is not None}
     arrivals, rescued = list[Arrival](), set[Oid]()
     for ref, oid in sorted(found.items()):
@@ -84,12 +103,15 @@ def _merge_finished(hold: Hold) -> frozenset[Oid]:
     hold.refused |= _never_merged(hold, arrivals)
     plan = Plan.of(hold.workflow, jobs=1)
     arrivals.sort(key=lambda each: (plan.rank(each.phase), each.first is None, each.first or 0))
+    return arrivals, frozenset(rescued)
+
+
+def _merge(hold: Hold, arrivals: Sequence[Arrival]) -> None:
     for arrival in arrivals:
         with open_pack(hold) as pack:
             landed = land_arrivals(hold, pack, (arrival,))[0]
         if landed.refused is None:
             hold.reporter(Note(f"{arrival.phase} had succeeded before the run died: {landed.checkpoint.number:04d}"))
-    return frozenset(rescued)
 
 
 def _arrival(hold: Hold, label: str, oid: Oid, view: ViewUnderWay | None) -> Arrival | None:

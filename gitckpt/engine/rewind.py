@@ -261,7 +261,7 @@ def adopt(hold: Hold, remote: str | None) -> Checkpoint:
         if hold.record.landing is None and hold.record.ahead.get(hold.name) == hold.at_tip.oid:
             # What phases did side by side is not in the workspace yet: it is not to be taken for removed.
             require_base(hold)
-            recover(hold)
+            recover(hold, "merge")
         hold.write_record(replace(hold.record, landing=None, attempt=None))
     tip = hold.at_tip
     with open_pack(hold) as pack:

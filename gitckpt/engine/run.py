@@ -11,11 +11,12 @@ from typing import assert_never
 
 from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.back import go_back
-from gitckpt.engine.ended import land_all, land_ended
+from gitckpt.engine.ended import land_all, land_ended, land_in_turn
 from gitckpt.engine.fleet import Fleet
 from gitckpt.engine.flight import Signalled, attend, begin, end_after_failure, launch, pause
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.ports import Executor
+from gitckpt.engine.recover import waiting
 from gitckpt.engine.requests import serve
 from gitckpt.engine.settle import record_edits
 from gitckpt.engine.views import remove_views, require_overlays
@@ -31,8 +32,10 @@ def run(hold: Hold, executor: Executor, moment: Moment, signalled: Signalled) ->
     """Run what is left to run, from base = tip = workspace. Returns why it stopped, and then it is so again."""
     agenda = Agenda(hold)
     fleet = Fleet(hold, agenda, executor, moment.plan or Plan.of(hold.workflow, jobs=1))
+    fleet.take_up(waiting(hold))
     _require_overlays(fleet, moment)
     try:
+        moment = land_in_turn(hold, fleet, fleet.agenda.now(moment))
         return _loop(hold, fleet, moment, signalled)
     finally:
         fleet.groups.close()

@@ -17,7 +17,7 @@ from gitckpt.engine.land import Beside, Landing, arrive, finish_landing, land
 from gitckpt.engine.leavings import leavings
 from gitckpt.engine.oversize import move_oversize
 from gitckpt.engine.place import AttemptUnderWay
-from gitckpt.engine.recover import end_views, is_due, recover
+from gitckpt.engine.recover import Finished, end_views, is_due, recover
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute.heartbeat import border
 from gitckpt.execute.leftovers import end_leftovers
@@ -65,7 +65,9 @@ class NeedsDecision(GitckptError):
         return "\n".join(self.ways)
 
 
-def settle(hold: Hold, policy: EditPolicy = "tell-apart", closing: Sequence[Event] = ()) -> None:
+def settle(
+    hold: Hold, policy: EditPolicy = "tell-apart", closing: Sequence[Event] = (), finished: Finished = "merge"
+) -> None:
     """After it, base = tip = workspace. `closing` events are recorded with the user's edits, in one checkpoint.
 
     Does nothing where there is no history yet. Raises NeedsDecision, LeftoversRemain.
@@ -85,7 +87,7 @@ def settle(hold: Hold, policy: EditPolicy = "tell-apart", closing: Sequence[Even
         return
     require_base(hold)
     if is_due(hold):
-        recover(hold)
+        recover(hold, finished)
     if hold.record.attempt is not None and hold.record.attempt.number == 0:
         _set_conclusion_aside(hold, policy)
     if hold.record.attempt is not None:

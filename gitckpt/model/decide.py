@@ -363,8 +363,8 @@ def _end(workflow: Workflow, manifest: Manifest, moment: Moment) -> Stop:
 
 
 def live(workflow: Workflow, manifest: Manifest, in_flight: Sequence[Flying], moment: Moment) -> tuple[Flying, ...]:
-    """What is in flight, and the phases that will still run in this call: what comes after them in the workflow's order
-    waits to be merged until they are. A gate is never among them: it can wait for days."""
+    """What is in flight, and the phases and the next items that will still run in this call: what comes after them in
+    the workflow's order waits to be merged until they are. A gate is never among them: it can wait for days."""
     if is_ending(workflow, manifest, moment):
         return tuple(in_flight)
     flying = {each.phase for each in in_flight}
@@ -381,4 +381,7 @@ def live(workflow: Workflow, manifest: Manifest, in_flight: Sequence[Flying], mo
             unmet = [need for need in phase.needs if state_of(manifest, need).status not in DONE]
             if state.conflict is None and (phase.name not in held or alive.issuperset(unmet)):
                 alive.add(phase.name)
-    return (*in_flight, *(Flying(phase=name) for name in alive - flying))
+    groups = {name: moment.offers[name].group for name in alive if name in moment.offers}
+    # What an earlier call gave up comes last, wherever it stands in the list.
+    items = (Flying(phase=name, first=group.first) for name, group in groups.items() if group and not group.late)
+    return (*in_flight, *(Flying(phase=name) for name in alive - flying), *items)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gitckpt.model.names import PhaseName
 from tests.engine.bed import Bed
 from tests.engine.beside import asked, left_over
 from tests.engine.strikes import Strikes
@@ -31,9 +32,10 @@ def strikes(repo: Repo, tmp_path: Path) -> Strikes:
     return Strikes(repo, folder)
 
 
-def dies(bed: Bed, strikes: Strikes, other: str, waited: str) -> None:
+def dies(bed: Bed, strikes: Strikes, other: str, waited: str, writes: str = "slow") -> None:
     """A run in which the phase `slow` dies when the `other` one has finished, and waits to be merged after it."""
-    slow = f'  slow:\n    run: |\n      . "$STRIKE_SH"; {WAITED.replace("{}", waited)}; strike slow; echo slow > slow\n'
+    wait = WAITED.replace("{}", waited)
+    slow = f'  slow:\n    run: |\n      . "$STRIKE_SH"; {wait}; strike slow; echo slow > {writes}\n'
     bed.define(f"version: 1\nworkflow: w\nphases:\n{slow}{other}")
     strikes.killed("slow", "run", group=False)
 
@@ -48,6 +50,54 @@ def test_what_had_finished_is_merged_and_the_rest_begins_again(bed: Bed, strikes
     strikes.run("run")
     assert (bed.lines("slow"), bed.lines("quick")) == (["slow"], ["quick"])
     assert refs(bed) == ["refs/gitckpt/w/attempts/slow/1"]
+    assert left_over(bed.root) == []
+
+
+def test_a_death_does_not_change_which_of_two_that_clash_is_asked_about(bed: Bed, strikes: Strikes) -> None:
+    dies(bed, strikes, "  quick: {needs: [], run: 'echo quick > both; echo quick > quick'}\n", "quick", writes="both")
+    done = strikes.run("run", ok=5)
+    assert "quick FAILED" in done.stderr
+    assert (bed.lines("both"), (bed.root / "quick").exists()) == (["slow"], False)
+    conflict = bed.manifest.phases[PhaseName("quick")].conflict
+    assert conflict is not None
+    assert (conflict.paths, conflict.against) == (("both",), ("slow",))
+    strikes.run("resolve", "quick", "--theirs")
+    strikes.run("run")
+    assert (bed.lines("both"), bed.lines("quick")) == (["quick"], ["quick"])
+    assert left_over(bed.root) == []
+
+
+def test_items_that_had_finished_are_merged_in_their_order(bed: Bed, strikes: Strikes, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    bed.define(f"""
+version: 1
+workflow: w
+phases:
+  each:
+    foreach: [a, b, c]
+    max_parallel: 3
+    run: |
+      echo $ITEM >> {ran}
+      if [ $ITEM = a ]; then
+        . "$STRIKE_SH"
+        {WAITED.replace("{}", "each.1")}
+        {WAITED.replace("{}", "each.2")}
+        strike a
+      fi
+      echo $ITEM > $ITEM
+""")
+    strikes.killed("a", "run", group=False)
+    done = strikes.run("run")
+    assert done.stderr.count("had succeeded before the run died") == 2
+    assert sorted(ran.read_text().split()) == ["a", "a", "b", "c"]
+    titles = bed.repo.git("log", "--first-parent", "--reverse", "--format=%s", "gitckpt/w").splitlines()
+    ends = [
+        "listed 3 items",
+        "cut off each@1",
+        *(f"done item {key} ({n} of 3)" for n, key in enumerate("abc", 1)),
+        "done",
+    ]
+    assert [title.partition("each ")[2] for title in titles if "each" in title] == ends
     assert left_over(bed.root) == []
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gitckpt.model.decide import decide
+from gitckpt.model.decide import decide, live
 from gitckpt.model.explain import explain
 from gitckpt.model.gate import Gate, OnFailure
 from gitckpt.model.manifest import Goal, Items, Manifest, PhaseState, Status
@@ -32,6 +32,7 @@ from gitckpt.model.moment import (
 )
 from gitckpt.model.names import PhaseName
 from gitckpt.model.repeat import Budget, Foreach, Tolerate, tolerated
+from gitckpt.model.schedule import Flying, Plan, may_land
 from gitckpt.model.workflow import Phase, Workflow, item_digest
 from tests.model.made import manifest, name, workflow
 
@@ -265,3 +266,14 @@ def test_why_a_phase_runs_names_its_items() -> None:
     assert explain(flow, manifest("a", "b", a=same), A) == "2 of 3 items are done"
     changed = explain(flow, manifest("a", "b", a=state), A)
     assert changed.startswith("2 of 3 items are done; its definition changed since, and only the rest follows")
+
+
+@pytest.mark.parametrize(
+    ("group", "lands"),
+    [(ONE, False), (replace(ONE, late=True), True), (Group(first=2, last=2, count=1, units=1), True), (None, True)],
+)
+def test_an_item_that_is_done_waits_for_those_before_it_that_are_to_run_next(group: Group | None, lands: bool) -> None:
+    flow = workflow(each(max_parallel=3))
+    now = replace(manifest("a", a=with_items()), order=(A,))
+    alive = live(flow, now, (), Moment(offers={A: Offer(group=group)}))
+    assert may_land(Plan.of(flow, 4), Flying(A, 1), alive) is lands
