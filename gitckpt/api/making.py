@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitckpt.errors import GitckptError, NotARepository
+from gitckpt.plumbing.creation import init_repository
 from gitckpt.plumbing.repository import discover, require_git
-from gitckpt.plumbing.user import init_repository
 from gitckpt.spec.find import FILE_NAME
 from gitckpt.spec.templates import NoSuchTemplate, from_folder, from_scripts, template
 

@@ -19,7 +19,7 @@ from gitckpt.plumbing.process import git, user_git
 from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.refs import RefUpdate, list_refs, resolve, rev_list, transact
 from gitckpt.plumbing.repository import Repository, checked_out_branches, discover
-from gitckpt.plumbing.user import identity, remotes, source
+from gitckpt.plumbing.user import identity, source
 
 Plain = Callable[..., bytes]
 
@@ -44,7 +44,6 @@ def everything(repository: Repository, anyone: Signature) -> None:
     """Call every function that calls git or writes into the repository."""
     checked_out_branches(repository)
     identity(repository)
-    remotes(repository)
     source(repository)
     with Ignore(repository) as ignore:
         ignore.ignored([b"f", b"x.e", b"d/x.e"])

@@ -1,4 +1,4 @@
-"""The user's side: identity, HEAD, remotes, a new repository; in odd states and with variables that lie."""
+"""The user's side: identity, HEAD, a new repository; in odd states and with variables that lie."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from gitckpt.errors import GitMissing, RepositoryNotWritable
+from gitckpt.plumbing.creation import init_repository
 from gitckpt.plumbing.repository import Repository, discover
-from gitckpt.plumbing.user import Person, Source, identity, init_repository, remotes, source
+from gitckpt.plumbing.user import Person, Source, identity, source
 
 Plain = Callable[..., bytes]
 
@@ -52,11 +53,15 @@ def test_head_of_a_linked_worktree_is_its_own(plain: Plain, repository: Reposito
     assert source(repository).branch == "main"
 
 
-def test_remotes_are_named(plain: Plain, repository: Repository) -> None:
-    assert remotes(repository) == []
-    plain(repository.top, "remote", "add", "z", "/nowhere")
-    plain(repository.top, "remote", "add", "origin", "/nowhere")
-    assert remotes(repository) == ["origin", "z"]
+def test_head_is_read_where_a_branch_is_called_head_too(plain: Plain, repository: Repository) -> None:
+    plain(repository.top, "commit", "-q", "--allow-empty", "-m", "x")
+    head = plain(repository.top, "rev-parse", "HEAD").decode().strip()
+    plain(repository.top, "update-ref", "refs/heads/HEAD", head)
+    assert source(repository) == Source(head, "main")  # type: ignore[arg-type]
+    plain(repository.top, "symbolic-ref", "HEAD", "refs/heads/HEAD")
+    assert source(repository) == Source(head, "HEAD")  # type: ignore[arg-type]
+    plain(repository.top, "update-ref", "--no-deref", "HEAD", head)
+    assert source(repository) == Source(head, None)  # type: ignore[arg-type]
 
 
 def test_a_new_repository_has_the_users_branch_name_and_no_template(plain: Plain, tmp_path: Path) -> None:
@@ -77,19 +82,17 @@ def test_variables_of_a_hook_neither_redirect_nor_get_lost(
     plain: Plain, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain(tmp_path, "init", "-q", "-b", "trap", str(tmp_path / "trap"))
-    plain(repository.top, "remote", "add", "origin", "/nowhere")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "trap" / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "trap"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", "/")
     before = dict(os.environ)
     assert source(repository).branch == "main"
-    assert remotes(repository) == ["origin"]
     init_repository(tmp_path / "new")
     assert (tmp_path / "new" / ".git").is_dir()
     assert dict(os.environ) == before
 
 
-def test_a_missing_git_is_named_by_gitpython_calls_too(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_git_is_named(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(repository.top))
     with pytest.raises(GitMissing):
         source(repository)
