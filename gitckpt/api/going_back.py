@@ -10,7 +10,7 @@ from gitckpt.engine.flight import Signalled
 from gitckpt.engine.ports import Reporter
 from gitckpt.engine.rewind import Moved, Outside, moved_to, rollback
 from gitckpt.engine.run import run
-from gitckpt.execute.process import LocalExecutor
+from gitckpt.execute.executor import LocalExecutor
 from gitckpt.model.moment import Moment, Stop
 
 
@@ -33,5 +33,6 @@ def roll_back(where: Where, request: RollbackRequest, reporter: Reporter, signal
         moved = rollback(hold, request.selector, keep_edits=request.keep_edits, outside=request.outside)
         if moved is not None:
             return moved
-        stop = run(hold, LocalExecutor(), Moment(), signalled)
+        with LocalExecutor() as executor:
+            stop = run(hold, executor, Moment(), signalled)
         return moved_to(hold, before) or stop

@@ -27,7 +27,7 @@ from gitckpt.engine.settle import EditPolicy, settle
 from gitckpt.engine.terrain import warn_of_network
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute import inbox
-from gitckpt.execute.process import LocalExecutor
+from gitckpt.execute.executor import LocalExecutor
 from gitckpt.model.amount import plural
 from gitckpt.model.explain import changed_definitions, changed_midway
 from gitckpt.model.manifest import DONE, is_complete, state_of
@@ -105,12 +105,17 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
     loaded = load(workspace.file)
     limits = limits_of(loaded.workflow, request)
     start_from = phase_name(loaded.workflow, request.start_from) if request.start_from else None
-    with held(given_of(workspace, loaded), workspace.place, SystemClock(), reporter) as hold, remembered(hold) as ends:
+    with (
+        LocalExecutor() as executor,
+        held(given_of(workspace, loaded), workspace.place, SystemClock(), reporter) as hold,
+        remembered(hold) as ends,
+    ):
         warn_of_network(hold)
         inbox.sweep(hold.place.inbox)
         goes_on = hold.tip is not None and bool(hold.tip.manifest.run)
         going_on = resumed(hold.tip.manifest if hold.tip else None, again=request.again)
         params = params_of(loaded.workflow, hold.given.environment, going_on, request.params)
+        executor.prepare()
         settle(hold, request.edits, finished="wait" if _goes_on(request) else "merge")
         if hold.tip is None:
             guard(hold, request.large)
@@ -139,9 +144,9 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         _warn_stuck(hold)
         if not complete:
             promise(hold)
-        stop = run(hold, LocalExecutor(), _moment(request, limits, plan), signalled)
+        stop = run(hold, executor, _moment(request, limits, plan), signalled)
         if not (complete and stop.verdict is Verdict.COMPLETE and is_concluded(hold)):
-            conclude(hold, LocalExecutor(), stop, signalled)
+            conclude(hold, executor, stop, signalled)
         reporter(RunEnded(stop.verdict.value))
         inbox.sweep(hold.place.inbox)
         if stop.verdict is Verdict.COMPLETE and not complete:

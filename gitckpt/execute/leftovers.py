@@ -112,11 +112,18 @@ def _kill_until_gone(recorded: _Recorded) -> dict[int, Stat]:
     while True:
         swept = stop_then_kill(lambda: _ours(recorded))
         killed.update(swept)
-        if not swept:
+        # One that is dying is found no more when all that led to it are gone.
+        left = [process.pid for process in killed.values() if _lives(process)]
+        if not left:
             return killed
         if time.monotonic() >= until:
-            raise LeftoversRemain(tuple(sorted(swept)))
+            raise LeftoversRemain(tuple(sorted(left)))
         time.sleep(_LOOK_S)
+
+
+def _lives(process: Stat) -> bool:
+    found = stat_of(process.pid)
+    return found is not None and found.start == process.start and found.state not in "ZX"
 
 
 def _ours(recorded: _Recorded) -> list[Stat]:

@@ -1,4 +1,4 @@
-"""One attempt seen from the runner: start its watchdog, ask it to end, read how it ended.
+"""One attempt seen from the runner: what it is told, how it is asked to end, how it ended.
 
 Owns the runner's end of the two pipes, and the shells' command lines. It must not know workflows or checkpoints.
 One `state_dir` holds one attempt at a time: attempts that run at once each have their own.
@@ -10,15 +10,13 @@ import marshal
 import os
 import secrets
 import shlex
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitckpt.execute.leftovers import PHASE_LOCK, PIDS, end_recorded
-from gitckpt.execute.lock import Lock
+from gitckpt.execute.fork_server import Child
+from gitckpt.execute.leftovers import PIDS, end_recorded
 from gitckpt.execute.processes import MARK
 from gitckpt.execute.wire import environment_of, framed, path_of, text_of
 
@@ -27,7 +25,6 @@ _SHELLS = {
     "sh": ("sh", "-e", "-c"),
     "python": ("python3", "-c"),
 }
-_WATCHDOG = Path(__file__).with_name("watchdog.py")
 VALIDATE = "validate"
 """The name of the step whose standard output goes to the attempt's `validate_output`."""
 
@@ -139,45 +136,6 @@ def shell_argv(shell: str, text: str) -> tuple[str, ...]:
     return (*shlex.split(shell), "-c", text)
 
 
-class LocalExecutor:
-    """Runs attempts on this machine, each under a watchdog of its own."""
-
-    def start(self, job: Job) -> Running:
-        """Start the attempt. Raises Busy when `state_dir` still belongs to another attempt.
-
-        What cannot be started (a missing shell, folder or program) is no exception but a result with code 126 or
-        127, and a line in the output file that says why.
-        """
-        job.state_dir.mkdir(parents=True, exist_ok=True)
-        lock = Lock.take(job.state_dir / PHASE_LOCK)
-        locks = (lock.fileno(), *job.locks)
-        began = time.monotonic()
-        control, tell = os.pipe()
-        hear, status = os.pipe()
-        ours, theirs = [tell, hear], [control, status]
-        try:
-            output = os.open(job.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            theirs.append(output)
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-X", "utf8", str(_WATCHDOG)],
-                stdin=control,
-                stdout=status,
-                stderr=output,
-                pass_fds=locks,
-                start_new_session=True,
-            )
-        except OSError as problem:
-            _close(ours)
-            lock.release()
-            return Running.never_started(job, problem)
-        finally:
-            _close(theirs)
-        running = Running(job=job, process=process, control=tell, status=hear, began=began)
-        running.say(_work(job, locks))
-        lock.hand_over()
-        return running
-
-
 class Running:
     """An attempt under way. `fileno()` becomes readable when `poll()` has a result.
 
@@ -188,7 +146,7 @@ class Running:
         self,
         *,
         job: Job,
-        process: subprocess.Popen[bytes] | None,
+        process: Child | None,
         control: int,
         status: int,
         began: float,
@@ -318,7 +276,7 @@ class Running:
         )
 
 
-def _work(job: Job, locks: tuple[int, ...]) -> bytes:
+def work_of(job: Job) -> bytes:
     """The work, as the watchdog's protocol wants it. Its `-X utf8` makes text of bytes the way agreed here."""
     mark = secrets.token_hex(16)
     work = {
@@ -344,7 +302,6 @@ def _work(job: Job, locks: tuple[int, ...]) -> bytes:
         "pids": path_of(job.state_dir / PIDS),
         "live": None if job.live_dir is None else path_of(job.live_dir),
         "view": None if job.view is None else _view(job.view),
-        "locks": locks,
         "mark": mark,
     }
     return framed(work)

@@ -56,7 +56,6 @@ class Work:
         "env",
         "grace",
         "live",
-        "locks",
         "mark",
         "output",
         "pids",
@@ -79,7 +78,6 @@ class Work:
         self.output: str = said["output"]
         self.pids: str = said["pids"]
         self.live: str | None = said["live"]
-        self.locks: tuple[int, ...] = said["locks"]
         self.mark: str = said["mark"]
         self.view = None if said["view"] is None else View(**said["view"])
 

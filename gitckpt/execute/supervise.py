@@ -357,14 +357,15 @@ def described(processes: list[Stat]) -> list[list[object]]:
     return [[one.pid, command_of(one.pid)] for one in processes[:MOST_SURVIVORS]]
 
 
-def main() -> None:
-    """Read the work, watch it to its end, say how it ended, and leave without Python's slow farewell."""
+def main(locks: tuple[int, ...]) -> None:
+    """Read the work, watch it to its end, say how it ended, and leave without Python's slow farewell. `locks`: their
+    descriptors, which stay open until no process of the attempt is left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     said = read_exactly(int.from_bytes(read_exactly(4), "big"))
     work = Work(said)
-    for lock in work.locks:
+    for lock in locks:
         os.set_inheritable(lock, False)  # noqa: FBT003 - the function has no keyword
     if HAS_PROC:
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
@@ -374,7 +375,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     end = marshal.dumps(watchdog.run_all())
     if not watchdog.viewing:
-        for lock in work.locks:  # before the runner hears of the end: its next phase takes the first one at once
+        for lock in locks:  # before the runner hears of the end: its next phase takes the first one at once
             os.close(lock)
     try:
         os.write(1, len(end).to_bytes(4, "big") + end)

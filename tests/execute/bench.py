@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import gitckpt
-from gitckpt.execute.process import Job, LocalExecutor, Result, Running, Step, shell_argv
+from gitckpt.execute.executor import LocalExecutor
+from gitckpt.execute.process import Job, Result, Running, Step, shell_argv
 from gitckpt.execute.processes import Stat, stat_of
 
 PACKAGE_ROOT = Path(gitckpt.__file__).parents[1]
@@ -39,6 +40,7 @@ class Bench:
 
     path: Path
     begun: list[Running] = field(default_factory=list)
+    executor: LocalExecutor = field(default_factory=LocalExecutor)
 
     @property
     def workspace(self) -> Path:
@@ -72,7 +74,7 @@ class Bench:
 
     def start(self, *steps: Step | str, **changes: object) -> Running:
         plan = tuple(Step("run", shell_argv("bash", step)) if isinstance(step, str) else step for step in steps)
-        running = LocalExecutor().start(replace(self.job, steps=plan, **changes))  # type: ignore[arg-type]
+        running = self.executor.start(replace(self.job, steps=plan, **changes))  # type: ignore[arg-type]
         self.begun.append(running)
         return running
 
@@ -97,9 +99,11 @@ from pathlib import Path
 sys.path.insert(0, {str(PACKAGE_ROOT)!r})
 from dataclasses import replace
 from pathlib import PosixPath
+from gitckpt.execute.executor import LocalExecutor
 from gitckpt.execute.process import *
 job = {self.job!r}
-running = LocalExecutor().start(replace(job, steps=(Step("run", shell_argv("bash", {command!r})),){changed}))
+executor = LocalExecutor()
+running = executor.start(replace(job, steps=(Step("run", shell_argv("bash", {command!r})),){changed}))
 select.select([running], [], [])
 print(running.poll())
 """
@@ -108,6 +112,7 @@ print(running.poll())
     def end(self) -> None:
         for running in self.begun:
             running.close()
+        self.executor.close()
         for path in self.workspace.glob("*.pid"):
             text = path.read_text().strip()
             if text and runs(int(text)):

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from gitckpt.errors import Busy
-from gitckpt.execute.process import LocalExecutor, Step, shell_argv
+from gitckpt.execute.executor import LocalExecutor
+from gitckpt.execute.process import Step, shell_argv
 from tests.execute.bench import Bench, result_of
 
 
@@ -171,8 +172,9 @@ def test_bash_reads_no_file_of_the_users(bench: Bench) -> None:
 
 def test_the_executor_holds_nothing_of_an_attempt_that_is_over(bench: Bench) -> None:
     before = len(os.listdir("/proc/self/fd"))
-    for _ in range(5):
-        running = LocalExecutor().start(bench.job)
-        result_of(running)
-        running.close()
+    with LocalExecutor() as executor:
+        for _ in range(5):
+            running = executor.start(bench.job)
+            result_of(running)
+            running.close()
     assert len(os.listdir("/proc/self/fd")) == before

@@ -102,8 +102,16 @@ def the_whole_tree(runner: int) -> None:
 
 
 def a_watchdog(runner: int) -> None:
-    found = [pid for pid in children()[runner] if b"watchdog" in command_of(pid)]
-    kill(found[:1])
+    every = children()
+    kill([pid for server in fork_servers(runner) for pid in every[server]][:1])
+
+
+def what_forks_watchdogs(runner: int) -> None:
+    kill(fork_servers(runner))
+
+
+def fork_servers(runner: int) -> list[int]:
+    return [pid for pid in children()[runner] if b"watchdog" in command_of(pid)]
 
 
 def command_of(pid: int) -> bytes:
@@ -114,7 +122,7 @@ def command_of(pid: int) -> bytes:
 
 
 Blow = Callable[[int], None]
-BLOWS: tuple[Blow, ...] = (the_runner, the_whole_tree, a_watchdog)
+BLOWS: tuple[Blow, ...] = (the_runner, the_whole_tree, a_watchdog, what_forks_watchdogs)
 
 
 class Struck:
@@ -210,6 +218,7 @@ def a_round(repo: Repo, shape: Shape, count: int, blows: Sequence[Blow], seed: s
         (as_items, the_runner),
         pytest.param(as_phases, the_whole_tree, marks=pytest.mark.sweep),
         pytest.param(as_phases, a_watchdog, marks=pytest.mark.sweep),
+        pytest.param(as_phases, what_forks_watchdogs, marks=pytest.mark.sweep),
     ],
 )
 def test_what_ran_side_by_side_is_all_there_and_each_its_own_after_a_kill(repo: Repo, shape: Shape, blow: Blow) -> None:
