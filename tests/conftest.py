@@ -55,9 +55,10 @@ if sys.dont_write_bytecode:
 
 set_hypothesis_home_dir(CACHES / "hypothesis")
 # Derandomized: a check that fails only now and then is not believed. The deep profile is for nights.
+settings.register_profile("quick", max_examples=10, derandomize=True, deadline=None, database=None)
 settings.register_profile("fast", max_examples=25, derandomize=True, deadline=None, database=None)
 settings.register_profile("deep", max_examples=1000, deadline=None, print_blob=True)
-settings.load_profile(os.environ.get("GITCKPT_HYPOTHESIS", "fast"))
+settings.load_profile(os.environ.get("GITCKPT_HYPOTHESIS", "fast" if os.environ.get("CI") else "quick"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -122,22 +122,19 @@ def test_a_choice_for_some_paths_leaves_the_others_to_be_joined_and_refuses_what
     assert text(repo, "both") == "second\n"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("--ours", "--theirs"), "--ours and --theirs exclude each other"),
-        (("--", "both"), "say whose change of these paths counts"),
-        (("second", "--mine"), "--mine is for your own edits"),
-        (("--mine",), "--mine is for your own edits"),
-        (("first",), "no conflict of first waits"),
-        (("first", "--ours"), "no conflict of first waits"),
-        (("--ours", "--", "/elsewhere"), "is not in the workspace"),
-    ],
-)
-def test_a_choice_that_cannot_be_meant_is_a_usage_error(repo: Repo, arguments: tuple[str, ...], words: str) -> None:
+def test_a_choice_that_cannot_be_meant_is_a_usage_error(repo: Repo) -> None:
     clashed(repo)
-    assert words in repo.run("resolve", *arguments, ok=2).stderr
-    assert text(repo, "both") == "first\n"
+    for arguments, words in {
+        ("--ours", "--theirs"): "--ours and --theirs exclude each other",
+        ("--", "both"): "say whose change of these paths counts",
+        ("second", "--mine"): "--mine is for your own edits",
+        ("--mine",): "--mine is for your own edits",
+        ("first",): "no conflict of first waits",
+        ("first", "--ours"): "no conflict of first waits",
+        ("--ours", "--", "/elsewhere"): "is not in the workspace",
+    }.items():
+        assert words in repo.run("resolve", *arguments, ok=2).stderr
+        assert text(repo, "both") == "first\n"
 
 
 def test_the_lines_of_two_binaries_are_not_joined_and_nothing_changes(repo: Repo) -> None:
