@@ -7,6 +7,7 @@ is applied. Must not judge how an attempt ended.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.arrival import Arrival, foreseen
@@ -46,6 +47,10 @@ class Fleet:
     def flying(self) -> tuple[Flying, ...]:
         """What is in flight, as decisions see it."""
         return tuple(flight.flying for flight in (*self.aloft, *self.ready))
+
+    def run_no_more_at_once(self) -> None:
+        """As many as are in flight now is the most that this call runs at once from here on."""
+        self.plan = replace(self.plan, jobs=len(self.flying()))
 
     def foreseen(self) -> Manifest:
         """The manifest as it will be when all that waits is merged."""

@@ -30,7 +30,8 @@ from gitckpt.model.decide import is_ending
 from gitckpt.model.manifest import Status, state_of
 from gitckpt.model.moment import Begin, Closing, Compensating, Group, Listing, Moment, Some, Whole, Work
 from gitckpt.model.workflow import Phase, phase
-from gitckpt.progress.events import ItemsBegan, OutputLine, PhaseBegan, Waiting
+from gitckpt.progress.events import ItemsBegan, OutputLine, PhaseBegan, Waiting, Warned
+from gitckpt.workspace.filling import ReplicaTooBig
 
 Signalled = Callable[[], tuple[Literal["interrupt", "terminate"] | None, int]]
 """How the user asked to stop, and how many times."""
@@ -40,7 +41,7 @@ TICK_S = 0.05
 
 def begin(hold: Hold, fleet: Fleet, step: Begin) -> None:
     """Make an attempt ready; it starts with the others that are begun at once. Does nothing where another run has its
-    concurrency group."""
+    concurrency group, or where there is no room for one more copy. Raises ReplicaTooBig where there is none for one."""
     chosen = phase(hold.workflow, step.phase)
     if not fleet.groups.take(chosen.concurrency):
         if news := fleet.groups.news(chosen):
@@ -61,7 +62,15 @@ def begin(hold: Hold, fleet: Fleet, step: Begin) -> None:
         fleet.unsettled.update(start.without)
         fleet.groups.give_back(chosen.concurrency)
         return
-    view = _view(hold, fleet, chosen, step.work, start)
+    try:
+        view = _view(hold, fleet, chosen, step.work, start)
+    except ReplicaTooBig as problem:
+        fleet.groups.give_back(chosen.concurrency)
+        if not fleet.flying():
+            raise
+        fleet.run_no_more_at_once()
+        hold.reporter(Warned(f"{problem.message}; from here on no more than {fleet.plan.jobs} at once"))
+        return
     flight = InFlight(
         phase=chosen,
         work=step.work,

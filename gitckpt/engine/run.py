@@ -50,6 +50,7 @@ def _loop(hold: Hold, fleet: Fleet, moment: Moment, signalled: Signalled) -> Sto
             replace(
                 moment,
                 stop=stop,
+                plan=fleet.plan,
                 paused=hold.paused,
                 held=dict(fleet.groups.held),
                 unsettled=frozenset(fleet.unsettled),

@@ -5,6 +5,8 @@ Ends with a printed `fine`. The sizes leave room for git and gitckpt, and none f
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +86,25 @@ def full(folder: Path) -> None:
     assert gitckpt(folder, "verify").returncode == 0
 
 
+def copies(folder: Path) -> None:
+    """Copies for some phases at once, and not for all: the others wait, and nothing fails. And none for any at all."""
+    mount(folder, "size=24m")
+    repository(folder)
+    (folder / "data").write_bytes(os.urandom(5_000_000))
+    phases = "".join(f"  p{n}: {{needs: [], run: 'sleep 0.3; echo {n} > p{n}'}}\n" for n in range(4))
+    (folder / "gitckpt.yaml").write_text(f"version: 1\nworkflow: demo\nisolation: copy\nphases:\n{phases}")
+    done = gitckpt(folder, "run", "--jobs", "4")
+    assert done.returncode == 0, done.stderr
+    assert "a copy of the workspace needs 5,0" in done.stderr, done.stderr
+    assert re.search(r"no more than [12] at once", done.stderr), done.stderr
+    assert [(folder / f"p{n}").read_text() for n in range(4)] == ["0\n", "1\n", "2\n", "3\n"]
+    mount(folder, "remount,size=15m")
+    refused(gitckpt(folder, "run", "--again", "--jobs", "4"), "a copy of the workspace needs 5,0")
+    mount(folder, "remount,size=64m")
+    assert gitckpt(folder, "run", "--jobs", "4").returncode == 0
+    git(folder, "fsck", "--strict", "--no-dangling")
+
+
 def read_only(folder: Path) -> None:
     """Nothing can be written: commands that write say so, those that read work."""
     mount(folder, "size=64m")
@@ -101,5 +122,5 @@ def read_only(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"full": full, "read_only": read_only}[sys.argv[1]](Path(sys.argv[2]))
+    {"full": full, "read_only": read_only, "copies": copies}[sys.argv[1]](Path(sys.argv[2]))
     print("fine")
