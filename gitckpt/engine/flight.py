@@ -63,7 +63,7 @@ def begin(hold: Hold, fleet: Fleet, step: Begin) -> None:
         fleet.groups.give_back(chosen.concurrency)
         return
     try:
-        view = _view(hold, fleet, chosen, step.work, start)
+        view = _view_with_room(hold, fleet, chosen, step.work, start)
     except ReplicaTooBig as problem:
         fleet.groups.give_back(chosen.concurrency)
         if not fleet.flying():
@@ -95,6 +95,15 @@ def _indices(agenda: Agenda, chosen: Phase, work: Work) -> tuple[int, ...]:
             return tuple(agenda.undone(chosen.name, group))
         case _:
             return ()
+
+
+def _view_with_room(hold: Hold, fleet: Fleet, chosen: Phase, work: Work, start: Start) -> View | None:
+    """As `_view`, where need be in the room of those that nobody needs any more."""
+    try:
+        return _view(hold, fleet, chosen, work, start)
+    except ReplicaTooBig:
+        fleet.clear_away()
+        return _view(hold, fleet, chosen, work, start)
 
 
 def _view(hold: Hold, fleet: Fleet, chosen: Phase, work: Work, start: Start) -> View | None:

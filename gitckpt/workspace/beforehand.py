@@ -53,7 +53,7 @@ class Beforehand:
             try:
                 found = os.lstat(os.path.join(os.fsencode(folder), path))
                 return self._cloner(folder).fill(path, numbers_of(found), number)
-            except FileNotFoundError:
+            except (FileNotFoundError, PermissionError):  # a phase may have left what its own user cannot read
                 return False
 
         return fill

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from gitckpt.errors import Unreadable
 from gitckpt.plumbing.file_system import sync_file_system
 
 # O_PATH needs no permission on the folder itself; where it is missing (macOS) the folder must be readable.
@@ -93,12 +94,14 @@ class Disk:
         return self.folder(folder), name
 
     def look(self, path: bytes) -> os.stat_result | None:
-        """The lstat of `path`; None where it, or a folder above it, is not there."""
+        """The lstat of `path`; None where it, or a folder above it, is not there. Raises Unreadable."""
         try:
             parent, name = self.place(path)
             return os.stat(name, dir_fd=parent, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except PermissionError as error:
+            raise Unreadable(path.rpartition(b"/")[0], error.strerror or "") from None
 
     def set_mode(self, path: bytes, mode: int) -> None:
         """Set the permission bits of a file, folder or FIFO; never of what a symlink points to."""

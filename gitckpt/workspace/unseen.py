@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Callable
 
+from gitckpt.errors import Unreadable
 from gitckpt.plumbing.content import Item, Lookup
 from gitckpt.workspace import kinds
 from gitckpt.workspace.disk import Disk
@@ -41,7 +42,7 @@ class Unseen:
 
     def has_folder(self, path: bytes, mode: int, *, is_fresh: bool) -> None:
         """The attempt's ignored folder holds nothing captured: it counts as one if it is new, or its mode is."""
-        was = self._workspace.look(path)
+        was = self._look(path)
         if is_fresh or was is None or not stat.S_ISDIR(was.st_mode) or was.st_mode != mode:
             self._paths.add(path)
             self._whole.add(path)
@@ -59,7 +60,7 @@ class Unseen:
 
     def replaced_folder(self, path: bytes) -> None:
         """The attempt has something that is no folder at `path`."""
-        found = self._workspace.look(path)
+        found = self._look(path)
         if found is not None and stat.S_ISDIR(found.st_mode):
             self._leftovers(path, _nothing)
 
@@ -86,7 +87,7 @@ class Unseen:
         """Something that was not captured is gone: it and all below it."""
         self._paths.add(path)
         self._whole.add(path)
-        found = self._workspace.look(path)
+        found = self._look(path)
         if found is None or not stat.S_ISDIR(found.st_mode):
             if found is None or not (stat.S_ISSOCK(found.st_mode) or stat.S_ISCHR(found.st_mode)):
                 self._count(path)
@@ -123,6 +124,13 @@ class Unseen:
                 ]
         finally:
             os.close(number)
+
+    def _look(self, path: bytes) -> os.stat_result | None:
+        """As `Disk.look`; None, too, in a folder that its own user may not enter: nothing in there was of use to it."""
+        try:
+            return self._workspace.look(path)
+        except Unreadable:
+            return None
 
     # --- the answers ----------------------------------------------------------------------------------------
 

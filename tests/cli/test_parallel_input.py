@@ -15,7 +15,7 @@ import pytest
 from tests.cli.test_run import start, state, wait_for, workflow
 from tests.cli.test_several import begin, ended, home, write
 from tests.execute.bench import eventually, runs
-from tests.execute.stage import CHECKOUT
+from tests.ordinary import CHECKOUT
 from tests.repo import Repo
 
 STAMPED = 'echo "begin $$" >> "$HOME/stamps"; sleep 0.2; echo "end $$" >> "$HOME/stamps"'
@@ -203,12 +203,13 @@ def test_a_copy_that_has_no_room_is_refused_and_leaves_nothing_of_it(repo: Repo)
     repo.write("big", os.urandom(3 << 20))
     phases = "".join(f"p{n}: {{needs: [], isolation: copy, run: sleep 0.3}}\n" for n in range(8))
     workflow(repo, phases)
-    # Room for the checkpoint and two copies, and nothing is left of them after a refusal.
-    mount = "mount -t tmpfs -o size=10m tmpfs .git; git init -q"
+    # Room for the checkpoint and no copy, and nothing is left after the refusal; then for two of eight at once.
+    mount = "mount -t tmpfs -o size=6m tmpfs .git; git init -q"
     refused = 'gitckpt run --jobs 8 && exit 9; test -z "$(ls .git/gitckpt/workspaces/*/views)"'
-    done = private(repo, f"{mount}\n{refused}\ngitckpt run --jobs 1")
+    done = private(repo, f"{mount}\n{refused}\nmount -o remount,size=10m .git; gitckpt run --jobs 8")
     assert done.returncode == 0, done.stderr
-    assert "a copy of the workspace needs" in done.stderr
+    assert done.stderr.count("error: a copy of the workspace needs") == 1
+    assert "warning: a copy of the workspace needs" in done.stderr
     assert "make room, lower `max_parallel`, or choose `isolation: overlay` or `none`" in done.stderr
 
 

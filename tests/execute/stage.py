@@ -10,9 +10,7 @@ from pathlib import Path
 from gitckpt.execute.process import Job, Overlay
 from tests.execute.bench import Bench
 
-CHECKOUT = Path(__file__).parents[2]
 IS_SUPERUSER = os.geteuid() == 0
-SOMEBODY = 65534
 
 
 @dataclass(slots=True)

@@ -7,16 +7,10 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
-import shutil
 import signal
 import subprocess
-import sys
-import sysconfig
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -24,7 +18,8 @@ from gitckpt.errors import Busy
 from gitckpt.execute import leftovers
 from gitckpt.execute.process import Step
 from tests.execute.bench import eventually, result_of, runs, watchdog_of
-from tests.execute.stage import CHECKOUT, IS_SUPERUSER, SOMEBODY, Stage, contents, is_mounted
+from tests.execute.stage import IS_SUPERUSER, Stage, contents, is_mounted
+from tests.ordinary import passes_for_an_ordinary_user
 
 EVERYTHING = "mkdir -p new/deep; echo n > new/deep/file; rm gone; mv moved to; rm -r old; mkdir old; echo 2 > f"
 
@@ -247,32 +242,4 @@ if IS_SUPERUSER:
 
     @pytest.mark.sweep
     def test_all_of_it_holds_for_an_ordinary_user() -> None:
-        """Interpreter and checkout may lie where that user may not go: they are bound to where everybody may."""
-        place = Path(tempfile.mkdtemp(dir="/tmp", prefix="gitckpt-ordinary-"))
-        python = Path(os.path.realpath(sys.executable)).relative_to(sys.base_prefix)
-        binds = {"python": sys.base_prefix, "packages": sysconfig.get_path("purelib"), "code": str(CHECKOUT)}
-        script = ['cd "$1"']
-        for name, source in binds.items():
-            (place / name).mkdir()
-            script.append(f"mount --bind {shlex.quote(source)} {name}")
-        (place / "own").mkdir()
-        os.chown(place / "own", SOMEBODY, SOMEBODY)
-        place.chmod(0o755)
-        who = f"exec setpriv --reuid={SOMEBODY} --regid={SOMEBODY} --groups={SOMEBODY - 1}"
-        suites = ("tests/execute/test_namespace.py", "tests/execute/test_probe.py")
-        pytest_of = "-m pytest --verbose -p no:cacheprovider -p no:randomly -p no:xdist --basetemp=$1/own/tmp"
-        script.append(f'cd code; {who} "$1/python/{python}" {pytest_of} {" ".join(suites)}')
-        own = {"HOME": str(place / "own"), "XDG_CACHE_HOME": str(place / "own")}
-        done = subprocess.run(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-ec", "\n".join(script), "sh", str(place)],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{place}/packages:{place}/code", **own},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        shutil.rmtree(place / "own")
-        for name in binds:
-            (place / name).rmdir()  # empty: what was bound to it went with the namespace
-        place.rmdir()
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert " passed" in done.stdout
+        passes_for_an_ordinary_user("tests/execute/test_namespace.py", "tests/execute/test_probe.py")

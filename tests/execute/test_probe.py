@@ -9,7 +9,8 @@ import sys
 
 from gitckpt.execute import namespace
 from gitckpt.execute.process import Step
-from tests.execute.stage import CHECKOUT, IS_SUPERUSER, SOMEBODY, Stage, is_mounted
+from tests.execute.stage import IS_SUPERUSER, Stage, is_mounted
+from tests.ordinary import CHECKOUT, SOMEBODY
 
 
 def test_a_trial_says_nothing_where_it_works_and_leaves_nothing(stage: Stage) -> None:

@@ -6,19 +6,14 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import shutil
-import subprocess
-import sys
-import sysconfig
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_run import start, wait_for, workflow
 from tests.execute.bench import eventually
-from tests.execute.stage import CHECKOUT, IS_SUPERUSER, SOMEBODY
+from tests.execute.stage import IS_SUPERUSER
+from tests.ordinary import passes_for_an_ordinary_user
 from tests.repo import Repo
 
 pytestmark = pytest.mark.sweep
@@ -119,6 +114,29 @@ def test_what_a_failed_phase_left_unreadable_is_kept_and_a_conflict_is_decided(r
     assert_nothing_is_left(repo)
 
 
+@pytest.mark.parametrize("isolation", VIEWS)
+def test_a_folder_that_nobody_may_enter_lands_and_is_asked_about_where_that_hinders(repo: Repo, isolation: str) -> None:
+    """The superuser may enter it all the same, and is hindered by nothing."""
+    workflow(
+        repo,
+        "shut: {needs: [], run: 'mkdir d; echo 1 > d/f; chmod 0 d'}\n"
+        "open: {needs: [], run: 'echo 1 > e'}\n"
+        "after: {needs: [shut, open], run: 'chmod 700 d; echo 2 > d/f; chmod 0 d'}",
+        top=f"isolation: {isolation}\n",
+    )
+    done = repo.run("run", ok=0 if IS_SUPERUSER else 1)
+    assert (repo.path / "d").stat().st_mode & 0o777 == 0
+    if not IS_SUPERUSER:
+        assert "error: cannot read d: Permission denied\n  make it readable" in done.stderr
+        (repo.path / "d").chmod(0o700)
+        repo.run("run", ok=(0, 1))
+        (repo.path / "d").chmod(0o700)
+        repo.run("run")
+    (repo.path / "d").chmod(0o700)
+    assert files(repo)["d/f"] == "2\n"
+    assert_nothing_is_left(repo)
+
+
 def test_overlays_can_be_had_here_and_doctor_says_what_differs_for_this_user(repo: Repo) -> None:
     workflow(repo, "a: {needs: [], run: 'true'}")
     said = repo.run("doctor").stdout
@@ -128,33 +146,5 @@ def test_overlays_can_be_had_here_and_doctor_says_what_differs_for_this_user(rep
 
 if IS_SUPERUSER:
 
-    @pytest.mark.sweep
     def test_all_of_it_holds_for_an_ordinary_user() -> None:
-        """Interpreter and checkout may lie where that user may not go: they are bound to where everybody may."""
-        place = Path(tempfile.mkdtemp(dir="/tmp", prefix="gitckpt-ordinary-"))
-        python = Path(os.path.realpath(sys.executable)).relative_to(sys.base_prefix)
-        binds = {"python": sys.base_prefix, "packages": sysconfig.get_path("purelib"), "code": str(CHECKOUT)}
-        script = ['cd "$1"']
-        for name, source in binds.items():
-            (place / name).mkdir()
-            script.append(f"mount --bind {shlex.quote(source)} {name}")
-        (place / "own").mkdir()
-        os.chown(place / "own", SOMEBODY, SOMEBODY)
-        place.chmod(0o755)
-        who = f"exec setpriv --reuid={SOMEBODY} --regid={SOMEBODY} --groups={SOMEBODY - 1}"
-        pytest_of = '-m pytest --verbose -p no:cacheprovider -p no:randomly -p no:xdist --basetemp="$1/own/tmp"'
-        script.append(f'cd code; {who} "$1/python/{python}" {pytest_of} tests/faults/test_unprivileged.py')
-        own = {"HOME": str(place / "own"), "XDG_CACHE_HOME": str(place / "own"), "CI": "true"}
-        done = subprocess.run(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-ec", "\n".join(script), "sh", str(place)],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{place}/packages:{place}/code", **own},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        shutil.rmtree(place / "own")
-        for name in binds:
-            (place / name).rmdir()  # empty: what was bound to it went with the namespace
-        place.rmdir()
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert " passed" in done.stdout
+        passes_for_an_ordinary_user("tests/faults/test_unprivileged.py")
