@@ -31,8 +31,11 @@ from gitckpt.engine.forecast import (
     starting_point,
 )
 from gitckpt.engine.foresight import Look, WayBack, foresee_rollback
+from gitckpt.engine.groups import who_has
 from gitckpt.engine.inspect import Standing, standing
-from gitckpt.model.manifest import Json, Manifest, state_of
+from gitckpt.engine.place import Place
+from gitckpt.model.graph import phase_named
+from gitckpt.model.manifest import DONE, Json, Manifest, state_of
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import Workflow
@@ -133,11 +136,11 @@ def _undoable(workflow: Workflow, store: Store, now: Standing) -> frozenset[Phas
 @click.pass_context
 def why(ctx: click.Context, *, phase: str, as_json: bool) -> int:
     """Say why PHASE will run at the next `run`, or will not."""
-    workflow, now = _look(where(ctx))
+    workflow, now, place = _look(where(ctx))
     manifest = starting_point(workflow, now.tip.manifest if now.tip else None)
     name = _known_phase(workflow, manifest, phase)
     reason, chain = reason_of(workflow, manifest, name), because(workflow, manifest, name)
-    more = about(workflow, manifest, name)
+    more = (*about(workflow, manifest, name), *_group_taken(workflow, manifest, name, place))
     status = "running" if now.running and now.running.of(name) else state_of(manifest, name).status.value
     if as_json:
         listed: list[Json] = [{"phase": each, "reason": safe(text)} for each, text in chain]
@@ -199,15 +202,24 @@ def _back_json(found: WayBack, now: Standing) -> dict[str, Json]:
     }
 
 
-def _look(place: Where) -> tuple[Workflow, Standing]:
+def _look(at: Where) -> tuple[Workflow, Standing, Place]:
     """Today's definition; of a Python file, which would be run for it, that of the newest checkpoint."""
-    with open_store(place) as (workspace, store):
+    with open_store(at) as (workspace, store):
         now = standing(store, workspace.place, active(workspace))
         if workspace.file.suffix != ".py":
-            return definition_of(workspace).workflow, now
+            return definition_of(workspace).workflow, now, workspace.place
         if now.tip is None:
             raise store.no_checkpoints()
-        return decode_workflow(store.definition(now.tip.oid)), now
+        return decode_workflow(store.definition(now.tip.oid)), now, workspace.place
+
+
+def _group_taken(workflow: Workflow, manifest: Manifest, name: PhaseName, place: Place) -> tuple[str, ...]:
+    """Who has the concurrency group that the phase will need."""
+    chosen = phase_named(workflow, name)
+    if chosen is None or chosen.concurrency is None or state_of(manifest, name).status in DONE:
+        return ()
+    who = who_has(place, chosen.concurrency)
+    return (f"its concurrency group {chosen.concurrency} is taken: {who}",) if who else ()
 
 
 def _known_phase(workflow: Workflow, manifest: Manifest, name: str) -> PhaseName:

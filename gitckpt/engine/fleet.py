@@ -39,7 +39,7 @@ class Fleet:
         self.waiting: list[Arrival] = []
         self.layers = Layers()
         self.has_flown = False
-        self.groups = Groups(hold.place.home / "locks")
+        self.groups = Groups(hold.place)
         self.unsettled: set[PhaseName] = set()
         self._uppers: dict[str, Layer] = {}
         self._unneeded: list[str] = []

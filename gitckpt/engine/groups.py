@@ -5,22 +5,30 @@ Owns the locks that this run holds, and who has the others. The kernel frees the
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 from gitckpt.engine.inflight import InFlight
-from gitckpt.errors import Busy
-from gitckpt.execute.lock import Lock
+from gitckpt.engine.place import Place
+from gitckpt.errors import Busy, Holder
+from gitckpt.execute.lock import Lock, holder
 from gitckpt.model.names import PhaseName
 from gitckpt.model.workflow import Phase
+
+
+def who_has(place: Place, group: str) -> str | None:
+    """Who has the group now, in words; None where nobody has."""
+    who = holder(place.group_lock(group))
+    return None if who is None else _said(who)
+
+
+def _said(who: Holder | None) -> str:
+    return f"process {who.pid} ({who.command})" if who and who.pid else "another run"
 
 
 class Groups:
     """See the module. `held`: groups that other runs had when they were last asked for, and who they are; `told`: the
     phases that wait for one, and for whom they were last said to wait."""
 
-    def __init__(self, locks: Path) -> None:
-        self._folder = locks
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._ours: dict[str, Lock] = {}
         self._users: dict[str, int] = {}
         self.held: dict[str, str] = {}
@@ -31,12 +39,10 @@ class Groups:
         if group is None:
             return True
         if group not in self._ours:
-            name = hashlib.sha256(group.encode()).hexdigest()[:16]
             try:
-                self._ours[group] = Lock.take(self._folder / f"group-{name}")
+                self._ours[group] = Lock.take(self._place.group_lock(group))
             except Busy as busy:
-                who = busy.holder
-                self.held[group] = f"process {who.pid} ({who.command})" if who and who.pid else "another run"
+                self.held[group] = _said(busy.holder)
                 return False
         self._users[group] = self._users.get(group, 0) + 1
         return True

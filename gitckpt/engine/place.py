@@ -164,6 +164,10 @@ class Place:
         """The lock that a run of the workflow holds, whatever its workspace."""
         return self.home / "locks" / f"{workflow}.lock"
 
+    def group_lock(self, group: str) -> Path:
+        """The lock of a concurrency group, which any run of the repository may hold."""
+        return self.home / "locks" / f"group-{hashlib.sha256(group.encode()).hexdigest()[:16]}"
+
     def make(self) -> None:
         """Make the folders, private to the user. Raises CannotRecord."""
         try:

@@ -73,12 +73,15 @@ def test_of_two_runs_one_has_the_group_and_the_other_says_once_who(repo: Repo, s
         line = waiting.stdout.readline() if waiting.stdout else ""
     assert f"until process {first.pid} (" in line
     assert line.endswith("lets go of the concurrency group db\n")
+    why = repo.run("why", "two", cwd=second).stdout
+    assert f"its concurrency group db is taken: process {first.pid} (" in why
     assert not home("stamps").exists()
     home("go").touch()
     ended(first)
     said, _ = waiting.communicate(timeout=30)
     assert (waiting.returncode, said.count("waits")) == (0, 0), said
     assert pairs() == 1
+    assert "taken" not in repo.run("why", "two", cwd=second).stdout
 
 
 @pytest.mark.sweep
