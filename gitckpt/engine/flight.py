@@ -6,6 +6,7 @@ Owns what happens between a decision and an outcome. Must not judge how an attem
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -211,8 +212,11 @@ def attend(
     user's wish to stop. Those that have ended, with how. `waiting` ended before, and are not merged yet."""
     heartbeat = Heartbeat(hold.place.live) if any(flight.view is None for flight in flights) else None
     while not (ended := _ended(flights)):
-        running = [flight.running for flight in flights if flight.running is not None]
-        select.select(running, [], [], TICK_S)
+        ends = select.poll()  # unlike `select` it knows descriptors above 1023
+        for flight in flights:
+            if flight.running is not None:
+                ends.register(flight.running, select.POLLIN)
+        ends.poll(TICK_S * 1000)
         if heartbeat is not None:
             heartbeat.beat()
         done = serve(hold, flights, waiting)
@@ -275,5 +279,5 @@ def pause(hold: Hold, until_ms: int | None, signalled: Signalled, waiting: Seque
     while until_ms is not None and hold.clock.monotonic_ms() < until_ms and signalled()[1] == 0:
         if serve(hold, (), waiting):
             return
-        select.select([], [], [], min(TICK_S, max(0.0, (until_ms - hold.clock.monotonic_ms()) / 1000)))
+        time.sleep(min(TICK_S, max(0.0, (until_ms - hold.clock.monotonic_ms()) / 1000)))
         hold.reporter.tick()

@@ -43,7 +43,9 @@ class Forked:
     def wait(self) -> int:
         """See Child. Only a parent hears how it ended: what says nothing before it ends was killed."""
         if self._held is not None:
-            select.select([self._held], [], [])
+            ended = select.poll()
+            ended.register(self._held, select.POLLIN)
+            ended.poll()
             os.close(self._held)
             self._held = None
         return -9

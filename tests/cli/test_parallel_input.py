@@ -283,3 +283,20 @@ def test_the_page_about_it_tells_what_happens(repo: Repo) -> None:
     assert rows == [
         line.split()[1:5:2] for line in "".join(shown).splitlines() if line.startswith("*") and " done " in line
     ]
+
+
+MANY_OPEN = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (2048, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+for _ in range(1030):
+    os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)
+os.execv(sys.executable, [sys.executable, "-m", "gitckpt", "run"])
+"""
+
+
+@pytest.mark.sweep
+def test_descriptors_may_have_numbers_above_a_thousand(repo: Repo) -> None:
+    workflow(repo, "a: {run: echo 1 > a}\nb: {needs: [], run: sleep 0.1}")
+    done = subprocess.run([sys.executable, "-c", MANY_OPEN], cwd=repo.path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (repo.path / "a").read_text() == "1\n"
