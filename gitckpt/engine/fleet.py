@@ -17,9 +17,10 @@ from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.layer import Layer
 from gitckpt.engine.ports import Executor
+from gitckpt.engine.settle import record_edits
 from gitckpt.engine.views import Layers, remove_views
 from gitckpt.model.manifest import Manifest
-from gitckpt.model.moment import Asking, Begin, Closing, Expiring
+from gitckpt.model.moment import Asking, Begin, Closing, Compensating, Expiring
 from gitckpt.model.names import PhaseName
 from gitckpt.model.schedule import Flying, Plan, may_land
 
@@ -27,7 +28,7 @@ from gitckpt.model.schedule import Flying, Plan, may_land
 class Fleet:
     """See the module. `aloft`: what is under way; `ready`: begun, and not yet started; `waiting`: ended well and not
     merged, in the order of merging; `unsettled`: phases among those that cannot be merged into the tip as it is;
-    `has_flown`: some attempt that lands in this call had a view of its own."""
+    `is_overlooked`: the user may have edited what no attempt changed while some were in views."""
 
     def __init__(self, hold: Hold, agenda: Agenda, executor: Executor, plan: Plan) -> None:
         self.hold = hold
@@ -38,7 +39,7 @@ class Fleet:
         self.aloft: list[InFlight] = []
         self.waiting: list[Arrival] = []
         self.layers = Layers()
-        self.has_flown = False
+        self.is_overlooked = False
         self.groups = Groups(hold.place)
         self.unsettled: set[PhaseName] = set()
         self._uppers: dict[str, Layer] = {}
@@ -69,7 +70,7 @@ class Fleet:
         for arrival in arrivals:
             self.agenda.waits(arrival.phase, arrival.indices)
             self.wait_for_turn(arrival, None)
-        self.has_flown = self.has_flown or bool(arrivals)
+        self.is_overlooked = self.is_overlooked or bool(arrivals)
 
     def in_turn(self, live: Sequence[Flying]) -> list[Arrival]:
         """Those whose turn it is, in order."""
@@ -115,7 +116,17 @@ class Fleet:
         self._unneeded.clear()
 
     def must_settle_first(self, step: Begin) -> bool:
-        """Whether what is to begin in the workspace itself does not find all merged and nothing lagging."""
-        if self.plan.isolated(step.phase) or isinstance(step.work, Asking | Expiring):
+        """Whether what is to begin in the workspace itself does not find all merged, nothing lagging, and the user's
+        edits recorded."""
+        if isinstance(step.work, Asking | Expiring):
             return False
-        return bool(self.waiting) or self.hold.base is not None
+        if self.plan.isolated(step.phase) and not isinstance(step.work, Compensating):
+            return False
+        return bool(self.waiting) or self.hold.base is not None or self.is_overlooked
+
+    def look_for_edits(self) -> None:
+        """Record what the user did while attempts were in views: it was looked for only at paths that they changed."""
+        if self.is_overlooked:
+            record_edits(self.hold)
+            self.hold.cache.save()
+            self.is_overlooked = False

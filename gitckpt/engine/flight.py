@@ -141,7 +141,7 @@ def launch(hold: Hold, fleet: Fleet) -> None:
     if in_place:
         mark_begin(hold.place.live)
     fleet.aloft += ready
-    fleet.has_flown = fleet.has_flown or bool(views)
+    fleet.is_overlooked = fleet.is_overlooked or bool(views)
     mirror_running(hold, [flight for flight in fleet.aloft if flight in in_place or flight.view is not None])
     for flight, job in jobs:
         if flight in in_place or flight.view is not None:

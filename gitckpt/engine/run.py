@@ -18,7 +18,6 @@ from gitckpt.engine.hold import Hold
 from gitckpt.engine.ports import Executor
 from gitckpt.engine.recover import waiting
 from gitckpt.engine.requests import serve
-from gitckpt.engine.settle import record_edits
 from gitckpt.engine.views import remove_views, require_overlays
 from gitckpt.model.decide import decide
 from gitckpt.model.graph import wanted_phases
@@ -63,14 +62,12 @@ def _loop(hold: Hold, fleet: Fleet, moment: Moment, signalled: Signalled) -> Sto
             case Stop() as end:
                 fleet.bring_workspace()
                 fleet.clear_away()
-                if fleet.has_flown:
-                    # What the user did meanwhile was looked for only at paths that a phase changed.
-                    record_edits(hold)
-                    hold.cache.save()
+                fleet.look_for_edits()
                 return end
             case Begin() if fleet.must_settle_first(step):
                 moment = land_all(hold, fleet, moment)
                 fleet.bring_workspace()
+                fleet.look_for_edits()
             case Begin():
                 begin(hold, fleet, step)
             case Return():

@@ -87,3 +87,22 @@ def test_of_an_ignored_file_that_both_changed_yours_stays(bed: Bed) -> None:
     copies(bed, one=f"echo one > a.log; echo one > b.log; {YOU}; echo mine > a.log", two="true")
     bed.completes()
     assert (bed.lines("a.log"), bed.lines("b.log")) == (["mine"], ["one"])
+
+
+def test_what_you_did_before_a_phase_in_the_workspace_itself_began_is_yours(bed: Bed) -> None:
+    edits = f"{YOU}; echo mine > note; echo mine > other; echo mine > out"
+    bed.define(f"""
+version: 1
+workflow: w
+phases:
+  one: {{needs: [], isolation: copy, run: '{edits}'}}
+  two: {{needs: [], isolation: copy, run: 'true'}}
+  load: {{needs: [one, two], run: 'echo load > out; echo load > other'}}
+""")
+    bed.completes()
+    assert (bed.lines("note"), bed.lines("other"), bed.lines("out")) == (["mine"], ["load"], ["load"])
+    said = asked(bed.root, "log", "--first-parent", "--format=%s", "gitckpt/w").decode().splitlines()
+    assert [words.split()[1] for words in said] == ["load", "edit", "two", "one", "start"]
+    for path in ("note", "other", "out"):
+        assert asked(bed.root, "show", f"gitckpt/w~1:{path}") == b"mine\n"
+    assert asked(bed.root, "diff", "--name-only", "gitckpt/w~1", "gitckpt/w", "--", ":!.gitckpt") == b"other\nout\n"
