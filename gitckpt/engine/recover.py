@@ -63,11 +63,13 @@ def recover(hold: Hold, finished: Finished) -> None:
     merged = _merged_since(hold, hold.record.views)
     kept = frozenset(hold.store.attempt_commits()) if any(view.own for view in hold.record.views) else frozenset()
     still_used = {each.view for each in wait}
+    cut_off = set[PhaseName]()
     for view in hold.record.views:
         if view.view in still_used:
             continue
         if view.own is None or view.own not in merged | kept | rescued:
-            _set_aside(hold, view)
+            _set_aside(hold, view, beside=view.under_way.phase in cut_off)
+            cut_off.add(view.under_way.phase)
         elif view.own not in merged:
             forget_view(hold, view.view)  # it could not be merged: what no checkpoint holds of it is not wanted, either
     catch_up(hold, still_used)
@@ -183,7 +185,7 @@ def _second_parents(hold: Hold, first: int) -> frozenset[Oid]:
     return frozenset(found)
 
 
-def _set_aside(hold: Hold, view: ViewUnderWay) -> None:
+def _set_aside(hold: Hold, view: ViewUnderWay, *, beside: bool) -> None:
     """Keep what an attempt that never ended left in its view, as any other attempt that was cut off."""
     name = view.under_way.phase
     state = state_of(hold.at_tip.manifest, name)
@@ -193,7 +195,9 @@ def _set_aside(hold: Hold, view: ViewUnderWay) -> None:
     partial = phase is not None and phase.keep_partial
     number = max(view.under_way.number, state.attempts + 1)
     attempt = Attempt(phase=name, number=number, started=view.under_way.started)
-    events = judge(hold.at_tip.manifest, CutOff(attempt=attempt, at=hold.now(), reason="died", partial=partial))
+    events = judge(
+        hold.at_tip.manifest, CutOff(attempt=attempt, at=hold.now(), reason="died", partial=partial, beside=beside)
+    )
     below = _read(hold, view.start)
     start = below if view.since is None else _read(hold, view.since)
     outputs = {name: _output(hold, view)}

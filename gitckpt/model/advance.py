@@ -229,7 +229,7 @@ def _unfinished(state: PhaseState, event: OpenEvent, number: int) -> PhaseState:
                 state,
                 status=Status.PENDING,
                 attempts=_counted(state, event.attempt),
-                cut_offs=state.cut_offs + 1 if event.reason == "died" else 0,
+                cut_offs=state.cut_offs + (not event.beside) if event.reason == "died" else 0,
                 detail="cut off" if event.reason == "died" else "interrupted",
                 partial=state.partial or event.partial,
             )

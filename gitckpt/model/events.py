@@ -114,13 +114,15 @@ class AttemptFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptCutOff:
-    """An attempt did not come to its end: its runner died, or it was interrupted."""
+    """An attempt did not come to its end: its runner died, or it was interrupted. `beside`: so did another one of the
+    same phase with it, which counts for both."""
 
     at: str
     phase: PhaseName
     attempt: int
     reason: Literal["died", "interrupted"]
     partial: bool = False
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

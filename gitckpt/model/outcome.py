@@ -118,12 +118,13 @@ class Expired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutOff:
-    """The attempt never came to its end."""
+    """The attempt never came to its end. `beside`: as in AttemptCutOff."""
 
     attempt: Attempt
     at: str
     reason: Literal["died", "interrupted"]
     partial: bool = False
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,8 +197,9 @@ def judge(manifest: Manifest, outcome: Outcome) -> tuple[Event, ...]:
                     answers=outcome.answers,
                 ),
             )
-        case CutOff(attempt=attempt, at=at, reason=reason, partial=partial):
-            return (AttemptCutOff(at=at, phase=phase, attempt=attempt.number, reason=reason, partial=partial),)
+        case CutOff(attempt=attempt, at=at, reason=reason, partial=partial, beside=beside):
+            number = attempt.number
+            return (AttemptCutOff(at=at, phase=phase, attempt=number, reason=reason, partial=partial, beside=beside),)
         case Unwanted(at=at, reason=reason):
             return (PhaseSkipped(at=at, phase=phase, reason=reason),)
         case Refused(at=at, reason=reason):

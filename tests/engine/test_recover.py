@@ -101,6 +101,30 @@ phases:
     assert left_over(bed.root) == []
 
 
+def test_items_that_were_cut_off_together_count_as_one(bed: Bed, strikes: Strikes, tmp_path: Path) -> None:
+    bed.define(f"""
+version: 1
+workflow: w
+phases:
+  each:
+    foreach: [a, b, c]
+    max_parallel: 3
+    run: |
+      touch {tmp_path}/$ITEM
+      . "$STRIKE_SH"
+      until [ -z "${{STRIKE_AT-}}" ] || ls {tmp_path}/a {tmp_path}/b {tmp_path}/c >/dev/null 2>&1; do sleep 0.01; done
+      strike each
+      echo $ITEM > $ITEM
+""")
+    for times in (1, 2):
+        for item in "abc":
+            (tmp_path / item).unlink(missing_ok=True)
+        strikes.killed("each", "run", group=False)
+        strikes.run("checkpoint", "-m", "settled")
+        assert bed.manifest.phases[PhaseName("each")].cut_offs == times
+        assert bed.manifest.phases[PhaseName("each")].attempts == 3 * times
+
+
 def test_a_phase_that_was_renamed_since_runs_and_what_it_did_before_is_kept_once(bed: Bed, strikes: Strikes) -> None:
     quick = "  quick: {needs: [], run: 'echo quick >> quick'}\n"
     third = "  third:\n    needs: []\n    run: |\n      echo third > third; " + WAITED.replace("{}", "quick") + "\n"
