@@ -151,6 +151,7 @@ def as_failure(arrival: Arrival, number: int, why: str) -> tuple[Event, ...]:
                         exit_code=None,
                         detail=f"{event.detail}: {why}",
                         final=True,
+                        busy_ms=event.busy_ms,
                     )
                 )
             case AttemptFailed() | AttemptCutOff() | ItemsFailed():

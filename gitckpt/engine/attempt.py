@@ -48,7 +48,8 @@ def outcome_of(
 ) -> Outcome:
     """What the end of an attempt means. `uncaptured`: what it changed that no checkpoint holds."""
     phase = flight.phase
-    attempt = Attempt(phase=phase.name, number=flight.under_way.number, started=flight.under_way.started)
+    under_way = flight.under_way
+    attempt = Attempt(phase=phase.name, number=under_way.number, started=under_way.started, busy_ms=flight.busy_ms)
     at = hold.now()
     if result.interrupted:
         return CutOff(attempt=attempt, at=at, reason="interrupted", partial=phase.keep_partial)

@@ -51,7 +51,7 @@ def land_ended(hold: Hold, fleet: Fleet, ended: Sequence[tuple[InFlight, Result]
     """Land what the attempts came to, as far as it is their turn; the moment then knows what was tried."""
     in_views = []
     for flight, result in ended:
-        fleet.aloft.remove(flight)
+        fleet.come_down(flight)
         fleet.groups.let_go(flight)
         if flight.view is None and isinstance(flight.work, Closing) and fleet.plan.isolated(flight.phase.name):
             moment = _close(hold, fleet, flight, result, moment)

@@ -44,6 +44,24 @@ class Fleet:
         self.unsettled: set[PhaseName] = set()
         self._uppers: dict[str, Layer] = {}
         self._unneeded: list[str] = []
+        self._busy_since: dict[PhaseName, int] = {}
+
+    def take_off(self, flights: Sequence[InFlight]) -> None:
+        """These are under way."""
+        self.aloft += flights
+        for flight in flights:
+            self._busy_since.setdefault(flight.phase.name, self.hold.clock.monotonic_ms())
+
+    def come_down(self, flight: InFlight) -> None:
+        """It has ended. Of items the time since another group of their phase ended is counted, where that still ran
+        beside them: so all of them together count what the phase took."""
+        self.aloft.remove(flight)
+        name, now = flight.phase.name, self.hold.clock.monotonic_ms()
+        since = self._busy_since.pop(name)
+        if flight.view is not None and flight.indices:
+            flight.busy_ms = now - since
+        if any(other.phase.name == name for other in self.aloft):
+            self._busy_since[name] = now
 
     def flying(self) -> tuple[Flying, ...]:
         """What is in flight, as decisions see it."""

@@ -140,7 +140,7 @@ def launch(hold: Hold, fleet: Fleet) -> None:
         hold.write_record(replace(hold.record, attempt=under_way, views=(*hold.record.views, *views)))
     if in_place:
         mark_begin(hold.place.live)
-    fleet.aloft += ready
+    fleet.take_off(ready)
     fleet.is_overlooked = fleet.is_overlooked or bool(views)
     mirror_running(hold, [flight for flight in fleet.aloft if flight in in_place or flight.view is not None])
     for flight, job in jobs:

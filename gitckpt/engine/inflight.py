@@ -28,6 +28,7 @@ class InFlight:
     what its view showed when it began, which its changes are told from. `needs`: commits that what it began from is
     made of, and that were not merged then. `indices`: its items. `staged`: what it wrote to `data`, which lands with
     it. `heard`: how many of the user's wishes to stop were passed on to it; `line`: the last one that it printed.
+    `busy_ms`: as in ItemsCompleted, once it has ended.
     """
 
     phase: Phase
@@ -44,6 +45,7 @@ class InFlight:
     staged: list[Event] = field(default_factory=list)
     heard: int = 0
     is_told_to_end: bool = False
+    busy_ms: int | None = None
     line: str = ""
 
     @property

@@ -197,7 +197,7 @@ def _unfinished(state: PhaseState, event: OpenEvent, number: int) -> PhaseState:
                 partial=False,
                 started=state.started or event.started,
                 completed=event.at,
-                # Of a phase with items it is the sum of their tries.
+                # Of a phase with items it is how long any of their tries ran.
                 duration_ms=(state.items and state.duration_ms) or event.duration_ms,
                 exit_code=0,
                 definition=event.definition,

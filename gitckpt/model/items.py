@@ -42,7 +42,8 @@ class ItemsListed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemsCompleted:
-    """Items are done, with all their files. `mended` of them had failed before."""
+    """Items are done, with all their files. `mended` of them had failed before. `busy_ms`: of those that ran beside
+    others of their phase, how much longer the phase took by them; together it is how long any of them ran."""
 
     at: str
     phase: PhaseName
@@ -54,11 +55,13 @@ class ItemsCompleted:
     batch: int | None = None
     detail: str = ""
     uncaptured: Uncaptured | None = None
+    busy_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemsFailed:
-    """A try of items ended badly; `newly` of them had not failed before. `final`: the call gave them up with it."""
+    """A try of items ended badly; `newly` of them had not failed before. `final`: the call gave them up with it.
+    `busy_ms`: as in ItemsCompleted."""
 
     at: str
     phase: PhaseName
@@ -71,6 +74,7 @@ class ItemsFailed:
     detail: str
     partial: bool = False
     final: bool = False
+    busy_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

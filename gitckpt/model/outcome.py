@@ -29,11 +29,12 @@ from gitckpt.model.names import PhaseName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try of a phase: which, its number (never used again), and when it began."""
+    """One try of a phase: which, its number (never used again), and when it began. `busy_ms`: as in ItemsCompleted."""
 
     phase: PhaseName
     number: int
     started: str
+    busy_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +227,7 @@ def _succeeded(outcome: Succeeded) -> tuple[Event, ...]:
                 batch=part.batch,
                 detail=part.label,
                 uncaptured=outcome.uncaptured,
+                busy_ms=attempt.busy_ms,
             )
         )
     events += [DataSet(at=outcome.at, key=key, value=value) for key, value in outcome.counters.items()]
@@ -278,4 +280,5 @@ def _failed(outcome: Failed) -> Event:
         detail=outcome.detail,
         partial=outcome.partial,
         final=outcome.final,
+        busy_ms=attempt.busy_ms,
     )

@@ -43,7 +43,7 @@ def with_items(state: PhaseState, event: ItemsEvent, number: int) -> PhaseState:
                 partial=False,
                 started=state.started or event.started,
                 landed=number,
-                duration_ms=(state.duration_ms or 0) + event.duration_ms,
+                duration_ms=_longer(state, event),
                 exit_code=None if items.failed == 0 else state.exit_code,
                 detail=None if items.failed == 0 else state.detail,
                 # What could not be merged counts as failed until it is decided, or done again.
@@ -60,7 +60,7 @@ def with_items(state: PhaseState, event: ItemsEvent, number: int) -> PhaseState:
                 attempts=event.attempt,
                 cut_offs=0,
                 started=state.started or event.started,
-                duration_ms=(state.duration_ms or 0) + event.duration_ms,
+                duration_ms=_longer(state, event),
                 exit_code=event.exit_code,
                 detail=event.detail,
                 partial=state.partial or event.partial,
@@ -85,6 +85,10 @@ def with_items(state: PhaseState, event: ItemsEvent, number: int) -> PhaseState:
         case _:
             assert_never(event)
     return replace(state, items=_sane(items), status=_status(state, items, event))
+
+
+def _longer(state: PhaseState, event: ItemsCompleted | ItemsFailed) -> int:
+    return (state.duration_ms or 0) + (event.duration_ms if event.busy_ms is None else event.busy_ms)
 
 
 def _listed(state: PhaseState, event: ItemsListed, number: int) -> PhaseState:

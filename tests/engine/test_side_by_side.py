@@ -15,6 +15,7 @@ from gitckpt.api.library import Silent
 from gitckpt.api.reading import Where
 from gitckpt.api.running import RunRequest, run_workflow
 from gitckpt.model.moment import Stop, Verdict
+from gitckpt.model.names import PhaseName
 from gitckpt.progress.events import ProgressEvent
 from tests.engine.bed import Bed
 from tests.engine.beside import Point, asked, changed, credited, history, left_over, merges
@@ -48,6 +49,17 @@ STAMPED = 'date +%s%N > "../begin-$GITCKPT_PHASE$ITEM"; {}; date +%s%N > "../end
 
 def stamps(bed: Bed, word: str) -> dict[str, int]:
     return {path.name.removeprefix(word): int(path.read_text()) for path in bed.root.parent.glob(f"{word}*")}
+
+
+def test_a_phase_took_as_long_as_any_of_its_items_ran(bed: Bed) -> None:
+    run = STAMPED.format("sleep 0.5")
+    phases(bed, f"each: {{foreach: [a, b, c, d], max_parallel: 4, run: '{run}'}}")
+    bed.completes()
+    begins, ends = stamps(bed, "begin-"), stamps(bed, "end-")
+    each = sum(ends[name] - begins[name] for name in begins) / 1e6
+    took = bed.manifest.phases[PhaseName("each")].duration_ms
+    assert took is not None
+    assert (max(ends.values()) - min(begins.values())) / 1e6 - 1 <= took < 0.75 * each
 
 
 def test_phases_of_which_none_needs_another_run_at_once(bed: Bed) -> None:
