@@ -21,6 +21,9 @@ _PROGRAM = (sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).with_na
 SERVE = "serve"
 """What the program is told when it is to fork watchdogs, and not to be one."""
 
+_PATIENCE_MS = 10_000
+"""For how long the process that forks may be silent, before it counts as stopped for good."""
+
 
 class Child(Protocol):
     """A watchdog."""
@@ -107,13 +110,20 @@ class ForkServer:
             self._process.wait()
         self._wire = self._process = None
 
+    def _answers(self) -> bool:
+        assert self._wire is not None  # it was asked
+        answer = select.poll()
+        answer.register(self._wire.fileno(), select.POLLIN)
+        return bool(answer.poll(_PATIENCE_MS))
+
     def _fork(self, streams: Sequence[int], locks: Sequence[int]) -> Forked:
         self.begin()
         assert self._wire is not None  # it has just begun
         pass_on(self._wire, b"f", [*streams, *locks])
-        said, held = take_in(self._wire, 8)
+        said, held = take_in(self._wire, 8) if self._answers() else (b"", [])
         if not said:
-            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+            self.close()
+            raise OSError(errno.EIO, "the process that starts watchdogs was stopped or killed")
         if error := int.from_bytes(said[:4], "big"):
             raise OSError(error, os.strerror(error))
         return Forked(int.from_bytes(said[4:], "big"), held[0] if held else None)

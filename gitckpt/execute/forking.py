@@ -43,23 +43,30 @@ def serve() -> tuple[int, ...]:
         try:
             child = os.fork()
         except OSError as problem:
+            _close(passed)
             _answer(wire, problem.errno or errno.EAGAIN, 0, [])
-        else:
-            if child == 0:
-                wire.detach()
-                return _become(passed)
-            passed += (held := _held(child))
-            _answer(wire, 0, child, held)
-        for fd in passed:
-            os.close(fd)
+            continue
+        if child == 0:
+            wire.detach()
+            return _become(passed)
+        # Before the answer: the attempt may be over at once, and its locks are then to be free.
+        _close(passed)
+        held = _held(child)
+        _answer(wire, 0, child, held)
+        _close(held)
 
 
 def _held(child: int) -> list[int]:
-    """A descriptor of the process; none where it was killed already."""
+    """A descriptor of the process; none where it was killed already, or where no more can be opened."""
     try:
         return [os.pidfd_open(child)]
-    except ProcessLookupError:
+    except OSError:
         return []
+
+
+def _close(descriptors: list[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
 
 
 def _answer(wire: _socket.socket, error: int, child: int, held: list[int]) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from gitckpt.execute import fork_server
 from gitckpt.execute.fork_server import ForkServer
-from gitckpt.execute.processes import stat_of
+from gitckpt.execute.processes import command_of, everything, stat_of
 from tests.execute.bench import Bench, eventually, result_of, runs, watchdog_of
 
 
@@ -19,6 +20,10 @@ from tests.execute.bench import Bench, eventually, result_of, runs, watchdog_of
 def both(bench: Bench, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(ForkServer, "is_supported", request.param == "forked")
     return bench
+
+
+def children(pid: int) -> list[int]:
+    return [process.pid for process in everything() if process.parent == pid]
 
 
 def parent(pid: int) -> int:
@@ -83,6 +88,21 @@ def test_it_ends_with_its_executor_and_the_attempts_go_on(bench: Bench) -> None:
     (bench.workspace / "go").touch()
     assert result_of(running).step is None
     assert bench.said() == "done\n"
+
+
+def test_one_that_is_stopped_is_given_up_and_another_takes_its_place(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fork_server, "_PATIENCE_MS", 100)
+    bench.run("echo $$ > phase.pid")
+    bench.executor.prepare()
+    (server,) = [pid for pid in children(os.getpid()) if "watchdog" in command_of(pid)]
+    os.kill(server, signal.SIGSTOP)
+    result = bench.run("echo never")
+    assert (result.step, result.code) == ("run", 126)
+    assert "the process that starts watchdogs was stopped or killed" in bench.said()
+    assert not runs(server)
+    assert bench.run("echo again").step is None
 
 
 def test_it_ends_with_its_runner(bench: Bench) -> None:
