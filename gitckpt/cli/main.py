@@ -121,9 +121,20 @@ def cli(ctx: click.Context, directory: str, file: str | None, quiet: bool) -> No
 
 def main() -> None:
     """The entry point of `gitckpt` and `git-ckpt`."""
+    _open_closed_streams()
     code = guarded(sys.argv[1:])
     gc.freeze()  # the process ends: Python need not look for garbage once more
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Where a standard stream was closed (`>&-`), the next file that is opened would become it."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free is this one.
+            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode, closefd=False))  # noqa: SIM115 - for good
 
 
 def guarded(arguments: list[str]) -> int:

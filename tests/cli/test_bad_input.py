@@ -220,3 +220,13 @@ def test_output_that_cannot_be_written_is_told_and_is_no_bug(repo: Repo) -> None
     assert done.returncode == 1
     assert done.stderr.startswith("error: cannot write to stdout: No space left on device\n")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_a_closed_stream_hinders_nothing(repo: Repo, closed: str) -> None:
+    repo.write("gitckpt.yaml", "version: 1\nworkflow: demo\nphases:\n  a: {run: echo a > a}\n")
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m gitckpt run {closed}', sys.executable], cwd=repo.path, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (repo.path / "a").read_text() == "a\n"
