@@ -81,6 +81,7 @@ _REFUSALS = frozenset(
         errno.ENFILE,
         errno.ENOMEM,
         errno.ENOSPC,
+        errno.EAGAIN,  # no more processes
         errno.EPERM,
         errno.EROFS,
     }
