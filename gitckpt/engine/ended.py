@@ -193,11 +193,11 @@ def land_in_turn(hold: Hold, fleet: Fleet, moment: Moment) -> Moment:
         return _land_in_turn(hold, fleet, pack, moment)
 
 
-def land_all(hold: Hold, fleet: Fleet, moment: Moment) -> Moment:
-    """Merge all that waits, whatever else may still run: something is about to need the workspace as it is then."""
-    if fleet.waiting:
+def land_these(hold: Hold, fleet: Fleet, arrivals: Sequence[Arrival], moment: Moment) -> Moment:
+    """Merge what waits, whatever else may still run: something is about to need the workspace as it is then."""
+    if arrivals:
         with open_pack(hold) as pack:
-            for landed in _merge(hold, fleet, pack, list(fleet.waiting), ()):
+            for landed in _merge(hold, fleet, pack, list(arrivals), ()):
                 moment = _give_up(landed, moment)
     return moment
 

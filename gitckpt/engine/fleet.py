@@ -20,7 +20,7 @@ from gitckpt.engine.ports import Executor
 from gitckpt.engine.settle import record_edits
 from gitckpt.engine.views import Layers, remove_views
 from gitckpt.model.manifest import Manifest
-from gitckpt.model.moment import Asking, Begin, Closing, Compensating, Expiring
+from gitckpt.model.moment import Asking, Begin, Closing, Compensating, Expiring, Some
 from gitckpt.model.names import PhaseName
 from gitckpt.model.schedule import Flying, Plan, may_land
 
@@ -140,7 +140,14 @@ class Fleet:
             return False
         if self.plan.isolated(step.phase) and not isinstance(step.work, Compensating):
             return False
-        return bool(self.waiting) or self.hold.base is not None or self.is_overlooked
+        return bool(self.before(step)) or self.hold.base is not None or self.is_overlooked
+
+    def before(self, step: Begin) -> list[Arrival]:
+        """What waits and comes before it in the workflow's order. What comes after goes on waiting: else the history's
+        order would hang on what was done first."""
+        first = step.work.group.first if isinstance(step.work, Some) else None
+        place = (self.plan.rank(step.phase), first is None, first or 0)
+        return [arrival for arrival in self.waiting if self._place(arrival) < place]
 
     def look_for_edits(self) -> None:
         """Record what the user did while attempts were in views: it was looked for only at paths that they changed."""

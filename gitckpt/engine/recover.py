@@ -250,4 +250,7 @@ def _output(hold: Hold, view: ViewUnderWay) -> bytes:
     if unset:
         return f"[output withheld: the secret {unset[0]} is not set now, so it cannot be masked]\n".encode()
     desk = Desk(hold.place.views / view.view)
-    return capped(desk.output, secrets=secret_values(hold.workflow, hold.given.environment))
+    try:
+        return capped(desk.output, secrets=secret_values(hold.workflow, hold.given.environment))
+    except FileNotFoundError:
+        return b""  # somebody removed the view

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.back import go_back
-from gitckpt.engine.ended import land_all, land_ended, land_in_turn
+from gitckpt.engine.ended import land_ended, land_in_turn, land_these
 from gitckpt.engine.fleet import Fleet
 from gitckpt.engine.flight import Signalled, attend, begin, end_after_failure, launch, pause
 from gitckpt.engine.hold import Hold
@@ -58,14 +58,14 @@ def _loop(hold: Hold, fleet: Fleet, moment: Moment, signalled: Signalled) -> Sto
         step = decide(hold.workflow, fleet.foreseen(), fleet.flying(), moment)
         match step:
             case Stop() | Return() if fleet.waiting:
-                moment = land_all(hold, fleet, moment)
+                moment = land_these(hold, fleet, fleet.waiting, moment)
             case Stop() as end:
                 fleet.bring_workspace()
                 fleet.clear_away()
                 fleet.look_for_edits()
                 return end
             case Begin() if fleet.must_settle_first(step):
-                moment = land_all(hold, fleet, moment)
+                moment = land_these(hold, fleet, fleet.before(step), moment)
                 fleet.bring_workspace()
                 fleet.look_for_edits()
             case Begin():

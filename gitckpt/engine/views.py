@@ -286,7 +286,7 @@ def _all_read(once: Callable[[], ViewScan], own: Path, seen: Path) -> ViewScan:
 
 
 NOTHING = ViewScan(changes=(), unstable=(), left_out=(), not_kept=(), uncaptured=Uncaptured(), hidden=())
-"""Of a view whose making did not come to its end."""
+"""Of a view whose making did not come to its end, or that somebody removed."""
 
 _BEGUN = "begun"
 _HIDDEN = "hidden"
@@ -352,7 +352,8 @@ def carry_hidden(hold: Hold, view: ViewUnderWay) -> None:
 def scan_dead(hold: Hold, view: ViewUnderWay, pack: Pack, start: Content) -> ViewScan:
     """What an attempt left in its view, when the run that made it is dead."""
     if view.kind == "overlay":
-        return OverlayView(hold, view.view, ()).scan(pack, start, None)
+        overlay = OverlayView(hold, view.view, ())
+        return overlay.scan(pack, start, None) if overlay.upper.is_dir() else NOTHING
     rules = capture_rules(hold.given.workflow, hold.given.environment)
     replica = load_replica(hold.place.views / view.view / "copy", hold.given.repository, rules)
     return NOTHING if replica is None else CopyView(hold, view.view, replica).scan(pack, start, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,9 +54,10 @@ def test_what_had_finished_is_merged_and_the_rest_begins_again(bed: Bed, strikes
     assert left_over(bed.root) == []
 
 
-def test_a_death_does_not_change_which_of_two_that_clash_is_asked_about(bed: Bed, strikes: Strikes) -> None:
+@pytest.mark.parametrize("how", ["--jobs=4", "--jobs=1"])
+def test_a_death_does_not_change_which_of_two_that_clash_is_asked_about(bed: Bed, strikes: Strikes, how: str) -> None:
     dies(bed, strikes, "  quick: {needs: [], run: 'echo quick > both; echo quick > quick'}\n", "quick", writes="both")
-    done = strikes.run("run", ok=5)
+    done = strikes.run("run", how, ok=5)
     assert "quick FAILED" in done.stderr
     assert (bed.lines("both"), (bed.root / "quick").exists()) == (["slow"], False)
     conflict = bed.manifest.phases[PhaseName("quick")].conflict
@@ -64,6 +66,16 @@ def test_a_death_does_not_change_which_of_two_that_clash_is_asked_about(bed: Bed
     strikes.run("resolve", "quick", "--theirs")
     strikes.run("run")
     assert (bed.lines("both"), bed.lines("quick")) == (["quick"], ["quick"])
+    assert left_over(bed.root) == []
+
+
+def test_views_that_somebody_removed_are_of_attempts_that_left_nothing(bed: Bed, strikes: Strikes) -> None:
+    dies(bed, strikes, "  quick: {needs: [], run: 'echo quick >> quick'}\n", "quick")
+    (views,) = (bed.root / ".git/gitckpt/workspaces").glob("*/views")
+    shutil.rmtree(views)
+    strikes.run("run")
+    assert (bed.lines("slow"), bed.lines("quick")) == (["slow"], ["quick"])
+    assert refs(bed) == ["refs/gitckpt/w/attempts/slow/1"]
     assert left_over(bed.root) == []
 
 
