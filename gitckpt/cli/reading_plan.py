@@ -30,7 +30,7 @@ from gitckpt.engine.forecast import (
     resumed,
     starting_point,
 )
-from gitckpt.engine.foresight import Look, WayBack, foresee_rollback
+from gitckpt.engine.foresight import Look, WayBack, foresee_rollback, with_what_waits
 from gitckpt.engine.groups import who_has
 from gitckpt.engine.inspect import Standing, standing
 from gitckpt.engine.place import Place
@@ -91,7 +91,7 @@ def plan(
     at_once = plan_of(workflow, request)
     begin = phase_name(workflow, start_from) if start_from else None
     with open_store(where(ctx)) as (workspace, store):
-        now = standing(store, workspace.place, active(workspace))
+        now = with_what_waits(store, workflow, standing(store, workspace.place, active(workspace)))
         wall = datetime.now().astimezone().isoformat(timespec="seconds")
         undoable = _undoable(workflow, store, now)
         if params:
@@ -207,7 +207,8 @@ def _look(at: Where) -> tuple[Workflow, Standing, Place]:
     with open_store(at) as (workspace, store):
         now = standing(store, workspace.place, active(workspace))
         if workspace.file.suffix != ".py":
-            return definition_of(workspace).workflow, now, workspace.place
+            workflow = definition_of(workspace).workflow
+            return workflow, with_what_waits(store, workflow, now), workspace.place
         if now.tip is None:
             raise store.no_checkpoints()
         return decode_workflow(store.definition(now.tip.oid)), now, workspace.place

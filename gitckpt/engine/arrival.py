@@ -5,7 +5,7 @@ Owns these values, and the commit that holds exactly what the attempt did. Must 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -108,14 +108,14 @@ def write_own(hold: Hold, pack: Pack, arrival: Arrival) -> Oid:
     return arrival.own
 
 
-def foreseen(manifest: Manifest, arrivals: Iterable[Arrival]) -> Manifest:
-    """The manifest as it will be when these are merged into it, in this order. What one of them did to `data` and no
-    longer fits is left out: its merge will say so."""
-    for arrival in arrivals:
+def foreseen(manifest: Manifest, waiting: Iterable[Sequence[Event]]) -> Manifest:
+    """The manifest as it will be when what waits, each with what it means, is merged into it in this order. What one of
+    them did to `data` and no longer fits is left out: its merge will say so."""
+    for events in waiting:
         try:
-            manifest = advance(manifest, arrival.events)
+            manifest = advance(manifest, events)
         except IllegalEvent:
-            manifest = advance(manifest, [event for event in arrival.events if not isinstance(event, OfData)])
+            manifest = advance(manifest, [event for event in events if not isinstance(event, OfData)])
     return manifest
 
 

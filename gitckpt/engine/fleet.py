@@ -73,7 +73,7 @@ class Fleet:
 
     def foreseen(self) -> Manifest:
         """The manifest as it will be when all that waits is merged."""
-        return foreseen(self.hold.at_tip.manifest, self.waiting)
+        return foreseen(self.hold.at_tip.manifest, (arrival.events for arrival in self.waiting))
 
     def wait_for_turn(self, arrival: Arrival, layer: Layer | None) -> None:
         """It has ended well: it is merged when nothing that comes before it is live. Until it is applied, its layer

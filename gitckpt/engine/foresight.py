@@ -5,13 +5,17 @@ Owns that account. Must not know how it is shown. What `run` would do is `foreca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from gitckpt.engine.arrival import foreseen
 from gitckpt.engine.compensations import commands_of, effects_since
+from gitckpt.engine.inspect import Standing
 from gitckpt.engine.ports import AtTip
 from gitckpt.model.manifest import DONE, state_of
 from gitckpt.model.names import PhaseName
-from gitckpt.model.workflow import Workflow
+from gitckpt.model.workflow import Workflow, order
+from gitckpt.plumbing.refs import list_refs
+from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.selectors import select
 from gitckpt.store.store import Store
@@ -55,6 +59,17 @@ def foresee_rollback(look: AtTip, selector: str) -> WayBack:
         outside=effects.undo if effects.pivot else (),
         left_to_do=tuple(name for name in manifest.order if state_of(manifest, name).status not in DONE),
     )
+
+
+def with_what_waits(store: Store, workflow: Workflow, now: Standing) -> Standing:
+    """The same look, with what has succeeded and is not merged yet counted as done: `run` will not do it again."""
+    if now.tip is None or not now.to_be_merged:
+        return now
+    manifest, ranks = now.tip.manifest, {name: rank for rank, name in enumerate(order(workflow))}
+    waiting = [store.read(oid) for oid in list_refs(store.repository, refs.finished(store.workflow)).values()]
+    ours = [own for own in waiting if own.manifest.run == manifest.run]
+    ours.sort(key=lambda own: ranks.get(PhaseName(own.title.phase or ""), len(ranks)))
+    return replace(now, tip=replace(now.tip, manifest=foreseen(manifest, (own.events for own in ours))))
 
 
 def _since(look: AtTip, target: Checkpoint) -> tuple[Checkpoint, ...]:

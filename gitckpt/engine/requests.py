@@ -231,7 +231,7 @@ def _require_possible(
     """Raises IllegalEvent where the attempt cannot do that to `data` after what has ended so far, or as it began; and
     RequestRefused where it could not be merged with what others under way did to it."""
     staged = [*flight.staged, event]
-    advance(foreseen(hold.at_tip.manifest, waiting), staged)
+    advance(foreseen(hold.at_tip.manifest, (arrival.events for arrival in waiting)), staged)
     if flight.view is not None:
         advance(flight.start.manifest, staged)
     for other in flights:
@@ -291,7 +291,7 @@ def _skipped(hold: Hold, flights: Sequence[InFlight], waiting: Sequence[Arrival]
 
 
 def _data(hold: Hold, waiting: Sequence[Arrival], flight: InFlight | None, key: str) -> Json:
-    manifest = foreseen(hold.at_tip.manifest, waiting)
+    manifest = foreseen(hold.at_tip.manifest, (arrival.events for arrival in waiting))
     now = advance(manifest, flight.staged) if flight and flight.staged else manifest
     return now.data.get(key) if key else dict(now.data)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def refs(bed: Bed) -> list[str]:
 def test_what_had_finished_is_merged_and_the_rest_begins_again(bed: Bed, strikes: Strikes) -> None:
     dies(bed, strikes, "  quick: {needs: [], run: 'echo quick >> quick'}\n", "quick")
     assert "refs/gitckpt/w/finished/quick" in refs(bed)
+    assert re.search(r"^ *quick +done", strikes.run("plan").stdout, re.MULTILINE)
+    assert "it is done" in strikes.run("why", "quick").stdout
     strikes.run("run")
     assert (bed.lines("slow"), bed.lines("quick")) == (["slow"], ["quick"])
     assert refs(bed) == ["refs/gitckpt/w/attempts/slow/1"]
