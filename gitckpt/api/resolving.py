@@ -78,7 +78,7 @@ def disputes(where: Where, name: str | None = None) -> tuple[Dispute, ...]:
         return found
     named = tuple(each for each in found if each.name == name)
     if not named:
-        raise NothingToResolve(name)
+        raise NothingToResolve(name, tuple(each.name for each in found))
     return named
 
 

@@ -5,10 +5,11 @@ Owns what is waiting for a decision, and what a decision records. Must not decid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from gitckpt.engine.arrival import renumbered
+from gitckpt.engine.catch_up import lies_within
 from gitckpt.engine.hold import Hold, open_pack
 from gitckpt.engine.land import Landing, land
 from gitckpt.engine.merge import rule_of
@@ -31,9 +32,10 @@ from gitckpt.store.checkpoint import Checkpoint
 
 @dataclass(eq=False)
 class NothingToResolve(GitckptError):
-    """No conflict waits; or none of that phase."""
+    """No conflict waits; or none of that phase. `waiting`: the names of those that do."""
 
     about: str
+    waiting: tuple[str, ...] = ()
 
     exit_code = ExitCode.USAGE
 
@@ -43,6 +45,8 @@ class NothingToResolve(GitckptError):
 
     @property
     def hint(self) -> str:
+        if self.waiting:
+            return "\n".join(f"what waits: gitckpt resolve {name}" for name in self.waiting)
         return "see where it stands: gitckpt status"
 
 
@@ -81,14 +85,32 @@ class ConflictRemains(GitckptError):
         return "lines can be joined in texts only: choose a side for these (--ours or --theirs), or decide all at once"
 
 
+@dataclass(eq=False)
+class NotInConflict(GitckptError):
+    """A path was named that nobody has to decide about."""
+
+    path: str
+    paths: tuple[str, ...]
+
+    exit_code = ExitCode.USAGE
+
+    @property
+    def message(self) -> str:
+        return f"{self.path} is not in conflict; nothing was changed"
+
+    @property
+    def hint(self) -> str:
+        return f"what is: {', '.join(self.paths[:3])}" + (" …" if len(self.paths) > 3 else "")
+
+
 def resolve(hold: Hold, name: str | None, how: Rule, paths: Collection[bytes] = ()) -> Checkpoint:
     """Decide a conflict for all its paths, or only for these and those below them, where the rest needs no decision.
 
-    Raises NothingToResolve, SeveralConflicts, ConflictRemains.
+    Raises NothingToResolve, SeveralConflicts, NotInConflict, ConflictRemains.
     """
     waiting = conflicts(hold.at_tip.manifest)
     if not waiting or (name is not None and name not in waiting):
-        raise NothingToResolve(name or "")
+        raise NothingToResolve(name or "", tuple(waiting))
     if name is None and len(waiting) > 1:
         raise SeveralConflicts(tuple(waiting))
     chosen = name or next(iter(waiting))
@@ -104,6 +126,9 @@ def _of_phase(
     assert conflict.own is not None  # a phase's conflict is about a commit
     own = hold.store.read(conflict.own)
     start = hold.store.read(own.parents[0])
+    if paths:
+        clashes = _merged(hold, pack, start.content, own.content, rule_of(hold)).clashes
+        _require_clashing(paths, [clash.path for clash in clashes])
     content, settled = _joined(hold, pack, start.content, own.content, _rule(how, paths, rule_of(hold)))
     at, number = hold.now(), state_of(hold.at_tip.manifest, name).attempts + 1
     events: tuple[Event, ...] = (
@@ -128,6 +153,7 @@ def _own_edits(hold: Hold, pack: Pack, conflict: Conflict, how: Rule, paths: Col
     base = hold.store.read(mine.parents[0])
     # What could be joined was joined when the conflict was found.
     clashing = {clash.path for clash in _merged(hold, pack, base.content, mine.content, _as_text).clashes}
+    _require_clashing(paths, sorted(clashing))
     decided = _rule(how, paths, _as_text)
     content, settled = _joined(
         hold, pack, base.content, mine.content, lambda path: decided(path) if path in clashing else "text"
@@ -138,6 +164,12 @@ def _own_edits(hold: Hold, pack: Pack, conflict: Conflict, how: Rule, paths: Col
         changed = (Edited(at=at, author=author, mixed=settled),)
     events: tuple[Event, ...] = (*changed, Resolved(at=at, author=author, how=how))
     return land(hold, pack, Landing(events=events, content=content, found=hold.at_tip.content))
+
+
+def _require_clashing(paths: Collection[bytes], clashing: Sequence[bytes]) -> None:
+    for path in paths:
+        if path and not any(lies_within(path, each) for each in clashing):
+            raise NotInConflict(safe(path), tuple(safe(each) for each in clashing))
 
 
 def _as_text(_path: bytes) -> AnyRule:

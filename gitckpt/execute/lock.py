@@ -111,10 +111,15 @@ def _write(fd: int) -> None:
         "pid": os.getpid(),
         "host": os.uname().nodename,
         "since": datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
-        "command": " ".join(sys.argv),
+        "command": " ".join((_program(sys.argv[0]), *sys.argv[1:])),
     }
     os.ftruncate(fd, 0)
     os.pwrite(fd, json.dumps(said).encode() + b"\n", 0)
+
+
+def _program(path: str) -> str:
+    """The name that people call it by; `python -m gitckpt` has the path of a file in the package."""
+    return os.path.basename(os.path.dirname(path) if path.endswith("__main__.py") else path)
 
 
 def _read(fd: int) -> Holder | None:

@@ -115,8 +115,8 @@ def test_retry_does_the_phase_again_on_top_of_what_is_there(repo: Repo) -> None:
 
 def test_a_choice_for_some_paths_leaves_the_others_to_be_joined_and_refuses_what_cannot_be(repo: Repo) -> None:
     clashed(repo)
-    refused = repo.run("resolve", "second", "--theirs", "--", "two", ok=5)
-    assert "still in conflict: both" in refused.stderr
+    refused = repo.run("resolve", "second", "--theirs", "--", "two", ok=2)
+    assert "two is not in conflict; nothing was changed\n  what is: both\n" in refused.stderr
     repo.write("deep/x")
     repo.run("resolve", "second", "--theirs", "--", "../both", cwd=repo.path / "deep")
     assert text(repo, "both") == "second\n"
@@ -129,8 +129,9 @@ def test_a_choice_that_cannot_be_meant_is_a_usage_error(repo: Repo) -> None:
         ("--", "both"): "say whose change of these paths counts",
         ("second", "--mine"): "--mine is for your own edits",
         ("--mine",): "--mine is for your own edits",
-        ("first",): "no conflict of first waits",
-        ("first", "--ours"): "no conflict of first waits",
+        ("first",): "no conflict of first waits for a decision\n  what waits: gitckpt resolve second\n",
+        ("first", "--ours"): "no conflict of first waits for a decision\n  what waits: gitckpt resolve second\n",
+        ("second", "--ours", "--", "deep"): "deep is not in conflict; nothing was changed\n  what is: both\n",
         ("--ours", "--", "/elsewhere"): "is not in the workspace",
     }.items():
         assert words in repo.run("resolve", *arguments, ok=2).stderr
