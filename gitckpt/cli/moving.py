@@ -23,6 +23,7 @@ from gitckpt.engine.rewind import adopt as adopt_files
 from gitckpt.engine.rewind import restore as restore_files
 from gitckpt.engine.rewind import undo as take_back
 from gitckpt.model.amount import plural
+from gitckpt.model.conflicts import conflicts
 from gitckpt.model.events import RolledBack
 from gitckpt.model.manifest import DONE, Json, state_of
 from gitckpt.model.moment import Stop
@@ -221,5 +222,7 @@ def _uncaptured(moved: Moved) -> list[str]:
 
 def _next(checkpoint: Checkpoint) -> str:
     manifest = checkpoint.manifest
+    if conflicts(manifest):
+        return "A conflict waits for your decision: gitckpt resolve"
     todo = [name for name in manifest.order if state_of(manifest, name).status not in DONE]
     return f"`gitckpt run` will do {', '.join(todo)}." if todo else "Nothing is left to run."

@@ -124,7 +124,7 @@ def _stands(manifest: Manifest) -> str:
         return "made by scripts"
     match manifest.current_state:
         case "COMPLETE":
-            return "complete"
+            return "complete" if manifest.clash is None else "complete, but for your decision"
         case "INIT":
             return "nothing has run yet"
         case phase:

@@ -188,6 +188,9 @@ def test_an_edit_of_what_a_phase_changed_meanwhile_is_kept_and_decided(repo: Rep
     assert "gitckpt resolve yours --mine (what you did counts)" in said
     assert "+mine" in repo.run("diff", "rescue@1").stdout
     assert "conflict: you and a phase changed both differently" in repo.run("status").stdout
+    assert "complete, but for your decision, 2/2 phases done" in repo.run("status").stdout
+    repo.run("resolve", "yours", choice)
+    assert "A conflict waits for your decision: gitckpt resolve" in repo.run("undo").stdout
     repo.run("resolve", "yours", choice)
     assert text(repo, "both") == both
     assert "Complete already" in repo.run("run").stderr
