@@ -170,15 +170,6 @@ def _tries(store: Store, failed: ItemsFailed, at: Oid) -> int:
     return tries
 
 
-def say_tolerated(ran: Ran) -> None:
-    """Items that failed in phases that are done all the same."""
-    for name in ran.tip.manifest.order:
-        state = state_of(ran.tip.manifest, name)
-        if state.items is not None and state.items.failed and state.status is Status.COMPLETED:
-            told = f"{count(state.items.failed)} of {plural(state.items.total, 'item')} failed, which is tolerated"
-            _line(f"{name}: {told}: gitckpt items {name} --failed · again: gitckpt retry {name}")
-
-
 def _left(place: Place, store: Store, name: PhaseName, number: int) -> Leavings:
     return leavings(store, place, name, number, source(store.repository).head)
 

@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
+from types import ModuleType
 from typing import Any, Literal
 
 import click
@@ -15,17 +17,19 @@ from gitckpt.api.gates import question
 from gitckpt.api.opening import open_store
 from gitckpt.api.reading import Where
 from gitckpt.api.running import EXIT_CODES, Ran, RunRequest, run_workflow
-from gitckpt.cli import detached, failing, gates
+from gitckpt.cli import gates
 from gitckpt.cli.assignments import assignments, at_least_one
 from gitckpt.cli.live import reporter_for
 from gitckpt.cli.reading_words import uncaptured_lines
 from gitckpt.cli.terminal import Signals, where
 from gitckpt.errors import GitckptError
+from gitckpt.model.amount import plural
 from gitckpt.model.duration import parse_duration
 from gitckpt.model.manifest import Status, state_of
 from gitckpt.model.moment import Verdict
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import headline, safe
+from gitckpt.progress.text import count
 
 
 @click.command()
@@ -77,7 +81,8 @@ def run(
     if dry_run:
         return _planned(ctx)
     if detach:
-        return detached.detach(ctx, as_json=as_json)
+        code: int = _loaded("detached").detach(ctx, as_json=as_json)
+        return code
     began_ms = time.monotonic_ns() // 1_000_000
     request = RunRequest(
         again=again,
@@ -171,21 +176,35 @@ def _ask_large(problem: TooMuch) -> bool:
     return click.confirm("Make it all the same?", err=True)
 
 
+def _loaded(module: str) -> ModuleType:
+    """What a run that goes well in the foreground never needs."""
+    return import_module(f"gitckpt.cli.{module}")
+
+
+def _say_tolerated(ran: Ran) -> None:
+    """Items that failed in phases that are done all the same."""
+    for name in ran.tip.manifest.order:
+        state = state_of(ran.tip.manifest, name)
+        if state.items is not None and state.items.failed and state.status is Status.COMPLETED:
+            told = f"{count(state.items.failed)} of {plural(state.items.total, 'item')} failed, which is tolerated"
+            _line(f"{name}: {told}: gitckpt items {name} --failed · again: gitckpt retry {name}")
+
+
 def _say(place: Where, ran: Ran, *, quiet: bool) -> None:
     """The last words: where it stands and the next command."""
     number = f"{ran.tip.number:04d}"
     if not quiet:
         _say_uncaptured(ran)
         if not ran.began_complete:
-            failing.say_tolerated(ran)
+            _say_tolerated(ran)
     match ran.stop.verdict:
         case Verdict.FAILED | Verdict.BLOCKED:
             with open_store(place) as (workspace, store):
                 for name in ran.stop.phases:
-                    failing.say_failure(workspace.place, store, ran, name)
+                    _loaded("failing").say_failure(workspace.place, store, ran, name)
         case Verdict.CONFLICT:
             with open_store(place) as (_, store):
-                failing.say_conflicts(store, ran)
+                _loaded("failing").say_conflicts(store, ran)
         case _ if quiet:
             return
         case Verdict.COMPLETE if ran.began_complete:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-
-from pathspec import GitIgnoreSpec
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from gitckpt.model.together import Merge, Rule
 from gitckpt.workspace.pattern import Ways
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 QUIET_CACHES = frozenset(
     {
@@ -74,10 +77,10 @@ class Matcher:
 
     def __init__(self, rules: CaptureRules) -> None:
         self._rules = rules
-        self._exclude = GitIgnoreSpec.from_lines(rules.exclude) if rules.exclude else None
-        self._include = GitIgnoreSpec.from_lines(rules.include) if rules.include else None
+        self._exclude = _spec(rules.exclude) if rules.exclude else None
+        self._include = _spec(rules.include) if rules.include else None
         brought = (*rules.include, *rules.outs)
-        self._brought = GitIgnoreSpec.from_lines(brought) if brought else None
+        self._brought = _spec(brought) if brought else None
         self._ways = Ways(brought)
         values = sorted({value for value in rules.secrets if len(value) >= SHORTEST_SECRET})
         self._secret = re.compile(b"|".join(re.escape(value) for value in values)) if values else None
@@ -154,10 +157,16 @@ class Matcher:
         return self._include is not None and self._include.match_file(_text(path))
 
 
+def _spec(patterns: Sequence[str]) -> GitIgnoreSpec:
+    # Loaded for a workflow that has patterns: it takes as long as two calls of git.
+    spec: GitIgnoreSpec = import_module("pathspec").GitIgnoreSpec.from_lines(patterns)
+    return spec
+
+
 def conflict_rules(merge: Merge) -> Callable[[bytes], Rule]:
     """What says the rule of a path, seen from the workspace's top: that of the last pattern that matches it."""
     # One by one: a spec of all patterns lets one that names the file go before a later one that names its folder.
-    last_first = [(GitIgnoreSpec.from_lines([each.pattern]), each.rule) for each in reversed(merge.rules)]
+    last_first = [(_spec([each.pattern]), each.rule) for each in reversed(merge.rules)]
 
     def rule_of(path: bytes) -> Rule:
         text = _text(path)
