@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pathspec  # noqa: F401 - it is loaded on demand, and nobody may read where it lies
+
 from gitckpt.errors import GitckptError
 from gitckpt.plumbing.content import Content, list_content
 from gitckpt.plumbing.pack import Pack
