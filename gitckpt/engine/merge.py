@@ -20,9 +20,10 @@ from gitckpt.engine.scanned import content_of
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.advance import IllegalEvent, advance
 from gitckpt.model.events import AttemptCutOff, Event
+from gitckpt.model.items import ItemsCompleted
 from gitckpt.model.manifest import state_of
 from gitckpt.model.merging import MOST_NAMED, Merged, MergeRefused
-from gitckpt.model.names import Oid
+from gitckpt.model.names import Oid, PhaseName
 from gitckpt.model.text import safe
 from gitckpt.model.together import Rule
 from gitckpt.plumbing.content import Lookup, compare
@@ -149,7 +150,7 @@ def _draft(
     misfit = None if content is None else _misfit(tip, events)
     if content is None:
         refused = tuple(safe(clash.path) for clash in merged.clashes)
-        against = _who_changed(hold, pack, arrival.start, frozenset(clash.path for clash in merged.clashes), chain)
+        against = _who_changed(hold, pack, arrival, frozenset(clash.path for clash in merged.clashes), chain)
         events = _clashed(hold, arrival, number, own, refused, against)
     elif misfit is not None:
         events, parents, content, refused = as_failure(arrival, number, misfit), (tip.oid,), None, ()
@@ -219,10 +220,11 @@ def _kept_as_attempt(hold: Hold, arrival: Arrival, draft: Draft, own: Oid) -> Re
 
 
 def _who_changed(
-    hold: Hold, pack: Pack, start: Checkpoint, paths: frozenset[bytes], chain: Sequence[Checkpoint]
+    hold: Hold, pack: Pack, arrival: Arrival, paths: frozenset[bytes], chain: Sequence[Checkpoint]
 ) -> tuple[str, ...]:
-    """What changed the paths since `start`: phases by name, edits as `you`; newest first. `chain`: the tip, and what is
-    to land after it."""
+    """What changed the paths since the arrival's start: phases by name, other items of its own by theirs, edits as
+    `you`; newest first. `chain`: the tip, and what is to land after it."""
+    start = arrival.start
     # What lands at once is in a pack that is not finished yet.
     reader, found = Fresh(hold.store.reader, pack), dict[str, None]()
     known = Lookup(reader, start.content)
@@ -233,9 +235,16 @@ def _who_changed(
         # What it began from may have what landed since: that of a phase that it needs.
         changed = (change.path for change in changes if change.new != known.item(change.path))
         if any(path in paths or _related(path, paths) for path in changed):
-            title = checkpoint.title
-            found["you" if title.kind == "edit" else title.phase or title.kind] = None
+            found[_named(checkpoint, arrival.phase)] = None
     return tuple(found)
+
+
+def _named(checkpoint: Checkpoint, clashing: PhaseName) -> str:
+    title = checkpoint.title
+    items = next((event.detail for event in checkpoint.events if isinstance(event, ItemsCompleted)), "")
+    if items and title.phase == clashing:
+        return f"{items} of {clashing}"
+    return "you" if title.kind == "edit" else title.phase or title.kind
 
 
 def _backwards(hold: Hold, chain: Sequence[Checkpoint]) -> Iterator[tuple[Checkpoint, Checkpoint]]:

@@ -154,7 +154,7 @@ def test_a_conflict_of_items_names_the_item(repo: Repo) -> None:
     items = f'many: {{max_parallel: 2, foreach: {{list: [x, y]}}, run: "{run}"}}'
     repo.write("gitckpt.yaml", f"version: 1\nworkflow: demo\nphases:\n  {items}\n")
     said = repo.run("run", ok=5).stderr
-    assert "item y (2 of 2) of many and many changed 1 path differently:\n    same\n" in said
+    assert "item y (2 of 2) of many and item x (1 of 2) of many changed 1 path differently:\n    same\n" in said
     repo.run("resolve", "--theirs")
     repo.run("run")
     assert text(repo, "same") == "y\n"
