@@ -42,7 +42,7 @@ def init(ctx: click.Context, *, scripts: tuple[str, ...], name: str | None, as_j
         click.echo(f"Made a git repository in {made.folder}")
     for path in made.files:
         click.echo(f"Made {path}")
-    click.echo("Checkpoints go to branches and tags named gitckpt/… and to refs/gitckpt/…, never to your own branches;")
+    click.echo("Checkpoints go to branches and tags named gitckpt/… and to refs/gitckpt/…, never to your own;")
     click.echo("what pushes all refs (git push --all, --tags, --mirror) pushes them too.")
     click.echo(f"Next: {_next_commands(made.files)}")
     return 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 
 import click
@@ -100,13 +102,18 @@ def _log_lines(found: History, nodes: Sequence[Node]) -> None:
     lines = table([_log_row(each) if isinstance(each, Row) else _beside_row(each) for each in shown])
     drawn = draw([(node.oid, node.parents, _mark(node, found)) for node in nodes])
     width, art_width = max(map(len, lines), default=0), max((len(each.line) for each in drawn), default=0)
+    hint = "" if newest is None else f"go back to it: gitckpt rollback {newest.checkpoint.number}"
+    space = art_width + width + len(hint) + 6
+    # A terminal would break it within a word.
+    is_beside = not sys.stdout.isatty() or space <= shutil.get_terminal_size().columns
     for at, (each, line) in enumerate(zip(shown, lines, strict=True)):
-        hint = f"go back to it: gitckpt rollback {each.checkpoint.number}" if each is newest else ""
         art = f"{drawn[at].line.ljust(art_width)}  " if drawn else ""
-        click.echo(f"{art}{line.ljust(width)}    {hint}".rstrip())
+        click.echo(f"{art}{line.ljust(width)}    {hint if is_beside and each is newest else ''}".rstrip())
         if drawn and at + 1 < len(shown):
             for more in drawn[at].after:
                 click.echo(more)
+    if hint and not is_beside:
+        click.echo(f"newest: {hint}")
     if found.more:
         click.echo(f"… {found.more:,} more: gitckpt log --all")
 

@@ -195,6 +195,17 @@ def test_output_prints_what_the_phase_printed_byte_for_byte(repo: Repo) -> None:
     assert answer(repo, "output", "p")["output"] == {"b64": "Yf8bWzMxbWI="}
 
 
+@pytest.mark.parametrize("columns", [60, 200])
+def test_the_hint_of_a_log_is_not_broken_by_a_narrow_terminal(repo: Repo, columns: int) -> None:
+    repo.write("gitckpt.yaml", "version: 1\nworkflow: demo\nphases:\n  p: {run: echo p > p}\n")
+    repo.run("run")
+    lines = on_a_terminal(repo, "log", COLUMNS=str(columns)).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert [line for line in lines if line.endswith("go back to it: gitckpt rollback 2")] == [
+        lines[-1] if columns == 60 else lines[0]
+    ]
+
+
 def test_output_on_a_terminal_is_made_safe_unless_raw_is_asked_for(repo: Repo) -> None:
     repo.write("gitckpt.yaml", "version: 1\nworkflow: demo\nphases:\n  p:\n    run: printf 'x\\033]0;title\\007y\\n'\n")
     repo.run("run")
