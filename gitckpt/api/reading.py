@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,21 @@ class Nameless(GitckptError):
         return "see all that is wrong with it: gitckpt lint"
 
 
+@dataclass(eq=False)
+class NotUtf8(GitckptError):
+    """This Python reads file names and items by another codec than UTF-8: a library cannot change that any more."""
+
+    codec: str
+
+    @property
+    def message(self) -> str:
+        return f"this Python takes text of the system for {self.codec}, as the locale says; nothing was changed"
+
+    @property
+    def hint(self) -> str:
+        return "start it in UTF-8 mode: python -X utf8 (or PYTHONUTF8=1)"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
     """Where a command works: `-C` and `--file`."""
@@ -74,11 +90,13 @@ with the file in them), or else begin one in the current folder."""
 
 
 def find_workspace(where: Where, fileless: Fileless = "no") -> Workspace:
-    """Find repository, workflow file and workspace. Raises NotARepository, NoWorkflowFile, …
+    """Find repository, workflow file and workspace. Raises NotARepository, NoWorkflowFile, NotUtf8, …
 
     A process of a phase finds its own workspace also from outside of any repository, whatever its file is called, and
     from the copy of it that it may run in.
     """
+    if sys.getfilesystemencoding() != "utf-8":
+        raise NotUtf8(sys.getfilesystemencoding())
     where = _out_of_copy(where)
     if where.file is not None:
         path = where.directory / where.file

@@ -121,10 +121,19 @@ def cli(ctx: click.Context, directory: str, file: str | None, quiet: bool) -> No
 
 def main() -> None:
     """The entry point of `gitckpt` and `git-ckpt`."""
+    use_utf8()
     _open_closed_streams()
     code = guarded(sys.argv[1:])
     gc.freeze()  # the process ends: Python need not look for garbage once more
     sys.exit(code)
+
+
+def use_utf8() -> None:
+    """Start again in Python's UTF-8 mode where the locale has another codec: names, items and output are bytes that
+    nearly everybody means as UTF-8, and a codec that lacks a character would end a phase half-way. Phases still see the
+    locale as it is."""
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def _open_closed_streams() -> None:

@@ -23,7 +23,7 @@ from gitckpt.model.names import PhaseName
 from gitckpt.model.workflow import Phase, environment
 
 GRACE_MS = 10_000
-_CALL = (sys.executable, "-P", "-m", "gitckpt.flow.call")
+_CALL = (sys.executable, "-X", "utf8", "-P", "-m", "gitckpt.flow.call")
 """The program that calls a function. `-P`: no file of the user's can stand in for a module that it imports first."""
 COMPENSATE = "compensate"
 """The name of the steps that undo."""

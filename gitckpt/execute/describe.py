@@ -40,7 +40,7 @@ def describe(file: Path, environment: Mapping[str, str], limit_s: float = LIMIT_
     Raises CannotDescribe when it takes longer than `limit_s`, or dies.
     """
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "gitckpt.flow.describe", os.fspath(file)],
+        [sys.executable, "-X", "utf8", "-P", "-m", "gitckpt.flow.describe", os.fspath(file)],
         cwd=file.parent,
         env=dict(environment),
         stdin=subprocess.DEVNULL,

@@ -116,12 +116,13 @@ class Flow:
         """The command line of this workflow: `python flow.py` is `gitckpt --file flow.py run`, `python flow.py log`
         is `gitckpt --file flow.py log`. Ends the program with gitckpt's exit code."""
         self._require_run()
-        guarded = import_module("gitckpt.cli.main").guarded
+        command_line = import_module("gitckpt.cli.main")
+        command_line.use_utf8()
         words = sys.argv[1:]
         options = ["--file", str(self.file)]
         helped = bool(words) and words[0] in ("-h", "--help", "--version")
         command = [] if helped or any(not word.startswith("-") for word in words[:1]) else ["run"]
-        raise SystemExit(guarded([*options, *command, *words]))
+        raise SystemExit(command_line.guarded([*options, *command, *words]))
 
     def _require_run(self) -> None:
         if READING:
