@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gitckpt.engine.capturing import capture_rules
-from gitckpt.engine.place import Place, Record
+from gitckpt.engine.place import Place, Record, require_no_link
 from gitckpt.engine.ports import Clock, Reporter
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute.lock import Lock
@@ -214,8 +214,9 @@ def held(given: Given, place: Place, clock: Clock, reporter: Reporter) -> Iterat
 
 
 def prepare_live(place: Place) -> None:
-    """Make the live folder with its `.gitignore`. Raises ReservedFolder when it holds a user's files."""
+    """Make the live folder with its `.gitignore`. Raises ReservedFolder (it holds a user's files), LeadsElsewhere."""
     ignore = place.live / ".gitignore"
+    require_no_link(place.live, ignore)
     try:
         names = set(os.listdir(place.live))
     except FileNotFoundError:

@@ -23,7 +23,9 @@ def write_mirror(hold: Hold, manifest: Manifest) -> None:
     temporary = live / "state.json.new"
     try:
         prepare_live(hold.place)
-        temporary.write_bytes(encode_manifest(manifest))
+        temporary.unlink(missing_ok=True)  # whatever lies there, nothing is written through it
+        with open(temporary, "xb") as file:
+            file.write(encode_manifest(manifest))
         os.replace(temporary, live / "state.json")
     except OSError:
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.codec import Damaged, dumps, loads
 from gitckpt.model.manifest import Json
 from gitckpt.model.names import LIVE_FOLDER, Oid, PhaseName, WorkflowName
+from gitckpt.model.text import safe
 from gitckpt.plumbing.durable import sync_folder
 from gitckpt.plumbing.repository import Repository
 
@@ -44,6 +46,30 @@ class CannotRecord(GitckptError):
     @property
     def hint(self) -> str:
         return "make room or mend the permissions, then run the command again; nothing was changed"
+
+
+@dataclass(eq=False)
+class LeadsElsewhere(GitckptError):
+    """A folder or file of gitckpt's own is a link, by which it would write somewhere else."""
+
+    path: str
+
+    exit_code = ExitCode.USAGE
+
+    @property
+    def message(self) -> str:
+        return f"{safe(self.path)} is a link, and gitckpt writes there: it does not follow it; nothing was changed"
+
+    @property
+    def hint(self) -> str:
+        return f"remove the link, then run the command again: rm {safe(shlex.quote(self.path))}"
+
+
+def require_no_link(*paths: Path) -> None:
+    """A repository from elsewhere may have a link where gitckpt writes. Raises LeadsElsewhere."""
+    for path in paths:
+        if path.is_symlink():
+            raise LeadsElsewhere(str(path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +195,8 @@ class Place:
         return self.home / "locks" / f"group-{hashlib.sha256(group.encode()).hexdigest()[:16]}"
 
     def make(self) -> None:
-        """Make the folders, private to the user. Raises CannotRecord."""
+        """Make the folders, private to the user. Raises CannotRecord, LeadsElsewhere."""
+        require_no_link(self.home, self.folder.parent, self.folder, self.inbox, self.home / "locks", self.lock)
         try:
             if not self.folder.is_dir():
                 # The folder outlives a power cut only where its name does, and those above it.
