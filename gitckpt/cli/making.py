@@ -10,7 +10,7 @@ import click
 from gitckpt.api.definition import load
 from gitckpt.api.making import initialise
 from gitckpt.api.reading import find_workspace
-from gitckpt.cli.terminal import print_json, where
+from gitckpt.cli.terminal import print_json, say_that_it_is_run, where
 from gitckpt.errors import ExitCode
 from gitckpt.model.codec import dumps
 from gitckpt.model.manifest import Json
@@ -60,6 +60,7 @@ def _next_commands(files: Sequence[str]) -> str:
 def lint(ctx: click.Context, *, as_json: bool) -> int:
     """Check the workflow file: every error, then what is worth a second look. Exit 2 when there are errors."""
     file = find_workspace(where(ctx)).file
+    say_that_it_is_run(ctx, file)
     try:
         problems: tuple[Problem, ...] = lint_workflow(load(file))
         code = ExitCode.DONE

@@ -16,7 +16,7 @@ from gitckpt.api.running import RunRequest, limits_of, machine, plan_of
 from gitckpt.api.writing import NoSuchPhase, near_names, phase_name
 from gitckpt.cli.assignments import assignments, at_least_one
 from gitckpt.cli.reading_words import table, taken_back_words
-from gitckpt.cli.terminal import print_json, where
+from gitckpt.cli.terminal import print_json, say_that_it_is_run, where
 from gitckpt.engine.begin import require_same_params
 from gitckpt.engine.compensations import effects_since
 from gitckpt.engine.forecast import (
@@ -86,7 +86,9 @@ def plan(
             raise click.UsageError("a plan is for `run`, or: gitckpt plan rollback CHECKPOINT")
         return _plan_back(ctx, way[1], as_json=as_json)
     params = assignments(given)
-    workflow = load(find_workspace(where(ctx)).file).workflow
+    file = find_workspace(where(ctx)).file
+    say_that_it_is_run(ctx, file)
+    workflow = load(file).workflow
     request = RunRequest(until=until, only=only, step=step, jobs=at_least_one(jobs), keep_going=keep_going)
     at_once = plan_of(workflow, request)
     begin = phase_name(workflow, start_from) if start_from else None
@@ -156,7 +158,9 @@ def why(ctx: click.Context, *, phase: str, as_json: bool) -> int:
 
 
 def _plan_back(ctx: click.Context, selector: str, *, as_json: bool) -> int:
-    workflow = definition_of(find_workspace(where(ctx), "known")).workflow
+    workspace_now = find_workspace(where(ctx), "known")
+    say_that_it_is_run(ctx, workspace_now.file)
+    workflow = definition_of(workspace_now).workflow
     with open_store(where(ctx)) as (workspace, store):
         now = standing(store, workspace.place, active(workspace))
         if now.tip is None:

@@ -30,6 +30,12 @@ def where(ctx: click.Context) -> Where:
     return Where(directory=Path(given["directory"]), file=file)
 
 
+def say_that_it_is_run(ctx: click.Context, file: Path) -> None:
+    """A command that looks promises to run nothing; a workflow in Python can only be read by running its file."""
+    if file.suffix == ".py" and not ctx.obj["quiet"]:
+        click.echo(f"note: {safe(file.name)} is run to read the workflow that it declares", err=True)
+
+
 def print_json(value: dict[str, Json]) -> None:
     """One JSON object on stdout, with the version of its schema."""
     click.echo(dumps({"schema": JSON_SCHEMA, **value}).decode(), nl=False)
