@@ -192,6 +192,16 @@ def repo(tmp_path: Path) -> Iterator[Repo]:
 
 
 @pytest.fixture(scope="session")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that strikes at the n-th changing call of a whole process tree: `faults/shim.c`."""
+    made = tmp_path_factory.mktemp("shim") / "shim.so"
+    source = Path(__file__).with_name("faults") / "shim.c"
+    flags = ("-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
+    subprocess.run(["gcc", *flags, "-o", made, source, "-ldl"], check=True)
+    return made
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of measured tools and data that lies beside some checkouts."""
     place = PROJECT.parent / "shared"

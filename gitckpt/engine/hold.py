@@ -24,6 +24,7 @@ from gitckpt.model.text import safe
 from gitckpt.model.workflow import Workflow
 from gitckpt.plumbing.content import defaults_of
 from gitckpt.plumbing.extra import Defaults, defaults_under
+from gitckpt.plumbing.file_system import sync_tree
 from gitckpt.plumbing.pack import Pack, sweep
 from gitckpt.plumbing.reader import Reader, Signature
 from gitckpt.plumbing.refs import remove_own_locks, remove_packed_lock
@@ -108,6 +109,7 @@ class Hold:
 
     `base`: what the workspace was last made equal to, where that is not the tip: attempts in views of their own still
     need it as it is. `sealed`: packs that are stored and not yet needed by any ref; the next landing lets go of them.
+    `unsynced`: whether files were found written, be it with the bytes that they had, and may not be on the disk yet.
     `starts`: those that attempts under way began from. `refused`: commits that could not be merged. `paused`: who asked
     the run to stop at the next boundary.
     """
@@ -127,6 +129,7 @@ class Hold:
     refused: set[Oid] = field(default_factory=set)
     packs_noted: int = 0
     paused: str | None = None
+    unsynced: bool = False
 
     @property
     def workflow(self) -> Workflow:
@@ -246,8 +249,17 @@ def take_snapshot(hold: Hold, pack: Pack) -> Snapshot:
         known=known,
         reader=hold.store.reader,
     )
+    hold.unsynced = hold.unsynced or found.read > 0 or found.uncaptured.count > 0
     say_once(hold, found)
     return found
+
+
+def make_durable(hold: Hold) -> None:
+    """Before anybody is told that the workspace is at a checkpoint: a file that a power cut makes shorter must not be
+    taken for the user's edit of what the checkpoint holds, and the stat cache would not even know it for changed."""
+    if hold.unsynced:
+        sync_tree(hold.given.root)
+        hold.unsynced = False
 
 
 def take_measure(hold: Hold) -> Measure:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gitckpt.engine.go import go
-from gitckpt.engine.hold import Hold, let_go, with_base
+from gitckpt.engine.hold import Hold, let_go, make_durable, with_base
 from gitckpt.engine.housekeeping import note_pack
 from gitckpt.engine.mirror import write_mirror
 from gitckpt.engine.place import LandingUnderWay, Record
@@ -19,7 +19,6 @@ from gitckpt.model.events import CUT_OFF, Concluded, Event
 from gitckpt.model.manifest import Manifest
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.plumbing.content import Content
-from gitckpt.plumbing.file_system import sync_tree
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.reader import Signature
 from gitckpt.plumbing.refs import RefUpdate, resolve, transact
@@ -85,9 +84,8 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
         stays=not moves,
         lags=hold.base is not None,
     )
-    if tip is None or landing.found != tip.content:
-        # A file that a power cut makes shorter must not be taken for the user's edit of what the checkpoint holds.
-        sync_tree(hold.given.root)
+    hold.unsynced = hold.unsynced or tip is None or landing.found != tip.content
+    make_durable(hold)
     hold.write_record(replace(hold.record, landing=journal))
     checkpoint = publish(hold.store, pack, tip=tip, draft=draft, oid=oid, beside=updates)
     hold.tip = checkpoint
@@ -103,6 +101,7 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
 
 def arrive(hold: Hold, checkpoint: Checkpoint) -> None:
     """The workspace equals the checkpoint: move the base, keep the stat cache, renew the mirror."""
+    make_durable(hold)
     hold.write_record(with_base(hold, hold.name, checkpoint))
     hold.cache.save()
     write_mirror(hold, checkpoint.manifest)
@@ -118,7 +117,7 @@ def finish_landing(hold: Hold, landing: LandingUnderWay) -> None:
         transact(hold.given.repository, [RefUpdate(landing.kept_ref, landing.before, None)], "gitckpt: kept")
     to = hold.store.read(landing.to)
     if not landing.stays:
-        go(hold, hold.store.read(landing.before).content, to)
+        go(hold, hold.store.read(landing.before).content, to, interrupted=landing)
     if landing.lags and hold.base is None:
         hold.base = hold.store.read(hold.record.bases[landing.workflow])
     record = with_base(hold, landing.workflow, to)

@@ -31,6 +31,16 @@ def write_mirror(hold: Hold, manifest: Manifest) -> None:
         return
 
 
+def mend_mirror(hold: Hold) -> None:
+    """Nothing is under way: what a dead run, a power cut or somebody else left in the mirror's place is replaced."""
+    try:
+        there = (hold.place.live / "state.json").read_bytes()
+    except OSError:
+        there = b""
+    if hold.tip is not None and there != encode_manifest(hold.tip.manifest):
+        write_mirror(hold, hold.tip.manifest)
+
+
 def mirror_running(hold: Hold, flights: Sequence[InFlight]) -> None:
     """Show the phases under way as running, with what they wrote to `data` so far."""
     if not flights:

@@ -19,6 +19,7 @@ from typing import Literal
 import msgspec
 
 from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.execute.processes import boot_id
 from gitckpt.model.codec import Damaged, dumps, loads
 from gitckpt.model.manifest import Json
 from gitckpt.model.names import LIVE_FOLDER, Oid, PhaseName, WorkflowName
@@ -105,7 +106,8 @@ class ViewUnderWay:
 class LandingUnderWay:
     """A checkpoint about to be published, after which the workspace goes from `before` to `to`. `kept_ref` is to
     name `before`; `ends_attempt`: the attempt under way ends with it; `stays`: the workspace need not go anywhere;
-    `lags`: it stays at its base, and is brought there later; `ends_view`: the view of the attempt that ends with it."""
+    `lags`: it stays at its base, and is brought there later; `ends_view`: the view of the attempt that ends with it;
+    `boot`: in which boot of the machine that was."""
 
     workflow: WorkflowName
     to: Oid
@@ -115,6 +117,7 @@ class LandingUnderWay:
     ends_view: str | None = None
     stays: bool = False
     lags: bool = False
+    boot: str = field(default_factory=boot_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from gitckpt.engine.graft import with_changes
 from gitckpt.engine.hold import Hold, open_pack, seal, sweep_locks, sweep_packs, take_snapshot
 from gitckpt.engine.land import Beside, Landing, arrive, finish_landing, land
 from gitckpt.engine.leavings import leavings
+from gitckpt.engine.mirror import mend_mirror
 from gitckpt.engine.oversize import move_oversize
 from gitckpt.engine.place import AttemptUnderWay
 from gitckpt.engine.recover import Finished, end_views, is_due, recover
@@ -93,6 +94,7 @@ def settle(
     if hold.record.attempt is not None:
         set_aside(hold, hold.record.attempt, "died", policy)
     record_edits(hold, closing)
+    mend_mirror(hold)
 
 
 def _other_under_way(hold: Hold) -> WorkflowName | None:

@@ -27,6 +27,7 @@ from gitckpt.model.text import safe
 from gitckpt.model.workflow import Phase
 from gitckpt.plumbing.content import Change, Content, Item, Lookup, compare
 from gitckpt.plumbing.environment import ACROSS_MOUNTS
+from gitckpt.plumbing.file_system import sync_tree
 from gitckpt.plumbing.pack import Pack
 from gitckpt.progress.events import Warned
 from gitckpt.workspace.carrying import carry
@@ -306,9 +307,13 @@ def begun_ns(folder: Path) -> int:
 
 
 def note_hidden(folder: Path, hidden: Sequence[bytes]) -> None:
-    """Remember what no checkpoint holds of what the attempt changed, for the way to the workspace."""
+    """Remember what no checkpoint holds of what the attempt changed, for the way to the workspace: durably, for nothing
+    else has it."""
     if hidden:
-        (folder / _HIDDEN).write_bytes(b"\0".join(hidden))
+        unfinished = folder / f"{_HIDDEN}.new"
+        unfinished.write_bytes(b"\0".join(hidden))
+        sync_tree(folder)
+        unfinished.replace(folder / _HIDDEN)
 
 
 def hidden_of(folder: Path) -> tuple[bytes, ...]:
@@ -317,7 +322,7 @@ def hidden_of(folder: Path) -> tuple[bytes, ...]:
         data = (folder / _HIDDEN).read_bytes()
     except OSError:
         return ()
-    return tuple(data.split(b"\0")) if data else ()
+    return tuple(path for path in data.split(b"\0") if path)
 
 
 def forget_view(hold: Hold, name: str) -> None:

@@ -83,6 +83,13 @@ def border(live_dir: Path, period_s: float = 1.0) -> Border:
     return Border(heartbeat + int(2 * period_s * _SECOND), "heartbeat")
 
 
+def boot_since(boot: str) -> int:
+    """When the machine was started again, in ns on the wall clock, since the boot of that id; 0 where it was not, or
+    nobody knows."""
+    now, started = boot_id(), _boot_ns()
+    return started if boot and now and boot != now and started is not None else 0
+
+
 def _write(path: Path) -> None:
     """Make the file anew, with the boot's id in it. It is replaced whole: a phase may have left a link there."""
     path.parent.mkdir(exist_ok=True)

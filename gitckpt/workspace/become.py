@@ -2,8 +2,8 @@
 interrupted tries.
 
 Owns the order of the changes and the unfinished files under `.gitckpt/tmp/`. Never deletes what the changes
-do not name, never follows a symlink, never leaves a half-written file under its own name. Must not know why
-it is asked to.
+do not name, never follows a symlink, never leaves a half-written file under its own name, after a power cut
+neither. Must not know why it is asked to.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ from gitckpt.workspace.statcache import StatCache
 
 _OWN = LIVE_FOLDER.encode()
 _TMP = _OWN + b"/tmp"
+_AT_ONCE_BYTES = 64 << 20
+_AT_ONCE_FILES = 1_000
+"""So much is written before it gets its names: the room that is needed beside what it replaces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,8 @@ class _Becoming:
         self._beforehand = beforehand
         self._openings = Openings(disk, tmp)
         self._number = 0
+        self._unnamed: list[tuple[bytes, Change, Item]] = []
+        self._unsynced = 0
         self._written = 0
         self._removed = 0
         self._kept: list[bytes] = []
@@ -113,6 +118,7 @@ class _Becoming:
                 with naming(change.path):
                     self._place(change, change.new)
                     self._written += 1
+        self._give_names()
         self._set_folder_modes()
         return Applied(written=self._written, removed=self._removed, kept=tuple(sorted(self._kept)))
 
@@ -187,16 +193,45 @@ class _Becoming:
         path = change.path
         self._disk.ensure(path.rpartition(b"/")[0])
         found = self._disk.look(path)
-        if found is not None and stat.S_ISDIR(found.st_mode):
-            parent, name = self._disk.place(path)
-            if not self._remove_folder(parent, name):
-                self._kept.append(self._disk.move_aside(path))
-        elif found is not None and _only_mode(change.old, new) and self._holds(path, found, new):
+        is_file = found is not None and not stat.S_ISDIR(found.st_mode)
+        if found is not None and is_file and _only_mode(change.old, new) and self._holds(path, found, new):
             self._disk.set_mode(path, new.mode)
             return
         name = b"new-%d" % self._number
         self._number += 1
         make_entry(self._reader, self._tmp, name, new, self._beforehand.filling(path, new))
+        self._unnamed.append((name, change, new))
+        self._unsynced += os.stat(name, dir_fd=self._tmp, follow_symlinks=False).st_size if new.kind == "file" else 0
+        if self._unsynced >= _AT_ONCE_BYTES or len(self._unnamed) >= _AT_ONCE_FILES:
+            self._give_names()
+
+    def _give_names(self) -> None:
+        """Rename what is written, once its bytes are on the disk: a file system may keep a name and lose the bytes,
+        and then the file would be neither the old one nor the new one."""
+        if self._unsynced:
+            with naming(_TMP):
+                self._disk.sync()
+        beside = []
+        for name, change, new in self._unnamed:
+            with naming(change.path):
+                if not self._give_name(name, change.path):
+                    beside.append((self._make_beside(change.path, new), change.path))
+        if beside:
+            with naming(beside[0][1]):
+                self._disk.sync()
+        for name, path in beside:
+            with naming(path):
+                parent, last = self._disk.place(path)
+                os.rename(name, last, src_dir_fd=parent, dst_dir_fd=parent)
+        self._unnamed.clear()
+        self._unsynced = 0
+
+    def _give_name(self, name: bytes, path: bytes) -> bool:
+        """Whether it could be: where another file system is mounted the unfinished file is gone."""
+        found = self._disk.look(path)
+        parent, last = self._disk.place(path)
+        if found is not None and stat.S_ISDIR(found.st_mode) and not self._remove_folder(parent, last):
+            self._kept.append(self._disk.move_aside(path))
         parent, last = self._disk.place(path)
         try:
             os.rename(name, last, src_dir_fd=self._tmp, dst_dir_fd=parent)
@@ -204,7 +239,8 @@ class _Becoming:
             if error.errno != errno.EXDEV:
                 raise
             os.unlink(name, dir_fd=self._tmp)
-            self._place_beside(path, new)
+            return False
+        return True
 
     def _holds(self, path: bytes, found: os.stat_result, new: Item) -> bool:
         try:
@@ -213,19 +249,17 @@ class _Becoming:
             # What cannot be compared is written anew.
             return False
 
-    def _place_beside(self, path: bytes, new: Item) -> None:
-        """Another file system is mounted there: the unfinished file lies beside, under a name a later try
-        finds.
-        """
+    def _make_beside(self, path: bytes, new: Item) -> bytes:
+        """Another file system is mounted there: the unfinished file lies beside, under a name a later try finds."""
         self._disk.crossed = True
         digest = base64.b32encode(hashlib.sha256(path).digest())[:16].lower()
-        parent, last = self._disk.place(path)
+        parent, _ = self._disk.place(path)
         name = b".gitckpt-new-" + digest
         if self._disk.look((path.rpartition(b"/")[0] + b"/" + name).lstrip(b"/")) is not None:
             os.unlink(name, dir_fd=parent)
-        parent, last = self._disk.place(path)
+        parent, _ = self._disk.place(path)
         make_entry(self._reader, parent, name, new, self._beforehand.filling(path, new))
-        os.rename(name, last, src_dir_fd=parent, dst_dir_fd=parent)
+        return name
 
     def _set_folder_modes(self) -> None:
         wanted = self._openings.originals()

@@ -50,7 +50,8 @@ class Captured:
 
 
 class Capture:
-    """Reads entries of `disk` into `pack`; `reader` tells the sizes of what is known already."""
+    """Reads entries of `disk` into `pack`; `reader` tells the sizes of what is known already. `read` counts the files
+    that were."""
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class Capture:
         self._hash = hasher(object_format)
         # Under umask 077 every file is the owner's only, so the mode tells nothing about keys.
         self._mode_tells = default_file & 0o077 != 0
+        self.read = 0
 
     def link(self, path: bytes, known: bytes) -> Captured:
         """Capture a symlink's target. Raises Gone."""
@@ -90,6 +92,7 @@ class Capture:
         `known` is the id that the known content holds at this path (b"" for none): equal bytes are not
         written again. Raises Gone, Unreadable.
         """
+        self.read += 1
         for attempt in range(_TRIES):
             number = self._open(path)
             try:

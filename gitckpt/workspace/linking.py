@@ -44,6 +44,8 @@ def link_or_copy(cloner: Cloner, path: bytes, own: os.stat_result, folder: int, 
         try:
             if not cloner.fill(path, numbers_of(own), number):
                 raise Unreadable(path, "it could not be read, or changed meanwhile")
+            # Once it has the file's name and dates, nobody could tell that a power cut took of its bytes.
+            os.fsync(number)
         finally:
             # The last, for a write takes the setuid bit away.
             _set_mode(number, own)

@@ -1,7 +1,8 @@
 """What lies on disk where a restore will write, and is neither the old nor the new state: the caller rescues
 it first.
 
-Owns the comparison of one path on disk with an item. Changes nothing.
+Owns the comparison of one path on disk with an item, and how a file looks that was written and then lost to a power
+cut. Changes nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from pathlib import Path
 from gitckpt.errors import Unreadable
 from gitckpt.plumbing.content import Change, Content, Item
 from gitckpt.plumbing.objects import hasher
+from gitckpt.plumbing.reader import Reader
 from gitckpt.workspace.disk import Disk
 
 _CHUNK = 1 << 20
+_PIECE = 4096
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -46,6 +49,54 @@ def obstructions(root: Path, changes: Sequence[Change], before: Content) -> list
             ):
                 found.add(change.path)
     return sorted(found)
+
+
+def torn(root: Path, reader: Reader, changes: Sequence[Change], paths: Sequence[bytes], booted_ns: int) -> list[bytes]:
+    """Those of the obstructing `paths` that a restore by `changes` wrote, before a power cut took of their bytes.
+
+    Such a file has no byte that is not the new one's, or nothing, at its place. After a cut other bytes may stand there
+    as well, so what was changed last before `booted_ns` (0: the machine runs on) counts, too. Raises ObjectUnreadable.
+    """
+    wanted = {change.path: change.new for change in changes if change.new is not None and change.new.kind == "file"}
+    found = []
+    with Disk(root) as disk:
+        for path in paths:
+            state, new = disk.look(path), wanted.get(path)
+            if state is None or new is None or not stat.S_ISREG(state.st_mode):
+                continue
+            if state.st_ctime_ns < booted_ns or _has_lost_bytes(disk, path, state, reader, new):
+                found.append(path)
+    return found
+
+
+def _has_lost_bytes(disk: Disk, path: bytes, state: os.stat_result, reader: Reader, new: Item) -> bool:
+    if state.st_mode & 0o1777 != new.mode or state.st_size > reader.size(new.oid):
+        return False
+    parent, name = disk.place(path)
+    try:
+        number = os.open(name, _READ, dir_fd=parent)
+    except FileNotFoundError:
+        return False
+    except PermissionError as error:
+        raise Unreadable(path, os.strerror(error.errno or 0)) from None
+    fits = True
+    with os.fdopen(number, "rb", buffering=_CHUNK) as source:
+
+        def compare(data: bytes) -> None:
+            nonlocal fits
+            fits = fits and _is_what_is_left_of(source.read(len(data)), data)
+
+        reader.stream(new.oid, compare)
+    return fits
+
+
+def _is_what_is_left_of(here: bytes, data: bytes) -> bool:
+    for at in range(0, 0 if data.startswith(here) else len(here), _PIECE):
+        piece, whole = here[at : at + _PIECE], data[at : at + _PIECE]
+        pairs = zip(piece, whole, strict=False)
+        if piece != whole and piece.count(0) != len(piece) and any(a not in (b, 0) for a, b in pairs):
+            return False
+    return True
 
 
 def holds(disk: Disk, path: bytes, state: os.stat_result, item: Item) -> bool:

@@ -57,7 +57,7 @@ class Snapshot:
     """What one scan found. Paths are relative to the workspace's root; sizes are in bytes.
 
     `unstable` files changed while they were read (the bytes read are stored); `not_kept` are sockets and
-    devices; `large` has the five biggest files.
+    devices; `large` has the five biggest files; `read` counts those that were read, for they may have changed.
     """
 
     content: Content
@@ -68,6 +68,7 @@ class Snapshot:
     not_kept: tuple[bytes, ...]
     uncaptured: Uncaptured
     large: tuple[tuple[bytes, int], ...]
+    read: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +135,7 @@ def snapshot(
         not_kept=_not_kept(records),
         uncaptured=_uncaptured(root, walk.folders, cache.folders, records),
         large=_largest(records),
+        read=capture.read,
     )
     cache.folders, cache.basis, cache.escaped = records, walk.basis, content.escaped or b""
     cache.key, cache.secret_key = key, matcher.secret_key

@@ -62,6 +62,7 @@ class Scene:
         self._kept = folder / "kept"
         self._counter = folder / "counter"
         self._shim = shim
+        self._log = folder / "calls"
         self.variables: dict[str, str] = {}
         self.path.mkdir()
         self.git("init", "-q", "-b", "main")
@@ -110,6 +111,15 @@ class Scene:
     def calls(self) -> int:
         """How many changing calls the last counted command made."""
         return int.from_bytes(self._counter.read_bytes(), sys.byteorder)
+
+    def log_of_calls(self, *arguments: str) -> list[str]:
+        """Give a command in peace: its changing calls in order, each with its path."""
+        self._log.unlink(missing_ok=True)
+        self.variables["FI_LOG"] = str(self._log)
+        done = self.gitckpt(*arguments, blow=Blow(at=0))
+        del self.variables["FI_LOG"]
+        assert done.returncode == 0, done.stderr
+        return [line.partition(" ")[2] for line in self._log.read_text().splitlines()]
 
     def git(self, *arguments: str, ok: Collection[int] = (0,)) -> str:
         """Plain git, as an onlooker uses it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,15 +74,7 @@ def test_a_restore_killed_at_every_call_and_run_again_is_exact(desk: Desk) -> No
 
 
 @pytest.mark.full
-def test_a_restore_killed_at_every_call_of_the_c_library_and_run_again_is_exact(desk: Desk, tmp_path: Path) -> None:
-    source = CHECKOUT.parent / "shared" / "tools" / "shim.c"
-    if not source.exists():
-        pytest.skip("the fault shim is not beside this checkout")
-    compiler = shutil.which("gcc")
-    assert compiler is not None, "the slow tier needs a C compiler"
-    shim = tmp_path / "shim.so"
-    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True, capture_output=True)
-
+def test_a_restore_killed_at_every_call_of_the_c_library_and_run_again_is_exact(desk: Desk, shim: Path) -> None:
     def by_shim(counter: Path, call: int) -> tuple[int, dict[str, str]]:
         return 0, {
             "LD_PRELOAD": str(shim),

@@ -1,0 +1,246 @@
+/* Preloaded into gitckpt, git and all that they start: strikes at one of the changing calls of the whole process tree.
+ *
+ * FI_FILE   a file with the count of changing calls, shared by all processes: without it nothing happens
+ * FI_AT     the number of the call that is struck, from 1; 0 only counts
+ * FI_ACT    what befalls it: kill (SIGKILL to the process group), stop (SIGSTOP to the process), a number (the call
+ *           fails with that errno), cut or cutlog (the power of the disks goes, then SIGKILL to the group)
+ * FI_STICKY set: all later calls fail as well
+ * FI_PATH   only calls on paths with this text in them count
+ * FI_LOG    a file that gets a line for each call: its number, its name, its path
+ * FI_MNT    where the disks are mounted whose power goes, with a colon between two
+ * FI_DROP   lines of `call end-of-path`: fsync, fdatasync, syncfs and sync calls that say they did it, and did nothing
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/types.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* _IOR('X', 125, __u32) of linux/fs.h, and two of its values. */
+#define SHUTDOWN 0x8004587DUL
+#define WITH_JOURNAL 1
+#define WITHOUT_FLUSH 2
+
+enum act { FAIL, KILL, STOP, CUT, CUTLOG };
+
+static struct {
+  int begun;
+  uint64_t *count;
+  uint64_t at;
+  enum act act;
+  int error;
+  int is_sticky;
+  int log;
+  const char *path;
+  const char *mounts;
+  const char *drop;
+} shim = {.log = -1};
+
+static const char *text_of(const char *name) {
+  const char *text = getenv(name);
+  return text && *text ? text : NULL;
+}
+
+/* Calls of our own go past ourselves, by number. */
+static void begin(void) {
+  if (shim.begun) return;
+  shim.begun = 1;
+  shim.drop = text_of("FI_DROP");
+  const char *file = text_of("FI_FILE"), *at = text_of("FI_AT"), *act = text_of("FI_ACT"), *log = text_of("FI_LOG");
+  if (!file) return;
+  int number = syscall(SYS_openat, AT_FDCWD, file, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (number < 0) return;
+  if (syscall(SYS_ftruncate, number, sizeof *shim.count) == 0) {
+    void *shared = mmap(NULL, sizeof *shim.count, PROT_READ | PROT_WRITE, MAP_SHARED, number, 0);
+    shim.count = shared == MAP_FAILED ? NULL : shared;
+  }
+  syscall(SYS_close, number);
+  shim.at = at ? strtoull(at, NULL, 10) : 0;
+  shim.act = !act || !strcmp(act, "kill") ? KILL
+             : !strcmp(act, "stop")       ? STOP
+             : !strcmp(act, "cut")        ? CUT
+             : !strcmp(act, "cutlog")     ? CUTLOG
+                                          : FAIL;
+  shim.error = shim.act == FAIL ? atoi(act) : 0;
+  shim.is_sticky = text_of("FI_STICKY") != NULL;
+  shim.path = text_of("FI_PATH");
+  shim.mounts = text_of("FI_MNT");
+  if (log) shim.log = syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+}
+
+/* The path of what is open as `number`; empty where it has none. */
+static void path_of(int number, char *path) {
+  char link[64];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", number);
+  long length = syscall(SYS_readlinkat, AT_FDCWD, link, path, PATH_MAX - 1);
+  path[length > 0 ? length : 0] = 0;
+}
+
+/* The whole path of `name` in the open `folder`, or of what is open as `folder` where there is no name. */
+static void whole_path(int folder, const char *name, char *path) {
+  if (name && *name == '/') {
+    snprintf(path, PATH_MAX, "%s", name);
+    return;
+  }
+  if (folder == AT_FDCWD) {
+    if (syscall(SYS_getcwd, path, PATH_MAX) < 0) *path = 0;
+  } else {
+    path_of(folder, path);
+  }
+  if (name && *name) {
+    size_t length = strlen(path);
+    snprintf(path + length, PATH_MAX - length, "/%s", name);
+  }
+}
+
+static void cut_power(uint32_t how) {
+  char mounts[PATH_MAX];
+  snprintf(mounts, sizeof mounts, "%s", shim.mounts ? shim.mounts : "");
+  for (char *rest = mounts, *mount; (mount = strsep(&rest, ":"));) {
+    int number = syscall(SYS_openat, AT_FDCWD, mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (number < 0 || ioctl(number, SHUTDOWN, &how) < 0) perror("no power was cut");
+  }
+}
+
+_Noreturn static void end_all(void) {
+  kill(0, SIGKILL);
+  for (;;) pause();
+}
+
+/* Count one call; 1 where it must fail, with errno set. */
+static int is_struck(const char *call, int folder, const char *name) {
+  int before = errno, failed = 0;
+  char path[PATH_MAX];
+  begin();
+  if (!shim.count) return 0;
+  whole_path(folder, name, path);
+  /* Pipes and devices are not on a disk. */
+  int counts = *path == '/' && strncmp(path, "/dev/", 5) && (!shim.path || strstr(path, shim.path));
+  if (counts) {
+    uint64_t number = __atomic_add_fetch(shim.count, 1, __ATOMIC_SEQ_CST);
+    if (shim.log >= 0) {
+      char line[PATH_MAX + 64];
+      int length = snprintf(line, sizeof line, "%llu %s %s\n", (unsigned long long)number, call, path);
+      syscall(SYS_write, shim.log, line, length);
+    }
+    if (shim.at && (number == shim.at || (shim.is_sticky && number > shim.at))) {
+      switch (shim.act) {
+        case KILL: end_all();
+        case STOP: raise(SIGSTOP); break;
+        case CUT: cut_power(WITHOUT_FLUSH); end_all();
+        case CUTLOG: cut_power(WITH_JOURNAL); end_all();
+        case FAIL: failed = 1;
+      }
+    }
+  }
+  errno = failed ? shim.error : before;
+  return failed;
+}
+
+/* Whether a call that makes something durable is to do nothing: one of the lines of FI_DROP fits. */
+static int is_dropped(const char *call, int number) {
+  char path[PATH_MAX] = "";
+  begin();
+  if (!shim.drop) return 0;
+  if (number >= 0) path_of(number, path);
+  for (const char *line = shim.drop; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+    size_t length = strcspn(line, "\n"), name = strcspn(line, " \n");
+    if (strlen(call) != name || strncmp(line, call, name)) continue;
+    size_t ending = length > name ? length - name - 1 : 0, whole = strlen(path);
+    if (ending <= whole && !strncmp(path + whole - ending, line + length - ending, ending)) return 1;
+  }
+  return 0;
+}
+
+#define REAL(call) \
+  static __typeof__(call) *real; \
+  if (!real) real = dlsym(RTLD_NEXT, #call)
+
+/* A changing call on a name in a folder, on an open file (`name` is NULL), or on two names, of which the new one tells. */
+#define CHANGING(type, call, taken, given, folder, name) \
+  type call taken { \
+    REAL(call); \
+    return is_struck(#call, folder, name) ? -1 : real given; \
+  }
+
+#define OPENING(call, taken, given, folder) \
+  int call taken { \
+    REAL(call); \
+    mode_t mode = 0; \
+    if (flags & (O_CREAT | O_TMPFILE)) { \
+      va_list more; \
+      va_start(more, flags); \
+      mode = va_arg(more, mode_t); \
+      va_end(more); \
+    } \
+    return (flags & (O_CREAT | O_TRUNC)) && is_struck(#call, folder, name) ? -1 : real given; \
+  }
+
+#define DURABLE(call, taken, given, number) \
+  int call taken { \
+    REAL(call); \
+    if (is_struck(#call, number, NULL)) return -1; \
+    return is_dropped(#call, number) ? 0 : real given; \
+  }
+
+OPENING(open, (const char *name, int flags, ...), (name, flags, mode), AT_FDCWD)
+OPENING(open64, (const char *name, int flags, ...), (name, flags, mode), AT_FDCWD)
+OPENING(openat, (int folder, const char *name, int flags, ...), (folder, name, flags, mode), folder)
+OPENING(openat64, (int folder, const char *name, int flags, ...), (folder, name, flags, mode), folder)
+
+CHANGING(ssize_t, write, (int file, const void *data, size_t size), (file, data, size), file, NULL)
+CHANGING(ssize_t, pwrite, (int file, const void *data, size_t size, off_t at), (file, data, size, at), file, NULL)
+CHANGING(ssize_t, pwrite64, (int file, const void *data, size_t size, off64_t at), (file, data, size, at), file, NULL)
+CHANGING(ssize_t, writev, (int file, const struct iovec *data, int count), (file, data, count), file, NULL)
+CHANGING(ssize_t, sendfile, (int file, int from, off_t *at, size_t size), (file, from, at, size), file, NULL)
+CHANGING(ssize_t, sendfile64, (int file, int from, off64_t *at, size_t size), (file, from, at, size), file, NULL)
+CHANGING(ssize_t, copy_file_range, (int from, off64_t *a, int file, off64_t *b, size_t size, unsigned flags),
+         (from, a, file, b, size, flags), file, NULL)
+CHANGING(int, ftruncate, (int file, off_t size), (file, size), file, NULL)
+CHANGING(int, ftruncate64, (int file, off64_t size), (file, size), file, NULL)
+CHANGING(int, fchmod, (int file, mode_t mode), (file, mode), file, NULL)
+CHANGING(int, futimens, (int file, const struct timespec times[2]), (file, times), file, NULL)
+
+CHANGING(int, rename, (const char *old, const char *name), (old, name), AT_FDCWD, name)
+CHANGING(int, renameat, (int from, const char *old, int folder, const char *name), (from, old, folder, name), folder,
+         name)
+CHANGING(int, renameat2, (int from, const char *old, int folder, const char *name, unsigned flags),
+         (from, old, folder, name, flags), folder, name)
+CHANGING(int, link, (const char *old, const char *name), (old, name), AT_FDCWD, name)
+CHANGING(int, linkat, (int from, const char *old, int folder, const char *name, int flags),
+         (from, old, folder, name, flags), folder, name)
+CHANGING(int, symlink, (const char *target, const char *name), (target, name), AT_FDCWD, name)
+CHANGING(int, symlinkat, (const char *target, int folder, const char *name), (target, folder, name), folder, name)
+CHANGING(int, unlink, (const char *name), (name), AT_FDCWD, name)
+CHANGING(int, unlinkat, (int folder, const char *name, int flags), (folder, name, flags), folder, name)
+CHANGING(int, rmdir, (const char *name), (name), AT_FDCWD, name)
+CHANGING(int, mkdir, (const char *name, mode_t mode), (name, mode), AT_FDCWD, name)
+CHANGING(int, mkdirat, (int folder, const char *name, mode_t mode), (folder, name, mode), folder, name)
+CHANGING(int, mkfifo, (const char *name, mode_t mode), (name, mode), AT_FDCWD, name)
+CHANGING(int, mkfifoat, (int folder, const char *name, mode_t mode), (folder, name, mode), folder, name)
+CHANGING(int, chmod, (const char *name, mode_t mode), (name, mode), AT_FDCWD, name)
+CHANGING(int, utimensat, (int folder, const char *name, const struct timespec times[2], int flags),
+         (folder, name, times, flags), folder, name)
+
+DURABLE(fsync, (int file), (file), file)
+DURABLE(fdatasync, (int file), (file), file)
+DURABLE(syncfs, (int file), (file), file)
+
+void sync(void) {
+  REAL(sync);
+  if (!is_dropped("sync", -1)) real();
+}
