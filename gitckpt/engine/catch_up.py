@@ -10,8 +10,9 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from gitckpt.engine.go import go, rescue
+from gitckpt.engine.go import Move, go, rescue
 from gitckpt.engine.hold import Hold, open_pack, with_base
+from gitckpt.engine.kept import left_out
 from gitckpt.engine.land import Landing, land
 from gitckpt.engine.mirror import write_mirror
 from gitckpt.engine.place import LandingUnderWay
@@ -27,7 +28,7 @@ from gitckpt.progress.events import Note, Warned
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.workspace.beforehand import Made
 from gitckpt.workspace.collect import collect
-from gitckpt.workspace.obstructions import obstructions
+from gitckpt.workspace.replaced import find_replaced
 
 
 def catch_up(hold: Hold, still_used: Collection[str], made: Sequence[Made] = ()) -> list[str]:
@@ -37,7 +38,7 @@ def catch_up(hold: Hold, still_used: Collection[str], made: Sequence[Made] = ())
     base = hold.base
     if base is not None:
         changes = compare(hold.store.reader, base.content, hold.at_tip.content)
-        edited = _edited(hold, changes, base)
+        edited = _edited(hold, changes)
         before = _join(hold, base, edited) if edited else base.content
         _go(hold, base, before, made)
     gone = [view for view in hold.record.views if view.view not in still_used]
@@ -56,16 +57,16 @@ def would_clash(hold: Hold) -> bool:
     base = hold.base
     if base is None:
         return False
-    edited = _edited(hold, compare(hold.store.reader, base.content, hold.at_tip.content), base)
+    edited = _edited(hold, compare(hold.store.reader, base.content, hold.at_tip.content))
     if not edited:
         return False
     with open_pack(hold) as pack:
-        items = collect(hold.given.root, pack, edited)
+        items = collect(hold.given.root, pack, edited, left_out(hold))
         mine = amend(hold.store.reader, pack, base.content, _changes(edited, items))
         return bool(_merged(hold, pack, base, mine).clashes)
 
 
-def _edited(hold: Hold, changes: Sequence[Change], base: Checkpoint) -> list[bytes]:
+def _edited(hold: Hold, changes: Sequence[Change]) -> list[bytes]:
     """The paths on the way whose state is neither the base's nor the tip's: the user changed or removed them."""
     top = os.fsencode(hold.given.root) + b"/"
     removed = [
@@ -76,14 +77,15 @@ def _edited(hold: Hold, changes: Sequence[Change], base: Checkpoint) -> list[byt
         and "dir" not in (change.old.kind, change.new.kind)
         and not os.path.lexists(top + change.path)
     ]
-    return sorted({*removed, *obstructions(hold.given.root, changes, base.content)})
+    found = find_replaced(hold.given.root, changes, (), left_out(hold))
+    return sorted({*removed, *found.edited})
 
 
 def _go(hold: Hold, base: Checkpoint, before: Content, made: Sequence[Made]) -> None:
     """`before`: what the workspace holds, as far as it is to change. That it has arrived is the caller's to note."""
     to = hold.at_tip
     hold.write_record(replace(hold.record, landing=LandingUnderWay(workflow=hold.name, to=to.oid, before=base.oid)))
-    go(hold, before, to, made)
+    go(hold, Move(before=before, kept_as=base.oid, made=made), to)
     hold.base = None
 
 
@@ -91,7 +93,7 @@ def _join(hold: Hold, base: Checkpoint, edited: Sequence[bytes]) -> Content:
     """Record what the user changed on the way as far as it can be joined with the phases' changes, and keep the rest.
     Returns what the workspace holds."""
     with open_pack(hold) as pack:
-        items = collect(hold.given.root, pack, edited)
+        items = collect(hold.given.root, pack, edited, left_out(hold))
         mine = amend(hold.store.reader, pack, base.content, _changes(edited, items))
         joined = _merged(hold, pack, base, mine)
         clashing = [clash.path for clash in joined.clashes]

@@ -7,17 +7,19 @@ again.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from gitckpt.engine.capturing import capture_rules
 from gitckpt.engine.graft import with_items
 from gitckpt.engine.hold import Hold, open_pack
+from gitckpt.engine.kept import Undoing, bring_back, keep, left_out, undoing
 from gitckpt.engine.place import LandingUnderWay
 from gitckpt.execute.heartbeat import boot_since
 from gitckpt.model.events import Edited, Event
+from gitckpt.model.names import Oid
 from gitckpt.model.text import safe
-from gitckpt.plumbing.content import Change, Content, compare
+from gitckpt.plumbing.content import Change, Content, Lookup, compare
 from gitckpt.plumbing.ignore import Ignore
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.reader import Signature
@@ -29,31 +31,51 @@ from gitckpt.store.publish import PROGRAM, Draft, write_commit
 from gitckpt.workspace.become import apply
 from gitckpt.workspace.beforehand import Made
 from gitckpt.workspace.collect import collect
-from gitckpt.workspace.obstructions import obstructions, torn
+from gitckpt.workspace.obstructions import torn
 from gitckpt.workspace.rules import Matcher
 
 
-def go(
-    hold: Hold,
-    before: Content,
-    to: Checkpoint,
-    made: Sequence[Made] = (),
-    interrupted: LandingUnderWay | None = None,
-) -> None:
-    """Make the workspace, which holds `before` and whatever the user did since, equal to a published checkpoint, of
-    which some files are `made` already. `interrupted`: the landing that was on this way when it was cut off."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Where the workspace comes from: `before` is what it holds of captured files, which the commit `kept_as` has.
+    `undoes`: the checkpoint that is undone, whose arrival replaced what now comes back. `made`: files of the new
+    checkpoint that are there already. `interrupted`: the landing that was on this way when it was cut off."""
+
+    before: Content
+    kept_as: Oid
+    undoes: Checkpoint | None = None
+    made: Sequence[Made] = ()
+    interrupted: LandingUnderWay | None = None
+
+
+def go(hold: Hold, move: Move, to: Checkpoint) -> None:
+    """Make the workspace, which holds what `move` says and whatever the user did since, equal to a published
+    checkpoint. What is not captured and would be replaced is kept first."""
     root, reader = hold.given.root, hold.store.reader
-    changes = compare(reader, before, to.content)
-    if not changes:
+    back = undoing(hold, move.undoes, to.content)
+    given = back.given if back is not None else frozenset()
+    changes = [change for change in compare(reader, move.before, to.content) if change.path not in given]
+    if not changes and (back is None or not back.due):
         return
-    _rescue_obstructions(hold, changes, before, to, interrupted)
+    edited = keep(hold, changes, to, move.kept_as, back)
+    if edited:
+        _rescue_edited(hold, changes, edited, to, move.interrupted)
     rules = [change for change in changes if change.path.rpartition(b"/")[2] == b".gitignore"]
     if rules:
         apply(root, reader, _with_folders(changes, rules), hold.cache)
-        changes = _spare(hold, changes)
-    applied = apply(root, reader, changes, hold.cache, made)
+        changes = _spare(hold, changes, _came_with(hold, move.undoes, back))
+    applied = apply(root, reader, changes, hold.cache, move.made)
     for path in applied.kept[:5]:
         hold.reporter(Note(f"left in place, it holds files that are not captured: {safe(path)}"))
+    if back is not None:
+        bring_back(hold, back)
+
+
+def _came_with(hold: Hold, undone: Checkpoint | None, back: Undoing | None) -> Callable[[bytes], bool]:
+    """Tells of a path whether nothing was there before the command that is undone: then it goes again with it."""
+    came = Lookup(hold.store.reader, undone.content) if undone is not None and back is not None else None
+    there = {each.path for each in back.record.kept} if back is not None else frozenset()
+    return lambda path: came is not None and path not in there and came.item(path) is not None
 
 
 def _with_folders(changes: list[Change], rules: list[Change]) -> list[Change]:
@@ -63,42 +85,43 @@ def _with_folders(changes: list[Change], rules: list[Change]) -> list[Change]:
     return [c for c in changes if c.path in paths or (c.path in above and c.new and c.new.kind == "dir")]
 
 
-def _spare(hold: Hold, changes: list[Change]) -> list[Change]:
+def _spare(hold: Hold, changes: list[Change], came_with: Callable[[bytes], bool]) -> list[Change]:
     """Without the deletion of files that the checkpoint's own .gitignore hides: what one rule hides is not ours."""
     given = hold.given
     matcher = Matcher(capture_rules(given.workflow, given.environment))
     prefix = given.prefix + b"/" if given.prefix else b""
-    gone = [c.path for c in changes if c.new is None and c.old and c.old.kind != "dir"]
+    gone = [c.path for c in changes if c.new is None and c.old and c.old.kind != "dir" and not came_with(c.path)]
     there = [path for path in gone if os.path.lexists(os.fsencode(given.root) + b"/" + path)]
     with Ignore(given.repository) as ignore:
         hidden = ignore.ignored([prefix + path for path in there])
     spared = {path for path, yes in zip(there, hidden, strict=True) if yes and not matcher.brought_in(path)}
+    for path in spared:
+        hold.cache.leave_undecided(path)
     if spared:
         some = ", ".join(safe(path) for path in sorted(spared)[:5])
         hold.reporter(Note(f"left in place, git ignores them at that checkpoint: {some}"))
     return [change for change in changes if change.path not in spared]
 
 
-def _rescue_obstructions(
-    hold: Hold, changes: list[Change], before: Content, over: Checkpoint, interrupted: LandingUnderWay | None
+def _rescue_edited(
+    hold: Hold,
+    changes: Sequence[Change],
+    edited: Sequence[bytes],
+    over: Checkpoint,
+    interrupted: LandingUnderWay | None,
 ) -> None:
-    """Keep whatever lies in the way of `changes` and is in no checkpoint, as a commit on a ref whose name is said."""
-    blocked = obstructions(hold.given.root, changes, before)
-    if not blocked:
-        return
+    """Keep what the user changed on the way, as a commit on a ref whose name is said."""
     lost = []
     if interrupted is not None:
-        lost = torn(hold.given.root, hold.store.reader, changes, blocked, boot_since(interrupted.boot))
+        lost = torn(hold.given.root, hold.store.reader, changes, edited, boot_since(interrupted.boot))
     if lost:
         _keep_torn(hold, lost, over)
-    mine = [path for path in blocked if path not in lost]
+    mine = [path for path in edited if path not in lost]
     if mine:
         with open_pack(hold) as pack:
-            rescue(hold, pack, _with(hold, pack, mine, over), over)
-
-
-def _with(hold: Hold, pack: Pack, paths: Sequence[bytes], over: Checkpoint) -> Content:
-    return with_items(hold.store.reader, pack, over.content, collect(hold.given.root, pack, paths))
+            items = collect(hold.given.root, pack, mine, left_out(hold))
+            if items:
+                rescue(hold, pack, with_items(hold.store.reader, pack, over.content, items), over)
 
 
 def _keep_torn(hold: Hold, paths: Sequence[bytes], over: Checkpoint) -> None:
@@ -106,7 +129,8 @@ def _keep_torn(hold: Hold, paths: Sequence[bytes], over: Checkpoint) -> None:
     likely."""
     with open_pack(hold) as pack:
         ours = replace(hold.signature(), name=PROGRAM[0], email=PROGRAM[1])
-        kept = _keep(hold, pack, _with(hold, pack, paths, over), over, ours)
+        items = collect(hold.given.root, pack, paths, left_out(hold))
+        kept = _keep(hold, pack, with_items(hold.store.reader, pack, over.content, items), over, ours)
     shown = ", ".join(safe(path) for path in paths[:5]) + (" …" if len(paths) > 5 else "")
     hold.reporter(
         Warned(

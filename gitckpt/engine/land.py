@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gitckpt.engine.go import go
+from gitckpt.engine.go import Move, go
 from gitckpt.engine.hold import Hold, let_go, make_durable, with_base
 from gitckpt.engine.housekeeping import note_pack
+from gitckpt.engine.kept import forget_records
 from gitckpt.engine.mirror import write_mirror
 from gitckpt.engine.place import LandingUnderWay, Record
 from gitckpt.model.advance import advance
@@ -44,7 +45,7 @@ class Beside:
 class Landing:
     """A checkpoint to be. `content`: its files. `found`: what the workspace holds now; when that differs, a commit
     holds it (`beside`, or the checkpoint `before`), and the workspace is made equal to `content`. `ends_view`: the view
-    of the attempt that ends with it."""
+    of the attempt that ends with it. `undoes`: a checkpoint whose arrival replaced what now comes back."""
 
     events: tuple[Event, ...]
     content: Content
@@ -56,6 +57,7 @@ class Landing:
     definition: bytes | None = None
     ends_attempt: bool = False
     ends_view: str | None = None
+    undoes: Checkpoint | None = None
 
 
 def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
@@ -73,7 +75,7 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
         was = resolve(hold.given.repository, landing.beside.ref)
         updates += [RefUpdate(landing.beside.ref, kept, was), *chained]
     before = kept or (tip.oid if tip else oid)
-    moves = landing.found != landing.content
+    moves = landing.found != landing.content or landing.undoes is not None
     journal = LandingUnderWay(
         workflow=hold.name,
         to=oid,
@@ -83,6 +85,7 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
         ends_view=landing.ends_view,
         stays=not moves,
         lags=hold.base is not None,
+        undoes=landing.undoes.oid if landing.undoes is not None else None,
     )
     hold.unsynced = hold.unsynced or tip is None or landing.found != tip.content
     make_durable(hold)
@@ -93,9 +96,11 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
         note_pack(hold, stored.name)
     let_go(hold)
     if moves:
-        go(hold, landing.found, checkpoint)
+        go(hold, Move(before=landing.found, kept_as=before, undoes=landing.undoes), checkpoint)
     hold.record = _without_attempt(hold.record, checkpoint, journal)
     arrive(hold, checkpoint)
+    if moves:
+        forget_records(hold, checkpoint, landing.undoes)
     return checkpoint
 
 
@@ -116,12 +121,18 @@ def finish_landing(hold: Hold, landing: LandingUnderWay) -> None:
     if landing.kept_ref and resolve(hold.given.repository, landing.kept_ref) is None:
         transact(hold.given.repository, [RefUpdate(landing.kept_ref, landing.before, None)], "gitckpt: kept")
     to = hold.store.read(landing.to)
+    undone = None
     if not landing.stays:
-        go(hold, hold.store.read(landing.before).content, to, interrupted=landing)
+        undone = hold.store.read(landing.undoes) if landing.undoes is not None else None
+        before = hold.store.read(landing.before).content
+        move = Move(before=before, kept_as=landing.before, undoes=undone, interrupted=landing)
+        go(hold, move, to)
     if landing.lags and hold.base is None:
         hold.base = hold.store.read(hold.record.bases[landing.workflow])
     record = with_base(hold, landing.workflow, to)
     hold.write_record(_without_attempt(record, to, landing))
+    if undone is not None:
+        forget_records(hold, to, undone)
 
 
 def _without_attempt(record: Record, landed: Checkpoint, landing: LandingUnderWay) -> Record:

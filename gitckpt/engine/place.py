@@ -107,7 +107,8 @@ class LandingUnderWay:
     """A checkpoint about to be published, after which the workspace goes from `before` to `to`. `kept_ref` is to
     name `before`; `ends_attempt`: the attempt under way ends with it; `stays`: the workspace need not go anywhere;
     `lags`: it stays at its base, and is brought there later; `ends_view`: the view of the attempt that ends with it;
-    `boot`: in which boot of the machine that was."""
+    `boot`: in which boot of the machine that was; `undoes`: the checkpoint that is undone, whose arrival replaced what
+    now comes back."""
 
     workflow: WorkflowName
     to: Oid
@@ -118,6 +119,7 @@ class LandingUnderWay:
     stays: bool = False
     lags: bool = False
     boot: str = field(default_factory=boot_id)
+    undoes: Oid | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +188,7 @@ class Place:
         self.desk = Desk(self.folder)
         self.lists = self.folder / "lists"
         self.views = self.folder / "views"
+        self.replaced = self.folder / "replaced"
         self.lock = self.folder / "run.lock"
         self._record_path = self.folder / "workspace.json"
 

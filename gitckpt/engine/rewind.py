@@ -6,7 +6,6 @@ Owns what is named, kept and set by them. History only grows; whatever would be 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -14,29 +13,22 @@ from gitckpt.engine.begin import record
 from gitckpt.engine.compensations import Undecided, commands_of, compensated_since, effects_since
 from gitckpt.engine.graft import reapply, with_changes
 from gitckpt.engine.hold import Hold, moving_refs, open_pack, seal, take_snapshot
+from gitckpt.engine.kept import replaced_by
 from gitckpt.engine.land import Beside, Landing, finish_landing, land
 from gitckpt.engine.oversize import with_moved
 from gitckpt.engine.recover import recover
 from gitckpt.engine.settle import NeedsDecision, clear_up, require_base, settle
 from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.model.commands import is_of_command
 from gitckpt.model.events import (
     Adopted,
-    DataAppended,
-    DataIncremented,
-    DataSet,
     Edited,
     Event,
-    GateAnswered,
     GoalSet,
-    PhaseSkipped,
-    Reopened,
-    Reset,
     RolledBack,
     Undone,
 )
-from gitckpt.model.items import ItemsReopened, ItemsSkipped
 from gitckpt.model.manifest import Goal, rewound
-from gitckpt.model.merging import Resolved
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 from gitckpt.plumbing.content import Change, Content, compare
@@ -185,7 +177,7 @@ def undo(hold: Hold) -> Moved:
     settle(hold)
     tip = hold.at_tip
     for checkpoint in hold.store.history():
-        if checkpoint.parents and _of_command(checkpoint.events):
+        if checkpoint.parents and is_of_command(checkpoint.events):
             target = hold.store.read(checkpoint.parents[0])
             break
     else:
@@ -198,31 +190,19 @@ def undo(hold: Hold) -> Moved:
         manifest=rewound(tip.manifest, target.manifest),
         author=hold.person(),
     )
-    now = _land_move(hold, event, target, target.content, between)
+    content = _as_before(hold, checkpoint, target)
+    now = _land_move(hold, event, target, content, between, undoes=checkpoint)
     return Moved(before=tip, target=target, now=now, taken_back=between)
 
 
-def _of_command(events: Sequence[Event]) -> bool:
-    """Whether the checkpoint is of a command of the user's. What a phase itself does to `data` lands with the phase."""
-    of_data = all(isinstance(event, DataSet | DataAppended | DataIncremented) for event in events)
-    return of_data or any(map(_is_command, events))
-
-
-def _is_command(event: Event) -> bool:
-    """Whether the user did it by a command, so that `undo` can take it back."""
-    match event:
-        case RolledBack() | Undone() | Adopted() | Reset() | Reopened() | ItemsSkipped() | ItemsReopened():
-            return True
-        case GateAnswered(email=email):
-            return bool(email)  # a time-out has none
-        case PhaseSkipped(author=author):
-            return author is not None
-        case Edited(restored=restored):
-            return restored is not None
-        case Resolved():
-            return True
-        case _:
-            return False
+def _as_before(hold: Hold, undone: Checkpoint, target: Checkpoint) -> Content:
+    """The captured files before a command. Where the workspace was not at the checkpoint before it, as in a clone, they
+    were kept beside, or taken as they were."""
+    if any(isinstance(event, Adopted) for event in undone.events):
+        return undone.content
+    record = replaced_by(hold, undone)
+    kept = {*hold.store.rescues().values(), target.oid}
+    return hold.store.read(record.before).content if record is not None and record.before in kept else target.content
 
 
 def restore(hold: Hold, selected: Selected, paths: tuple[bytes, ...]) -> tuple[Checkpoint, list[Change]]:
@@ -343,6 +323,7 @@ def _land_move(
     target: Checkpoint,
     content: Content,
     between: tuple[Checkpoint, ...],
+    undoes: Checkpoint | None = None,
 ) -> Checkpoint:
     """Publish the move; content is stored already, or in a pack of its own. What was compensated stays so."""
     with open_pack(hold) as second:
@@ -353,6 +334,7 @@ def _land_move(
             second_parent=target.oid,
             definition=hold.store.definition(target.oid),
             ends_attempt=True,
+            undoes=undoes,
         )
         return land(hold, second, landing)
 

@@ -31,7 +31,7 @@ from gitckpt.workspace.openings import Openings
 from gitckpt.workspace.statcache import StatCache
 
 _OWN = LIVE_FOLDER.encode()
-_TMP = _OWN + b"/tmp"
+TMP = _OWN + b"/tmp"
 _AT_ONCE_BYTES = 64 << 20
 _AT_ONCE_FILES = 1_000
 """So much is written before it gets its names: the room that is needed beside what it replaces."""
@@ -69,9 +69,9 @@ def apply(
     for change in changes:
         require_inside(root, change.path)
     with Disk(root) as disk, Beforehand(made) as beforehand:
-        with naming(_TMP):
-            disk.ensure(_TMP)
-            tmp = os.dup(disk.folder(_TMP))
+        with naming(TMP):
+            disk.ensure(TMP)
+            tmp = os.dup(disk.folder(TMP))
         try:
             becoming = _Becoming(disk, tmp, reader, changes, beforehand)
             applied = becoming.run()
@@ -125,7 +125,7 @@ class _Becoming:
     def finish(self) -> None:
         """Leave nothing of ours behind."""
         self._openings.done()
-        for folder in (_TMP, _OWN):
+        for folder in (TMP, _OWN):
             try:
                 parent, name = self._disk.place(folder)
                 os.rmdir(name, dir_fd=parent)
@@ -135,7 +135,7 @@ class _Becoming:
 
     def _sweep(self) -> None:
         """Remove what a killed try left unfinished; what it noted of modes is kept."""
-        with naming(_TMP):
+        with naming(TMP):
             # An O_PATH descriptor cannot be listed.
             number = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._tmp)
             try:
@@ -209,7 +209,7 @@ class _Becoming:
         """Rename what is written, once its bytes are on the disk: a file system may keep a name and lose the bytes,
         and then the file would be neither the old one nor the new one."""
         if self._unsynced:
-            with naming(_TMP):
+            with naming(TMP):
                 self._disk.sync()
         beside = []
         for name, change, new in self._unnamed:

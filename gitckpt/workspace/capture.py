@@ -181,23 +181,54 @@ class Capture:
         return digest.digest()
 
     def _secret_in(self, data: bytes, path: bytes) -> int:
-        if self._matcher.may_hold_key(path) and holds_key(data):
-            return kinds.PRIVATE_KEY
-        if self._matcher.seeks_secrets and self._matcher.holds_secret(data):
-            return kinds.SECRET_VALUE
-        return kinds.FILE
+        return _secret_in(self._matcher, data, path)
 
     def _secret_streamed(self, number: int, path: bytes) -> int:
-        if not self._matcher.seeks_secrets and not self._matcher.may_hold_key(path):
-            return kinds.FILE
-        overlap = max(self._matcher.overlap, 16)
-        tail = b""
-        while data := os.read(number, _CHUNK):
-            kind = self._secret_in(tail + data, path)
-            if kind != kinds.FILE:
-                return kind
-            tail = data[-overlap:]
+        return _secret_streamed(self._matcher, number, path)
+
+
+def _secret_in(matcher: Matcher, data: bytes, path: bytes) -> int:
+    if matcher.may_hold_key(path) and holds_key(data):
+        return kinds.PRIVATE_KEY
+    if matcher.seeks_secrets and matcher.holds_secret(data):
+        return kinds.SECRET_VALUE
+    return kinds.FILE
+
+
+def _secret_streamed(matcher: Matcher, number: int, path: bytes) -> int:
+    if not matcher.seeks_secrets and not matcher.may_hold_key(path):
         return kinds.FILE
+    overlap = max(matcher.overlap, 16)
+    tail = b""
+    while data := os.read(number, _CHUNK):
+        kind = _secret_in(matcher, tail + data, path)
+        if kind != kinds.FILE:
+            return kind
+        tail = data[-overlap:]
+    return kinds.FILE
+
+
+def is_left_out(disk: Disk, path: bytes, mode: int, matcher: Matcher) -> bool:
+    """Whether the workflow file leaves out what is at `path`, with that mode: by its name, or as a secret.
+
+    In doubt yes. What git ignores is not asked. Raises OSError.
+    """
+    parts = path.split(b"/")
+    folders = (b"/".join(parts[:depth]) + b"/" for depth in range(1, len(parts)))
+    if any(matcher.excluded(each) for each in (*folders, path + b"/" if stat.S_ISDIR(mode) else path)):
+        return True
+    if not stat.S_ISREG(mode):
+        return False
+    if matcher.secret_by_name(path) or (not mode & 0o077 and matcher.secret_by_mode(path)):
+        return True
+    try:
+        number = open_to_read(disk, path)
+    except PermissionError:
+        return True
+    try:
+        return _secret_streamed(matcher, number, path) != kinds.FILE
+    finally:
+        os.close(number)
 
 
 def open_to_read(disk: Disk, path: bytes) -> int:

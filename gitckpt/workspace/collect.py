@@ -7,19 +7,28 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from gitckpt.plumbing.content import Item
 from gitckpt.plumbing.extra import MODE_BITS
 from gitckpt.plumbing.pack import Pack
+from gitckpt.workspace.disk import Disk
 
 
-def collect(root: Path, pack: Pack, paths: Iterable[bytes]) -> dict[bytes, Item]:
-    """Every path that is there, folders with all below them. Sockets and devices are left out. No link is
-    followed.
+def collect(
+    root: Path, pack: Pack, paths: Iterable[bytes], is_left_out: Callable[[Disk, bytes, int], bool]
+) -> dict[bytes, Item]:
+    """Every path that is there, folders with all below them. Sockets and devices are left out, and what `is_left_out`
+    says of a path with its mode. No link is followed.
     """
-    top = os.fsencode(root)
+    with Disk(root) as disk:
+        return _collected(disk, os.fsencode(root), pack, paths, is_left_out)
+
+
+def _collected(
+    disk: Disk, top: bytes, pack: Pack, paths: Iterable[bytes], is_left_out: Callable[[Disk, bytes, int], bool]
+) -> dict[bytes, Item]:
     found: dict[bytes, Item] = {}
     todo = list(paths)
     while todo:
@@ -28,6 +37,8 @@ def collect(root: Path, pack: Pack, paths: Iterable[bytes]) -> dict[bytes, Item]
         try:
             status = os.lstat(full)
         except FileNotFoundError:
+            continue
+        if is_left_out(disk, path, status.st_mode):
             continue
         mode = stat.S_IMODE(status.st_mode) & MODE_BITS
         if stat.S_ISDIR(status.st_mode):

@@ -38,14 +38,14 @@ def obstructions(root: Path, changes: Sequence[Change], before: Content) -> list
             for item in (change.old, change.new):
                 if item is not None and item.oid and len(item.oid) != width:
                     raise ValueError("the changes are of a repository with another object format")
-            passed = _not_a_folder(disk, change.path)
+            passed = not_a_folder(disk, change.path)
             if passed is not None:
                 if passed not in named:
                     found.add(passed)
                 continue
             state = disk.look(change.path)
             if state is not None and not any(
-                item is not None and _is(disk, change.path, state, item) for item in (change.old, change.new)
+                item is not None and is_item(disk, change.path, state, item) for item in (change.old, change.new)
             ):
                 found.add(change.path)
     return sorted(found)
@@ -118,13 +118,14 @@ def holds(disk: Disk, path: bytes, state: os.stat_result, item: Item) -> bool:
             return stat.S_ISREG(state.st_mode) and _id_of_file(disk, path, len(item.oid)) == item.oid
 
 
-def _is(disk: Disk, path: bytes, state: os.stat_result, item: Item) -> bool:
+def is_item(disk: Disk, path: bytes, state: os.stat_result, item: Item) -> bool:
+    """As `holds`; the mode of a file or FIFO counts. Raises Unreadable."""
     if item.kind in ("file", "fifo") and state.st_mode & 0o1777 != item.mode:
         return False
     return holds(disk, path, state, item)
 
 
-def _not_a_folder(disk: Disk, path: bytes) -> bytes | None:
+def not_a_folder(disk: Disk, path: bytes) -> bytes | None:
     """The first thing above `path` that is there and is no folder."""
     parts = path.split(b"/")
     for depth in range(1, len(parts)):

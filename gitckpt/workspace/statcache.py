@@ -197,6 +197,31 @@ class StatCache:
         record.said = b""
         self.unsettle(folder)
 
+    def knows_left_out(self, path: bytes) -> bool:
+        """Whether the last scan saw that `path`, or a folder that it lies in, is not captured."""
+        parts = path.split(b"/")
+        for depth in range(1, len(parts) + 1):
+            kind = self._kind(b"/".join(parts[: depth - 1]), parts[depth - 1])
+            if kind in kinds.NEVER_HELD or kind in kinds.NOT_KEPT:
+                return True
+            if kind == kinds.HIDDEN_FOLDER and depth == len(parts):
+                return True
+        return False
+
+    def _kind(self, folder: bytes, name: bytes) -> int:
+        record = self.folders.get(folder)
+        names = split_names(record.names) if record is not None else []
+        return record.kinds[names.index(name)] if record is not None and name in names else kinds.UNDECIDED
+
+    def leave_undecided(self, path: bytes) -> None:
+        """Forget what was seen of one entry: the next scan decides about it."""
+        folder, _, name = path.rpartition(b"/")
+        record = self.folders.get(folder)
+        if record is not None and name in split_names(record.names):
+            entries = record.entries(self.width)
+            del entries[name]
+            self.put(folder, entries)
+
     def forget(self, folder: bytes) -> None:
         """Drop `folder` and everything below it."""
         below = folder + b"/"

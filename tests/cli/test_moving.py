@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -83,11 +84,12 @@ def test_only_a_rollback_offers_to_keep_edits(done: Repo) -> None:
     assert "your edit 0006 (keep it: --keep-edits)" in done.run("rollback", "a").stdout
 
 
-def test_adopting_can_be_undone(done: Repo) -> None:
+def test_adopting_can_be_undone_and_changed_no_file(done: Repo) -> None:
     done.write("note", "mine\n")
     done.run("adopt")
     done.run("undo")
-    assert files(done) == ["b", "d", "d/c"]
+    assert files(done) == ["b", "d", "d/c", "note"]
+    assert state(done)["current_state"] == "COMPLETE"
 
 
 def test_edits_that_clash_stop_the_rollback_before_anything_is_written(done: Repo) -> None:
@@ -99,12 +101,15 @@ def test_edits_that_clash_stop_the_rollback_before_anything_is_written(done: Rep
     assert done.git("rev-parse", "gitckpt/demo~1") == before, "only the edit was recorded"
 
 
-def test_a_file_in_the_way_that_no_checkpoint_holds_is_rescued(done: Repo) -> None:
+def test_a_file_in_the_way_that_no_checkpoint_holds_is_kept_outside_of_git(done: Repo) -> None:
     done.write(".gitignore", "a\n")
     done.write("a", "ignored, in the way\n")
-    said = done.run("rollback", "a")
-    assert "rescue@1 (refs/gitckpt/demo/rescue/1)" in said.stderr
-    assert done.git("show", "refs/gitckpt/demo/rescue/1:a") == "ignored, in the way"
+    said = done.run("rollback", "a").stderr
+    head, where = said.splitlines()
+    assert head == "Kept outside of git what no checkpoint holds and was replaced (20 bytes): a"
+    kept = list(Path(where.removeprefix("  in ")).glob("*-a"))
+    assert [path.read_text() for path in kept] == ["ignored, in the way\n"]
+    assert not done.git("for-each-ref", "refs/gitckpt")
     assert (done.path / "a").read_text() == "a\n"
 
 

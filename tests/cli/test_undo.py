@@ -1,0 +1,94 @@
+"""`undo` gives back every file as it was before the command, captured or not.
+
+Owns what is looked at: every entry of the workspace, and where gitckpt keeps what no checkpoint holds. The random
+sequences are in tests/properties.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.repo import Repo
+
+FILE = """\
+version: 1
+workflow: w
+secrets: [TOKEN]
+workspace: {{exclude: {exclude}}}
+phases:
+  a: {{run: 'mkdir -p out; echo 1 > model; echo 1 > out/x; ln -s one link; echo 1 > plain; echo 1 > note'}}
+  b: {{run: echo 2 > plain}}
+"""
+Entries = dict[str, tuple[int, bytes]]
+
+
+def entries(root: Path) -> Entries:
+    """Every entry but git's and gitckpt's own: its type and mode, its bytes or target."""
+    found: Entries = {}
+    for folder, folders, names in os.walk(root):
+        if Path(folder) == root:
+            folders[:] = [name for name in folders if name not in (".git", ".gitckpt")]
+        for path in (Path(folder, name) for name in (*folders, *names)):
+            mode = path.lstat().st_mode
+            data = path.read_bytes() if stat.S_ISREG(mode) else b""
+            found[str(path.relative_to(root))] = (mode, os.fsencode(path.readlink()) if path.is_symlink() else data)
+    return found
+
+
+def kept(repo: Repo) -> list[Path]:
+    """The files that gitckpt keeps outside of git."""
+    return [path for path in (repo.path / ".git/gitckpt").glob("workspaces/*/replaced/*/*") if path.name != "record"]
+
+
+@pytest.fixture
+def left(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> Repo:
+    """All that `a` made is captured at 0002. Since then the user has taken it out of checkpoints in every way there is,
+    and put something of another sort in its place."""
+    monkeypatch.setenv("TOKEN", "very-secret-word")
+    repo.write("gitckpt.yaml", FILE.format(exclude="[]"))
+    repo.run("run")
+    repo.write("gitckpt.yaml", FILE.format(exclude="[model, 'out/', big]"))
+    repo.write(".gitignore", "link\nplain\n")
+    repo.write("model", "2, newer, excluded\n", mode=0o640)
+    os.utime(repo.path / "model", (1e9, 1e9))
+    (repo.path / "out/x").unlink()
+    (repo.path / "out").rmdir()
+    (repo.path / "out").symlink_to("elsewhere")
+    (repo.path / "link").unlink()
+    repo.write("link/deep/ignored", "ignored, where a link was\n", mode=0o755)
+    (repo.path / "link/deep/fine").symlink_to("ignored")
+    os.mkfifo(repo.path / "link/pipe", 0o600)
+    (repo.path / "plain").unlink()
+    repo.write("note", "it holds very-secret-word now\n", mode=0o604)
+    repo.run("status")
+    return repo
+
+
+def test_undo_gives_back_every_file_captured_or_not_and_so_does_each_further_undo(left: Repo) -> None:
+    before = entries(left.path)
+    said = left.run("rollback", "2").stderr
+    after = entries(left.path)
+    assert "no checkpoint holds" in said
+    assert [(path, after[path][1]) for path in ("model", "out/x", "link", "note")] == [
+        ("model", b"1\n"),
+        ("out/x", b"1\n"),
+        ("link", b"one"),
+        ("note", b"1\n"),
+    ]
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in kept(left))
+    assert {path.stat().st_mode & 0o777 for path in (left.path / ".git/gitckpt/workspaces").glob("*/replaced/*")} == {
+        0o700
+    }
+    left.run("undo")
+    assert entries(left.path) == before
+    assert (left.path / "model").stat().st_mtime == 1e9
+    assert kept(left) == [], "what is given back is not kept twice"
+    left.run("undo")
+    assert entries(left.path) == after
+    left.run("undo")
+    assert entries(left.path) == before
+    assert "very-secret-word" not in left.git("cat-file", "--batch-all-objects", "--batch", "--unordered")
