@@ -177,6 +177,11 @@ def test_a_pattern_without_a_match_is_an_error_but_where_it_may_be_empty(bed: Be
         (b"a\nb\0c\n", ("items.txt, line 2: an item cannot hold a NUL byte",)),
         (b"a\n" + b"x" * 131_072 + b"\n", ("items.txt, line 2: the item has 131,072 bytes", "batch: {input: stdin}")),
     ],
+    ids=[
+        "a key twice",
+        "a NUL byte",
+        "too long",
+    ],  # pytest puts an id into the environment, which may be too long for it
 )
 def test_a_list_that_cannot_be_taken_is_refused_whole_and_nothing_changes(
     bed: Bed, data: bytes, words: tuple[str, ...]

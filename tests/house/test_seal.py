@@ -33,8 +33,7 @@ def test_git_asks_nothing_and_reads_nobodys_configuration(tmp_path: Path) -> Non
 
 def test_git_started_below_the_project_finds_no_repository() -> None:
     done = subprocess.run(["git", "rev-parse"], cwd=PROJECT / "tests", capture_output=True, text=True, check=False)
-    assert done.returncode == 128
-    assert "not a git repository" in done.stderr
+    assert (done.returncode, done.stdout) == (128, "")
 
 
 def test_what_a_hook_or_a_phase_exports_does_not_reach_a_test() -> None:
