@@ -15,22 +15,16 @@ import pytest
 from gitckpt import errors
 from gitckpt.cli.main import COMMANDS
 from tests.conftest import PROJECT
+from tests.house.tree import tracked
 from tests.ready import gitckpt
 from tests.repo import Repo
 
 FILE_LINES = 500
 FUNCTION_LINES = 60
-FILES = {
-    "pyproject.toml",
-    "README.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "LICENSE",
-    ".gitignore",
-    ".pre-commit-config.yaml",
-    "pylock.toml",
+TOP_LEVEL = {
+    *("gitckpt", "tests", "examples", "docs", "benchmarks", ".ci", ".github", ".gitignore", ".pre-commit-config.yaml"),
+    *("pyproject.toml", "requirements.lock", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"),
 }
-TOP_LEVEL = FILES | {"gitckpt", "tests", "examples", "docs", "benchmarks", ".ci", ".github"}
 HEAVY = ("git", "msgspec", "yaml", "rich", "subprocess", "pathspec", "dataclasses", "gitckpt.errors")
 """Modules that cost more than `--help` takes: it must be there within 1.5 times the time of `import click`."""
 NOT_FOR_STATUS = (
@@ -49,21 +43,15 @@ LATER = re.compile(r"\b(?:TOD[O]|FIXM[E]|XX[X]|for no[w]|NotImplementedErro[r])\
 GRAB_BAGS = frozenset({"util", "utils", "helper", "helpers", "common", "manager", "managers", "misc", "base"})
 
 
-def _sources(*folders: str) -> list[Path]:
-    return sorted(path for folder in folders for path in (PROJECT / folder).rglob("*.py"))
+TREE = tracked()
+CODE = [path for path in TREE if path.suffix == ".py"]
+PACKAGE = [path for path in CODE if path.is_relative_to(PROJECT / "gitckpt")]
 
 
 def _texts() -> Iterator[tuple[str, str]]:
-    """Every text file of the project with its name; what tools leave behind lies in dot folders, but for `.ci`."""
-    for top in sorted(TOP_LEVEL):
-        place = PROJECT / top
-        for path in [place] if place.is_file() else sorted(place.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                yield str(path.relative_to(PROJECT)), path.read_text(encoding="utf-8", errors="replace")
-
-
-CODE = _sources("gitckpt", "tests", "benchmarks", "examples")
-PACKAGE = _sources("gitckpt")
+    """Every text file of the project with its name."""
+    for path in TREE:
+        yield str(path.relative_to(PROJECT)), path.read_text(encoding="utf-8", errors="replace")
 
 
 def test_no_file_is_longer_than_a_person_reads_at_once() -> None:
@@ -126,8 +114,7 @@ def test_no_file_leaves_work_for_later() -> None:
 
 
 def test_the_top_of_the_tree_holds_what_it_may_and_nothing_else() -> None:
-    tools = {".git", ".hypothesis", ".import_linter_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv"}
-    assert {path.name for path in PROJECT.iterdir()} - TOP_LEVEL - tools == set()
+    assert {path.relative_to(PROJECT).parts[0] for path in TREE} - TOP_LEVEL == set()
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("--no-such-option",)])

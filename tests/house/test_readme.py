@@ -17,16 +17,18 @@ from gitckpt.errors import ExitCode
 from gitckpt.model.manifest import Manifest, PhaseState
 from tests.conftest import PROJECT
 from tests.house.cli_reference import reference
+from tests.house.tree import tracked
 
 README = (PROJECT / "README.md").read_text()
-PAPERS = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").glob("*.md"))]
+PAPERS = [path for path in tracked(".md") if path.parent in (PROJECT, PROJECT / "docs")]
 
-# What differs from one run to the next: when, how long, which ids.
+# What differs from one run to the next, or from one machine to another: when, how long, which ids, others' words.
 VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d"), "TIME"),
     (re.compile(r"\b\d\d:\d\d\b"), "HH:MM"),
     (re.compile(r"\b\d+(?:\.\d)? s\b"), "N s"),
     (re.compile(r"\b[0-9a-f]{7,40}\b"), "ID"),
+    (re.compile(r"\bcp: .+"), "cp: REASON"),
     (re.compile(r" {2,}"), "  "),
 )
 
