@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from gitckpt.engine.history import came_from, merged_in
+from gitckpt.engine.history import merged_in
 from gitckpt.engine.place import Place
 from gitckpt.errors import GitckptError
 from gitckpt.model.events import (
@@ -31,7 +31,7 @@ from gitckpt.model.names import Oid, PhaseName
 from gitckpt.plumbing.content import Change, Content, Defaults, compare, defaults_of
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.repository import Repository
-from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.checkpoint import Checkpoint, came_from
 from gitckpt.store.selectors import NoSuchCheckpoint, Selected, label, select
 from gitckpt.store.store import Store
 from gitckpt.workspace.rules import CaptureRules

@@ -128,6 +128,7 @@ def _land(
             content = found if partial else hold.at_tip.content
         case _:
             assert_never(outcome)
+    is_undone = isinstance(outcome, Failed | CutOff) and not outcome.partial
     if not events:
         hold.write_record(replace(hold.record, attempt=None))
         write_mirror(hold, hold.at_tip.manifest)
@@ -139,6 +140,7 @@ def _land(
         outputs=outputs,
         beside=beside,
         ends_attempt=True,
+        redates=is_undone,
     )
     return _landed(hold, pack, landing)
 

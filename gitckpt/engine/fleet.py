@@ -12,6 +12,7 @@ from dataclasses import replace
 from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.arrival import Arrival, foreseen
 from gitckpt.engine.catch_up import catch_up, would_clash
+from gitckpt.engine.dating import keep_dates
 from gitckpt.engine.groups import Groups
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
@@ -153,5 +154,5 @@ class Fleet:
         """Record what the user did while attempts were in views: it was looked for only at paths that they changed."""
         if self.is_overlooked:
             record_edits(self.hold)
-            self.hold.cache.save()
+            keep_dates(self.hold, self.hold.at_tip.number)
             self.is_overlooked = False

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gitckpt.engine.capturing import capture_rules
+from gitckpt.engine.dating import NEW, Dating, dates_for
 from gitckpt.engine.graft import with_items
 from gitckpt.engine.hold import Hold, open_pack
 from gitckpt.engine.kept import Undoing, bring_back, keep, left_out, undoing
@@ -39,13 +40,15 @@ from gitckpt.workspace.rules import Matcher
 class Move:
     """Where the workspace comes from: `before` is what it holds of captured files, which the commit `kept_as` has.
     `undoes`: the checkpoint that is undone, whose arrival replaced what now comes back. `made`: files of the new
-    checkpoint that are there already. `interrupted`: the landing that was on this way when it was cut off."""
+    checkpoint that are there already; `dating`: what dates the others get. `interrupted`: the landing that was on this
+    way when it was cut off."""
 
     before: Content
     kept_as: Oid
     undoes: Checkpoint | None = None
     made: Sequence[Made] = ()
     interrupted: LandingUnderWay | None = None
+    dating: Dating = NEW
 
 
 def go(hold: Hold, move: Move, to: Checkpoint) -> None:
@@ -60,11 +63,12 @@ def go(hold: Hold, move: Move, to: Checkpoint) -> None:
     edited = keep(hold, changes, to, move.kept_as, back)
     if edited:
         _rescue_edited(hold, changes, edited, to, move.interrupted)
+    dates = dates_for(hold, changes, move.dating, back.record.times if back is not None else {})
     rules = [change for change in changes if change.path.rpartition(b"/")[2] == b".gitignore"]
     if rules:
-        apply(root, reader, _with_folders(changes, rules), hold.cache)
+        apply(root, reader, _with_folders(changes, rules), hold.cache, dates=dates)
         changes = _spare(hold, changes, _came_with(hold, move.undoes, back))
-    applied = apply(root, reader, changes, hold.cache, move.made)
+    applied = apply(root, reader, changes, hold.cache, move.made, dates)
     for path in applied.kept[:5]:
         hold.reporter(Note(f"left in place, it holds files that are not captured: {safe(path)}"))
     if back is not None:

@@ -14,16 +14,14 @@ from gitckpt.model.events import (
     AttemptFailed,
     CompensationFailed,
     PhaseCompleted,
-    RolledBack,
     RunStarted,
-    Undone,
 )
 from gitckpt.model.items import ItemsCompleted, ItemsFailed
 from gitckpt.model.merging import Merged
 from gitckpt.model.names import Oid, PhaseName, RunId
 from gitckpt.model.title import Title
 from gitckpt.plumbing.content import Change, compare
-from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.checkpoint import Checkpoint, came_from
 from gitckpt.store.store import Store
 
 FEW = 3
@@ -82,14 +80,6 @@ def folded_run_history(store: Store, limit: int) -> History:
     """As `run_history`, with neighbours that did items of one phase told as one row."""
     ids = store.ids()
     return _folded(store, ids, _begin_of_run(store, ids), limit)
-
-
-def came_from(checkpoint: Checkpoint) -> Oid | None:
-    """The checkpoint whose files it took up: a rollback's target, else the one before; None at the beginning."""
-    for event in reversed(checkpoint.events):
-        if isinstance(event, RolledBack | Undone):
-            return event.target
-    return checkpoint.parents[0] if checkpoint.parents else None
 
 
 def completed_items(checkpoint: Checkpoint) -> ItemsCompleted | None:

@@ -34,6 +34,8 @@ from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.publish import PROGRAM
 from gitckpt.store.store import Store
+from gitckpt.workspace import kinds
+from gitckpt.workspace.dates import Dates
 from gitckpt.workspace.scan import ViewScan
 from gitckpt.workspace.snapshot import Measure, Snapshot, measure, snapshot
 from gitckpt.workspace.statcache import StatCache
@@ -111,7 +113,8 @@ class Hold:
     need it as it is. `sealed`: packs that are stored and not yet needed by any ref; the next landing lets go of them.
     `unsynced`: whether files were found written, be it with the bytes that they had, and may not be on the disk yet.
     `starts`: those that attempts under way began from. `refused`: commits that could not be merged. `paused`: who asked
-    the run to stop at the next boundary.
+    the run to stop at the next boundary. `dates`: when files were written. `ignored_at`: the number of the checkpoint
+    in the making when this command last saw that ignored files had changed.
     """
 
     given: Given
@@ -119,6 +122,7 @@ class Hold:
     place: Place
     record: Record
     cache: StatCache
+    dates: Dates
     clock: Clock
     reporter: Reporter
     tip: Checkpoint | None = None
@@ -130,6 +134,7 @@ class Hold:
     packs_noted: int = 0
     paused: str | None = None
     unsynced: bool = False
+    ignored_at: int | None = None
 
     @property
     def workflow(self) -> Workflow:
@@ -195,13 +200,15 @@ def held(given: Given, place: Place, clock: Clock, reporter: Reporter) -> Iterat
         store = Store(given.repository, reader, given.workflow.workflow, given.prefix)
         store.require_writable()
         record = place.read()
+        cache = StatCache.load(place.cache, given.repository.object_format)
         hold = Hold(
             given=given,
             store=store,
             place=place,
             record=record,
             told=set(record.told),
-            cache=StatCache.load(place.cache, given.repository.object_format),
+            cache=cache,
+            dates=Dates(place.dates(given.workflow.workflow), cache.folders, cache.width),
             clock=clock,
             reporter=reporter,
         )
@@ -238,6 +245,7 @@ def take_snapshot(hold: Hold, pack: Pack) -> Snapshot:
     """The workspace as it is, its new objects in `pack`; what was left out is said once a command."""
     given = hold.given
     known = hold.tip.content if hold.tip else None
+    is_first = not hold.cache.folders
     found = snapshot(
         root=given.root,
         repository=given.repository,
@@ -251,6 +259,9 @@ def take_snapshot(hold: Hold, pack: Pack) -> Snapshot:
     )
     hold.unsynced = hold.unsynced or found.read > 0 or found.uncaptured.count > 0
     say_once(hold, found)
+    # Where no scan was before, nobody knows since when ignored files are as they are.
+    if found.uncaptured.count or (is_first and any(kinds.HIDDEN in each.kinds for each in hold.cache.folders.values())):
+        hold.ignored_at = hold.tip.number + 1 if hold.tip else 1
     return found
 
 
@@ -350,7 +361,15 @@ def with_base(hold: Hold, workflow: WorkflowName, tip: Checkpoint) -> Record:
     """The record once `tip` of a workflow has landed: the workspace equals it, or lags behind it at its base. Nothing
     is under way but attempts."""
     record = replace(hold.record, last=workflow, landing=None, told=tuple(sorted(hold.told)))
+    record = with_ignored(hold, record)
     if hold.base is not None:
         return replace(record, ahead={**record.ahead, workflow: tip.oid})
     ahead = {name: oid for name, oid in record.ahead.items() if name != workflow}
     return replace(record, bases={**record.bases, workflow: tip.oid}, ahead=ahead)
+
+
+def with_ignored(hold: Hold, record: Record) -> Record:
+    """The record with what this command saw of ignored files."""
+    if hold.ignored_at is None:
+        return record
+    return replace(record, ignored={**record.ignored, hold.name: hold.ignored_at})

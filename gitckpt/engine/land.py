@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from gitckpt.engine.dating import NEW, Dating, border_ns, keep_dates, put_dates_back
 from gitckpt.engine.go import Move, go
-from gitckpt.engine.hold import Hold, let_go, make_durable, with_base
+from gitckpt.engine.hold import Hold, let_go, make_durable, open_pack, take_snapshot, with_base
 from gitckpt.engine.housekeeping import note_pack
 from gitckpt.engine.kept import forget_records
 from gitckpt.engine.mirror import write_mirror
@@ -45,7 +46,10 @@ class Beside:
 class Landing:
     """A checkpoint to be. `content`: its files. `found`: what the workspace holds now; when that differs, a commit
     holds it (`beside`, or the checkpoint `before`), and the workspace is made equal to `content`. `ends_view`: the view
-    of the attempt that ends with it. `undoes`: a checkpoint whose arrival replaced what now comes back."""
+    of the attempt that ends with it. `undoes`: a checkpoint whose arrival replaced what now comes back. `dating`: what
+    dates files get. `redates`: what an attempt did is put back, also the dates of files that it only touched; those
+    changed after `since_ns` (a ctime) are the user's. `is_half`: what an attempt left is still in the workspace, and a
+    landing that puts it back follows."""
 
     events: tuple[Event, ...]
     content: Content
@@ -58,6 +62,10 @@ class Landing:
     ends_attempt: bool = False
     ends_view: str | None = None
     undoes: Checkpoint | None = None
+    dating: Dating = NEW
+    redates: bool = False
+    since_ns: int | None = None
+    is_half: bool = False
 
 
 def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
@@ -76,6 +84,7 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
         updates += [RefUpdate(landing.beside.ref, kept, was), *chained]
     before = kept or (tip.oid if tip else oid)
     moves = landing.found != landing.content or landing.undoes is not None
+    dating = Dating(then=tip.oid) if landing.redates and tip else landing.dating
     journal = LandingUnderWay(
         workflow=hold.name,
         to=oid,
@@ -86,6 +95,9 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
         stays=not moves,
         lags=hold.base is not None,
         undoes=landing.undoes.oid if landing.undoes is not None else None,
+        redates=landing.redates,
+        then=dating.then,
+        younger=dating.younger,
     )
     hold.unsynced = hold.unsynced or tip is None or landing.found != tip.content
     make_durable(hold)
@@ -96,9 +108,15 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
         note_pack(hold, stored.name)
     let_go(hold)
     if moves:
-        go(hold, Move(before=landing.found, kept_as=before, undoes=landing.undoes), checkpoint)
+        go(hold, Move(before=landing.found, kept_as=before, undoes=landing.undoes, dating=dating), checkpoint)
+    if landing.redates and hold.base is None:
+        put_dates_back(hold, landing.since_ns)
     hold.record = _without_attempt(hold.record, checkpoint, journal)
-    arrive(hold, checkpoint)
+    if landing.is_half:
+        hold.write_record(with_base(hold, hold.name, checkpoint))
+        write_mirror(hold, checkpoint.manifest)
+    else:
+        arrive(hold, checkpoint)
     if moves:
         forget_records(hold, checkpoint, landing.undoes)
     return checkpoint
@@ -108,7 +126,7 @@ def arrive(hold: Hold, checkpoint: Checkpoint) -> None:
     """The workspace equals the checkpoint: move the base, keep the stat cache, renew the mirror."""
     make_durable(hold)
     hold.write_record(with_base(hold, hold.name, checkpoint))
-    hold.cache.save()
+    keep_dates(hold, checkpoint.number - 1)
     write_mirror(hold, checkpoint.manifest)
 
 
@@ -124,15 +142,27 @@ def finish_landing(hold: Hold, landing: LandingUnderWay) -> None:
     undone = None
     if not landing.stays:
         undone = hold.store.read(landing.undoes) if landing.undoes is not None else None
-        before = hold.store.read(landing.before).content
-        move = Move(before=before, kept_as=landing.before, undoes=undone, interrupted=landing)
-        go(hold, move, to)
+        go(hold, _move(hold, landing, undone), to)
+    if landing.redates and not landing.lags:
+        with open_pack(hold) as pack:
+            take_snapshot(hold, pack)
+        put_dates_back(hold, border_ns(hold))
     if landing.lags and hold.base is None:
         hold.base = hold.store.read(hold.record.bases[landing.workflow])
     record = with_base(hold, landing.workflow, to)
     hold.write_record(_without_attempt(record, to, landing))
     if undone is not None:
         forget_records(hold, to, undone)
+
+
+def _move(hold: Hold, landing: LandingUnderWay, undone: Checkpoint | None) -> Move:
+    return Move(
+        before=hold.store.read(landing.before).content,
+        kept_as=landing.before,
+        undoes=undone,
+        interrupted=landing,
+        dating=Dating(then=landing.then, younger=landing.younger),
+    )
 
 
 def _without_attempt(record: Record, landed: Checkpoint, landing: LandingUnderWay) -> Record:

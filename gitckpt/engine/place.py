@@ -108,7 +108,8 @@ class LandingUnderWay:
     name `before`; `ends_attempt`: the attempt under way ends with it; `stays`: the workspace need not go anywhere;
     `lags`: it stays at its base, and is brought there later; `ends_view`: the view of the attempt that ends with it;
     `boot`: in which boot of the machine that was; `undoes`: the checkpoint that is undone, whose arrival replaced what
-    now comes back."""
+    now comes back; `redates`: what an attempt did is put back, down to the dates of files; `then`, `younger`: see
+    Dating."""
 
     workflow: WorkflowName
     to: Oid
@@ -120,6 +121,9 @@ class LandingUnderWay:
     lags: bool = False
     boot: str = field(default_factory=boot_id)
     undoes: Oid | None = None
+    redates: bool = False
+    then: Oid | None = None
+    younger: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +132,8 @@ class Record:
     workflow that did so most recently; `told`: what was left out and has been said; `refs_moving`: refs are being moved
     outside a landing; `unconcluded`: the workflows whose run still owes the commands of `always`; `views`: the attempts
     in views of their own; `ahead`: the newest checkpoint of the workflow where the workspace, at its base, lags behind
-    it because of such views."""
+    it because of such views; `ignored`: the number of the checkpoint in the making when ignored files were last seen to
+    have changed."""
 
     schema: int = 1
     path: str = ""
@@ -141,6 +146,7 @@ class Record:
     unconcluded: tuple[WorkflowName, ...] = ()
     views: tuple[ViewUnderWay, ...] = ()
     ahead: Mapping[WorkflowName, Oid] = field(default_factory=dict)
+    ignored: Mapping[WorkflowName, int] = field(default_factory=dict)
 
 
 class Desk:
@@ -195,6 +201,10 @@ class Place:
     def branch_lock(self, workflow: WorkflowName) -> Path:
         """The lock that a run of the workflow holds, whatever its workspace."""
         return self.home / "locks" / f"{workflow}.lock"
+
+    def dates(self, workflow: WorkflowName) -> Path:
+        """What is known of the dates that files had, between the checkpoints of the workflow."""
+        return self.folder / "dates" / workflow
 
     def group_lock(self, group: str) -> Path:
         """The lock of a concurrency group, which any run of the repository may hold."""

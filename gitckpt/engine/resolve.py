@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from gitckpt.engine.arrival import renumbered
 from gitckpt.engine.catch_up import lies_within
+from gitckpt.engine.dating import Dating
 from gitckpt.engine.hold import Hold, open_pack
 from gitckpt.engine.land import Landing, land
 from gitckpt.engine.merge import rule_of
@@ -136,8 +137,10 @@ def _of_phase(
         *(_mended(event) for event in renumbered(own.events, number)),
         Merged(at=at, phase=name, own=own.oid, start=start.oid, settled=settled),
     )
-    landing = Landing(events=events, content=content, found=hold.at_tip.content, second_parent=own.oid)
-    return land(hold, pack, landing)
+    # What it decides is new beside what was made from the other side; among each other its files keep their order.
+    dating = Dating(then=own.oid, younger=True)
+    found = hold.at_tip.content
+    return land(hold, pack, Landing(events=events, content=content, found=found, second_parent=own.oid, dating=dating))
 
 
 def _mended(event: Event) -> Event:
@@ -163,7 +166,8 @@ def _own_edits(hold: Hold, pack: Pack, conflict: Conflict, how: Rule, paths: Col
     if content != hold.at_tip.content:
         changed = (Edited(at=at, author=author, mixed=settled),)
     events: tuple[Event, ...] = (*changed, Resolved(at=at, author=author, how=how))
-    return land(hold, pack, Landing(events=events, content=content, found=hold.at_tip.content))
+    dating = Dating(then=mine.oid, younger=True)
+    return land(hold, pack, Landing(events=events, content=content, found=hold.at_tip.content, dating=dating))
 
 
 def _require_clashing(paths: Collection[bytes], clashing: Sequence[bytes]) -> None:

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 from gitckpt.engine.begin import record
 from gitckpt.engine.compensations import Undecided, commands_of, compensated_since, effects_since
+from gitckpt.engine.dating import Dating, has_younger
 from gitckpt.engine.graft import reapply, with_changes
 from gitckpt.engine.hold import Hold, moving_refs, open_pack, seal, take_snapshot
 from gitckpt.engine.kept import replaced_by
@@ -227,7 +228,18 @@ def _land_restored(hold: Hold, selected: Selected, wanted: list[Change]) -> Chec
         seal(hold, pack)
         event = Edited(at=hold.now(), author=hold.person(), restored=selected.label)
         with open_pack(hold) as second:
-            return land(hold, second, Landing(events=(event,), content=content, found=hold.at_tip.content))
+            landing = Landing(
+                events=(event,), content=content, found=hold.at_tip.content, dating=_dating(hold, selected, content)
+            )
+            return land(hold, second, landing)
+
+
+def _dating(hold: Hold, selected: Selected, content: Content) -> Dating:
+    """What is brought of a checkpoint beside captured files that changed since, or ignored ones, is to be younger than
+    these: what was made from newer sources is there still. An attempt's or a rescue's files are the newer side."""
+    there = selected.checkpoint
+    stays = not selected.beside and bool(compare(hold.store.reader, content, there.content))
+    return Dating(then=there.oid, younger=stays or has_younger(hold, there, _since(hold, there)))
 
 
 def adopt(hold: Hold, remote: str | None) -> Checkpoint:
@@ -276,6 +288,7 @@ def _take(hold: Hold, selector: str) -> Moved:
                 beside=beside if needed else None,
                 definition=hold.store.definition(target.oid),
                 ends_attempt=True,
+                dating=Dating(then=target.oid, younger=has_younger(hold, target, ())),
             )
             now = land(hold, pack, landing)
     return Moved(before=tip, target=target, now=now, taken_back=(), rescued=f"rescue@{number}" if needed else None)
@@ -335,6 +348,7 @@ def _land_move(
             definition=hold.store.definition(target.oid),
             ends_attempt=True,
             undoes=undoes,
+            dating=Dating(then=target.oid, younger=has_younger(hold, target, between)),
         )
         return land(hold, second, landing)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from gitckpt.engine.capturing import secret_values
+from gitckpt.engine.dating import border_ns, keep_dates
 from gitckpt.engine.graft import with_changes
 from gitckpt.engine.hold import Hold, open_pack, seal, sweep_locks, sweep_packs, take_snapshot
 from gitckpt.engine.land import Beside, Landing, arrive, finish_landing, land
@@ -126,6 +127,8 @@ def _set_conclusion_aside(hold: Hold, policy: EditPolicy) -> None:
                 beside=Beside(ref=f"{refs.rescues(hold.name)}{number}", content=found.content, events=events),
                 definition=_known_definition(hold),
                 ends_attempt=True,
+                redates=True,
+                since_ns=border_ns(hold) if policy == "tell-apart" else None,
             )
             land(hold, second, landing)
     hold.reporter(Note(f"`always` was cut off; what it left is kept: gitckpt diff rescue@{number}"))
@@ -226,6 +229,8 @@ def set_aside(
                     beside=Beside(ref=ref, content=found.content, events=events, outputs=outputs),
                     definition=_known_definition(hold),
                     ends_attempt=True,
+                    redates=not partial and policy != "keep",
+                    since_ns=border_ns(hold) if policy == "tell-apart" else None,
                 ),
             )
     _say_set_aside(hold, under_way, reason)
@@ -248,7 +253,8 @@ def _land_edit(hold: Hold, mine: list[Change], events: tuple[Event, ...]) -> Non
     """Record the user's part of the changes; the workspace stays as it is, with the attempt's part still in it."""
     with open_pack(hold) as pack:
         content = with_changes(hold.store.reader, pack, hold.at_tip.content, mine)
-        land(hold, pack, Landing(events=events, content=content, found=content, definition=_known_definition(hold)))
+        definition = _known_definition(hold)
+        land(hold, pack, Landing(events=events, content=content, found=content, definition=definition, is_half=True))
 
 
 def _known_definition(hold: Hold) -> bytes:
@@ -295,6 +301,9 @@ def record_edits(hold: Hold, closing: Sequence[Event] = ()) -> None:
                 land(hold, second, Landing(events=events, content=found.content, found=found.content))
         elif hold.record.last != hold.name:
             arrive(hold, hold.at_tip)
+        elif hold.cache.displaced:
+            # Files have other dates than at the base, and nothing else: from here on these are the base's.
+            keep_dates(hold, hold.at_tip.number)
 
 
 def differs(hold: Hold, pack: Pack, found: Content) -> bool:

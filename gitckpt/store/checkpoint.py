@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gitckpt.model.codec import decode_manifest
-from gitckpt.model.events import Event
+from gitckpt.model.events import Event, RolledBack, Undone
 from gitckpt.model.events_codec import decode_events
 from gitckpt.model.names import Oid
 from gitckpt.model.title import Title, title
@@ -34,6 +34,14 @@ class Checkpoint(Point):
     def title(self) -> Title:
         """What history calls it."""
         return title(self.events)
+
+
+def came_from(checkpoint: Checkpoint) -> Oid | None:
+    """The checkpoint whose files it took up: a rollback's target, else the one before; None at the beginning."""
+    for event in reversed(checkpoint.events):
+        if isinstance(event, RolledBack | Undone):
+            return event.target
+    return checkpoint.parents[0] if checkpoint.parents else None
 
 
 def content_of(reader: Reader, found: Folder, oid: Oid) -> Content:

@@ -13,10 +13,11 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from gitckpt.errors import CannotRestore, Unreadable
 from gitckpt.model.names import LIVE_FOLDER
@@ -56,10 +57,15 @@ def plan(reader: Reader, before: Content, after: Content) -> list[Change]:
 
 
 def apply(
-    root: Path, reader: Reader, changes: Sequence[Change], cache: StatCache, made: Sequence[Made] = ()
+    root: Path,
+    reader: Reader,
+    changes: Sequence[Change],
+    cache: StatCache,
+    made: Sequence[Made] = (),
+    dates: Mapping[bytes, int] = MappingProxyType({}),
 ) -> Applied:
     """Make the workspace at `root` what `changes` say; durable on return, and `cache` knows what was written. Files
-    that are `made` already keep their times.
+    that are `made` already keep their mtimes, others get those of `dates` (ns) or the present time.
 
     Run it again after a kill, with the same changes, and it ends the same. Rescue what `obstructions` names
     first: it is replaced. Raises CannotRestore, ObjectUnreadable.
@@ -73,7 +79,7 @@ def apply(
             disk.ensure(TMP)
             tmp = os.dup(disk.folder(TMP))
         try:
-            becoming = _Becoming(disk, tmp, reader, changes, beforehand)
+            becoming = _Becoming(disk, tmp, _Source(reader, beforehand, dates), changes)
             applied = becoming.run()
             with naming(b""):
                 disk.sync()
@@ -84,15 +90,27 @@ def apply(
     return applied
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where the bytes and the dates of what is made come from."""
+
+    reader: Reader
+    beforehand: Beforehand
+    dates: Mapping[bytes, int]
+
+    def make(self, path: bytes, folder: int, name: bytes, new: Item) -> None:
+        """Make `new`, which is to be at `path` in the end, as `name` in the open `folder`."""
+        make_entry(self.reader, folder, name, new, self.beforehand.filling(path, new), self.dates.get(path))
+
+
 class _Becoming:
     """One call of `apply`, step by step."""
 
-    def __init__(self, disk: Disk, tmp: int, reader: Reader, changes: Sequence[Change], beforehand: Beforehand) -> None:
+    def __init__(self, disk: Disk, tmp: int, source: _Source, changes: Sequence[Change]) -> None:
         self._disk = disk
         self._tmp = tmp
-        self._reader = reader
+        self._source = source
         self._changes = changes
-        self._beforehand = beforehand
         self._openings = Openings(disk, tmp)
         self._number = 0
         self._unnamed: list[tuple[bytes, Change, Item]] = []
@@ -199,7 +217,7 @@ class _Becoming:
             return
         name = b"new-%d" % self._number
         self._number += 1
-        make_entry(self._reader, self._tmp, name, new, self._beforehand.filling(path, new))
+        self._source.make(path, self._tmp, name, new)
         self._unnamed.append((name, change, new))
         self._unsynced += os.stat(name, dir_fd=self._tmp, follow_symlinks=False).st_size if new.kind == "file" else 0
         if self._unsynced >= _AT_ONCE_BYTES or len(self._unnamed) >= _AT_ONCE_FILES:
@@ -258,7 +276,7 @@ class _Becoming:
         if self._disk.look((path.rpartition(b"/")[0] + b"/" + name).lstrip(b"/")) is not None:
             os.unlink(name, dir_fd=parent)
         parent, _ = self._disk.place(path)
-        make_entry(self._reader, parent, name, new, self._beforehand.filling(path, new))
+        self._source.make(path, parent, name, new)
         return name
 
     def _set_folder_modes(self) -> None:

@@ -26,11 +26,18 @@ def _from_nowhere(_number: int) -> bool:
     return False
 
 
-def make_entry(reader: Reader, folder: int, name: bytes, item: Item, fill: Fill = _from_nowhere) -> None:
-    """Make `name` in the open `folder`; it may not be there yet. Raises OSError, ObjectUnreadable."""
+def make_entry(
+    reader: Reader, folder: int, name: bytes, item: Item, fill: Fill = _from_nowhere, date_ns: int | None = None
+) -> None:
+    """Make `name` in the open `folder`; it may not be there yet. Its mtime is `date_ns`, unless `fill` set another one.
+
+    Raises OSError, ObjectUnreadable.
+    """
     match item.kind:
         case "link":
             os.symlink(reader.blob(item.oid), name, dir_fd=folder)
+            if date_ns is not None:
+                os.utime(name, ns=(date_ns, date_ns), dir_fd=folder, follow_symlinks=False)
         case "fifo":
             os.mkfifo(name, 0o600, dir_fd=folder)
             number = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=folder)
@@ -45,6 +52,8 @@ def make_entry(reader: Reader, folder: int, name: bytes, item: Item, fill: Fill 
                     writer = SparseWriter(number)
                     reader.stream(item.oid, writer.write)
                     writer.end()
+                    if date_ns is not None:
+                        os.utime(number, ns=(date_ns, date_ns))
                 os.fchmod(number, item.mode)
             finally:
                 os.close(number)

@@ -137,7 +137,7 @@ def snapshot(
         large=_largest(records),
         read=capture.read,
     )
-    cache.folders, cache.basis, cache.escaped = records, walk.basis, content.escaped or b""
+    cache.replace(records, walk.basis, content.escaped or b"")
     cache.key, cache.secret_key = key, matcher.secret_key
     return found
 

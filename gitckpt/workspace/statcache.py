@@ -96,9 +96,13 @@ class _Stored(msgspec.Struct, array_like=True):
     folders: dict[bytes, Record]
 
 
+Displaced = tuple[bytes, bytes, int]
+"""A file or link that is not as it was any more: its path, the id of its bytes, and its mtime (ns) then."""
+
+
 class StatCache:
     """What the last scan of one workspace saw. `load` it, hand it to `snapshot` or `apply` (they change it),
-    `save` it.
+    `save` it. `displaced` has what entries held before they were replaced or dropped, in order.
     """
 
     def __init__(self, object_format: str, path: Path | None = None) -> None:
@@ -110,6 +114,7 @@ class StatCache:
         self.escaped = b""
         self.basis = Basis()
         self.folders: dict[bytes, Record] = {}
+        self.displaced: list[Displaced] = []
 
     @classmethod
     def load(cls, path: Path, object_format: str) -> StatCache:
@@ -172,6 +177,10 @@ class StatCache:
         """Replace what is known of the entries of `folder`, and unsettle it."""
         record = self.folders.setdefault(folder, Record())
         blank = bytes(self.width)
+        for name, was in record.entries(self.width).items():
+            now = entries.get(name)
+            if now is None or now.stat != was.stat:
+                self.displace(folder, name, was)
         record.names = b"/".join(entries)
         record.stats = pack_stats([number for entry in entries.values() for number in entry.stat])
         record.kinds = bytes(entry.kind for entry in entries.values())
@@ -184,6 +193,11 @@ class StatCache:
     def renew(self, folder: bytes, entries: Mapping[int, Entry]) -> None:
         """Replace what is known of single entries of `folder`, by index; their names stay. Unsettles it."""
         record = self.folders[folder]
+        names, dirty = split_names(record.names), frozenset(record.dirty)
+        for index, entry in entries.items():
+            was = record.entry(index, self.width, dirty)
+            if entry.stat != was.stat:
+                self.displace(folder, names[index], was)
         stats, sorts, oids = bytearray(record.stats), bytearray(record.kinds), bytearray(record.oids)
         size, blank = FIELDS * _NUMBER, bytes(self.width)
         for index, entry in entries.items():
@@ -226,7 +240,24 @@ class StatCache:
         """Drop `folder` and everything below it."""
         below = folder + b"/"
         for path in [path for path in self.folders if path == folder or path.startswith(below)]:
+            self.displace_all(path)
             del self.folders[path]
+
+    def replace(self, folders: dict[bytes, Record], basis: Basis, escaped: bytes) -> None:
+        """Take over what a walk made of all folders. It has noted what is displaced in those that are still there."""
+        for path in self.folders.keys() - folders.keys():
+            self.displace_all(path)
+        self.folders, self.basis, self.escaped = folders, basis, escaped
+
+    def displace(self, folder: bytes, name: bytes, was: Entry) -> None:
+        """Note what an entry of `folder` held, where its bytes are known."""
+        if was.kind not in kinds.WALKED and was.oid.strip(b"\0"):
+            self.displaced.append((folder + b"/" + name if folder else name, was.oid, was.stat[3]))
+
+    def displace_all(self, folder: bytes) -> None:
+        """Note what all entries of `folder` held."""
+        for name, was in self.folders[folder].entries(self.width).items():
+            self.displace(folder, name, was)
 
 
 def split_names(names: bytes) -> list[bytes]:

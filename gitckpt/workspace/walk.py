@@ -204,13 +204,19 @@ class Walk:
             at, then = index * FIELDS, was * FIELDS
             kind = record.kinds[was]
             unchanged = was not in dirty and before[then : then + FIELDS].tolist() == numbers[at : at + FIELDS]
+            oid = record.oids[was * width : was * width + width]
             if unchanged:
-                oid = record.oids[was * width : was * width + width]
                 folder.oids[index] = oid if oid != blank else b""
+            elif kind in kinds.HELD and oid != blank and before[then + 3] != numbers[at + 3]:
+                self._cache.displaced.append((folder.child_path(name), oid, before[then + 3]))
             if folder.stale or not _decision_holds(kind, numbers[at] ^ before[then], unchanged):
                 unknown.append((folder, index))
             else:
                 folder.kinds[index] = kind
+        for name in old.keys() - set(folder.names):
+            was = old[name]
+            if record.kinds[was] in kinds.HELD:
+                self._cache.displace(folder.path, name, record.entry(was, width, ()))
 
     # --- decisions ------------------------------------------------------------------------------------------
 
