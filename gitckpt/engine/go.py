@@ -6,9 +6,10 @@ again.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+
+import msgspec
 
 from gitckpt.engine.capturing import capture_rules
 from gitckpt.engine.dating import NEW, Dating, dates_for
@@ -28,12 +29,15 @@ from gitckpt.plumbing.refs import RefUpdate, transact
 from gitckpt.progress.events import Note, Warned
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.definition import decode_workflow
 from gitckpt.store.publish import PROGRAM, Draft, write_commit
 from gitckpt.workspace.become import apply
 from gitckpt.workspace.beforehand import Made
+from gitckpt.workspace.capture import is_left_out
 from gitckpt.workspace.collect import collect
+from gitckpt.workspace.disk import Disk
 from gitckpt.workspace.obstructions import torn
-from gitckpt.workspace.rules import Matcher
+from gitckpt.workspace.rules import CaptureRules, Matcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,9 @@ def go(hold: Hold, move: Move, to: Checkpoint) -> None:
     rules = [change for change in changes if change.path.rpartition(b"/")[2] == b".gitignore"]
     if rules:
         apply(root, reader, _with_folders(changes, rules), hold.cache, dates=dates)
-        changes = _spare(hold, changes, _came_with(hold, move.undoes, back))
+    then = _rules_at(hold, to)
+    if rules or then != _rules_now(hold):
+        changes = _spare(hold, changes, Matcher(then), _came_with(hold, move.undoes, back))
     applied = apply(root, reader, changes, hold.cache, move.made, dates)
     for path in applied.kept[:5]:
         hold.reporter(Note(f"left in place, it holds files that are not captured: {safe(path)}"))
@@ -89,21 +95,40 @@ def _with_folders(changes: list[Change], rules: list[Change]) -> list[Change]:
     return [c for c in changes if c.path in paths or (c.path in above and c.new and c.new.kind == "dir")]
 
 
-def _spare(hold: Hold, changes: list[Change], came_with: Callable[[bytes], bool]) -> list[Change]:
-    """Without the deletion of files that the checkpoint's own .gitignore hides: what one rule hides is not ours."""
+def _rules_now(hold: Hold) -> CaptureRules:
+    return capture_rules(hold.given.workflow, hold.given.environment)
+
+
+def _rules_at(hold: Hold, checkpoint: Checkpoint) -> CaptureRules:
+    """What the workflow file of a checkpoint says about capturing; today's where this version cannot read that one."""
+    definition = hold.store.definition(checkpoint.oid)
+    if definition == hold.given.definition:
+        return _rules_now(hold)
+    try:
+        return capture_rules(decode_workflow(definition), hold.given.environment)
+    except msgspec.ValidationError:
+        return _rules_now(hold)
+
+
+def _spare(hold: Hold, changes: list[Change], matcher: Matcher, came_with: Callable[[bytes], bool]) -> list[Change]:
+    """Without the deletion of files that the checkpoint's own rules leave out, its .gitignore and its workflow file's
+    (`matcher`): what one rule hides is not ours."""
     given = hold.given
-    matcher = Matcher(capture_rules(given.workflow, given.environment))
     prefix = given.prefix + b"/" if given.prefix else b""
     gone = [c.path for c in changes if c.new is None and c.old and c.old.kind != "dir" and not came_with(c.path)]
-    there = [path for path in gone if os.path.lexists(os.fsencode(given.root) + b"/" + path)]
-    with Ignore(given.repository) as ignore:
+    with Disk(given.root) as disk, Ignore(given.repository) as ignore:
+        there = {path: found.st_mode for path in gone if (found := disk.look(path)) is not None}
         hidden = ignore.ignored([prefix + path for path in there])
-    spared = {path for path, yes in zip(there, hidden, strict=True) if yes and not matcher.brought_in(path)}
+        spared = {
+            path
+            for (path, mode), ignored in zip(there.items(), hidden, strict=True)
+            if (ignored and not matcher.brought_in(path)) or is_left_out(disk, path, mode, matcher)
+        }
     for path in spared:
         hold.cache.leave_undecided(path)
     if spared:
         some = ", ".join(safe(path) for path in sorted(spared)[:5])
-        hold.reporter(Note(f"left in place, git ignores them at that checkpoint: {some}"))
+        hold.reporter(Note(f"left in place, they are not captured at that checkpoint: {some}"))
     return [change for change in changes if change.path not in spared]
 
 

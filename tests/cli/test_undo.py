@@ -92,3 +92,26 @@ def test_undo_gives_back_every_file_captured_or_not_and_so_does_each_further_und
     left.run("undo")
     assert entries(left.path) == before
     assert "very-secret-word" not in left.git("cat-file", "--batch-all-objects", "--batch", "--unordered")
+
+
+def test_what_only_the_rules_of_then_leave_out_is_not_deleted_with_what_came_since(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback brings the workflow file of then, without `exclude` or `secrets`: the next command captures more."""
+    monkeypatch.setenv("TOKEN", "very-secret-word")
+    repo.write("gitckpt.yaml", FILE.format(exclude="[]").replace("secrets: [TOKEN]\n", ""))
+    repo.run("run")
+    repo.write("gitckpt.yaml", FILE.format(exclude="[big]"))
+    repo.write("big", "never captured\n")
+    repo.write("note", "it holds very-secret-word now\n")
+    repo.run("run", "--from", "b")
+    before = entries(repo.path)
+    repo.run("rollback", "start")
+    repo.run("undo")
+    assert entries(repo.path) == before
+    repo.run("rollback", "start")
+    repo.write("big", "changed since\n")
+    repo.write("plain", "mine\n")
+    repo.run("undo")
+    assert entries(repo.path) == before | {"big": (before["big"][0], b"changed since\n")}
+    assert "mine" in repo.git("log", "--all", "-p", "--format=")
