@@ -162,7 +162,7 @@ class ChangedWhileRead(GitckptError):
 class ObjectUnreadable(GitckptError):
     """The repository lacks the object `oid`, or holds it damaged, or as something else than was asked for."""
 
-    exit_code = ExitCode.FAILED
+    exit_code = ExitCode.CONFLICT
     oid: str
     why: str
 
@@ -172,7 +172,10 @@ class ObjectUnreadable(GitckptError):
 
     @property
     def hint(self) -> str:
-        return "`git fsck` names all that is damaged; `gitckpt verify` names the newest checkpoint that is whole"
+        return (
+            "store anew what your files still hold of it, and see what else can be done: gitckpt doctor --repair\n"
+            "`gitckpt verify` names the newest checkpoint that is whole"
+        )
 
 
 @dataclass(eq=False)

@@ -12,16 +12,19 @@ from gitckpt.api.reading import Where, active
 from gitckpt.api.writing import write
 from gitckpt.engine.diagnosis import diagnose
 from gitckpt.engine.finding import Diagnosis, Patient
+from gitckpt.engine.history_findings import look_at_objects
 from gitckpt.engine.mending import clear_away, locked, settle_and_tag
 from gitckpt.engine.ports import Reporter
 from gitckpt.engine.settle import NeedsDecision
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.codec import Damaged, NewerSchema
+from gitckpt.model.names import WorkflowName
 from gitckpt.model.workflow import Workflow
 from gitckpt.store.branch import OtherPlace
 from gitckpt.store.definition import decode_workflow
 from gitckpt.store.layout import NotACheckpoint
 from gitckpt.store.store import BranchCheckedOut
+from gitckpt.store.verify import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,26 @@ def examine(where: Where) -> Diagnosis:
     """Everything that can be seen to be wrong. Takes no lock, changes nothing."""
     with _patient(where) as patient:
         return diagnose(patient)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What `verify` found, and how many of the objects that cannot be read the workspace still holds."""
+
+    workflow: WorkflowName
+    report: Report
+    healable: int
+
+
+def check(where: Where) -> Checked:
+    """Read all of the history. Takes no lock, changes nothing. Raises NoCheckpoints."""
+    with _patient(where) as patient:
+        store = patient.store
+        if store.tip_oid() is None:
+            raise store.no_checkpoints()
+        objects = look_at_objects(patient)
+        assert objects.report is not None  # there is a history
+        return Checked(workflow=store.workflow, report=objects.report, healable=len(objects.healable))
 
 
 def mend(where: Where, reporter: Reporter) -> Mended:

@@ -25,6 +25,7 @@ from gitckpt.engine.ports import Reporter
 from gitckpt.engine.run import run
 from gitckpt.engine.settle import EditPolicy, settle
 from gitckpt.engine.terrain import warn_of_network
+from gitckpt.engine.whole import require_whole
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute import inbox
 from gitckpt.execute.executor import LocalExecutor
@@ -116,6 +117,7 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         going_on = resumed(hold.tip.manifest if hold.tip else None, again=request.again)
         params = params_of(loaded.workflow, hold.given.environment, going_on, request.params)
         executor.prepare()
+        require_whole(hold)
         settle(hold, request.edits, finished="wait" if _goes_on(request) else "merge")
         if hold.tip is None:
             guard(hold, request.large)

@@ -23,8 +23,9 @@ def doctor(ctx: click.Context, *, repair: bool, as_json: bool) -> int:
     """Look for everything that is not as it should be: what, where, and the next step.
 
     Without --repair nothing is changed. With it: what a killed command left is cleared up, missing tags are made again,
-    unreadable loose objects are moved to gitckpt's folder, and a damaged newest checkpoint is kept on a ref of its own
-    (diverged@N) while the branch goes back to the newest sound one. Exit code 0: sound, 1: not, 5: you decide.
+    objects that cannot be read are stored anew where your files still hold them, damaged packs and loose objects are
+    moved to gitckpt's folder, and a damaged newest checkpoint is kept on a ref of its own (diverged@N) while the branch
+    goes back to the newest sound one. Exit code 0: sound, 1: not, 5: you decide.
     """
     done: tuple[str, ...] = ()
     if repair:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import click
 
-from gitckpt.api.opening import open_store
+from gitckpt.api.mending import Checked, check
 from gitckpt.cli.terminal import print_json, where
+from gitckpt.engine.healing import fetch_from_clone
 from gitckpt.errors import ExitCode
 from gitckpt.model.amount import plural
 from gitckpt.model.manifest import Json
 from gitckpt.model.text import safe
-from gitckpt.store.verify import Report
-from gitckpt.store.verify import verify as check
 
 
 @click.command()
@@ -19,34 +18,42 @@ from gitckpt.store.verify import verify as check
 @click.pass_context
 def verify(ctx: click.Context, *, as_json: bool) -> int:
     """Check every checkpoint and every byte of the history. Exit code 0: sound, 1: not."""
-    with open_store(where(ctx)) as (_, store):
-        report = check(store)
+    checked = check(where(ctx))
     if as_json:
-        print_json(_report_json(report))
+        print_json(_report_json(checked))
     else:
-        click.echo("\n".join(_report_lines(report)))
-    return int(ExitCode.FAILED if report.findings else ExitCode.DONE)
+        click.echo("\n".join(_report_lines(checked)))
+    return int(ExitCode.FAILED if checked.report.findings else ExitCode.DONE)
 
 
-def _report_lines(report: Report) -> list[str]:
+def _report_lines(checked: Checked) -> list[str]:
+    report = checked.report
     looked = f"{plural(report.checkpoints, 'checkpoint')}, {plural(report.objects, 'object')}"
     if not report.findings:
         return [f"Sound: {looked}."]
     lines = [f"NOT sound: {plural(len(report.findings), 'problem')} in {looked}."]
     lines += [f"  {safe(finding.where)}: {safe(finding.what)}" for finding in report.findings]
-    lines.append("What to do: bring missing objects from a clone (git fetch CLONE 'refs/heads/gitckpt/*'), or")
-    if report.sound_up_to is None:
-        lines.append("  begin again under another name in `workflow:`; no checkpoint is sound by itself")
-    else:
-        lines.append(f"  go back to the newest sound checkpoint: gitckpt rollback {report.sound_up_to}")
+    rest = len(report.findings) - checked.healable
+    if checked.healable:
+        which = "all of it" if not rest else plural(checked.healable, "object")
+        lines.append(f"What to do: gitckpt doctor --repair stores {which} anew, for your files still hold it")
+    if rest:
+        first = "What to do" if not checked.healable else "  and for the rest"
+        lines.append(f"{first}: bring what is missing from a clone: {fetch_from_clone(checked.workflow)}")
+        if report.sound_up_to is None:
+            lines.append("  or begin again under another name in `workflow:`; no checkpoint is sound by itself")
+        else:
+            lines.append(f"  or go back to the newest sound checkpoint: gitckpt rollback {report.sound_up_to}")
     return lines
 
 
-def _report_json(report: Report) -> dict[str, Json]:
+def _report_json(checked: Checked) -> dict[str, Json]:
+    report = checked.report
     return {
         "sound": not report.findings,
         "checkpoints": report.checkpoints,
         "objects": report.objects,
         "findings": [{"where": safe(found.where), "what": safe(found.what)} for found in report.findings],
+        "healable": checked.healable,
         "sound_up_to": report.sound_up_to,
     }

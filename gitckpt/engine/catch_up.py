@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from gitckpt.engine.go import Move, go, rescue
+from gitckpt.engine.healing import secure
 from gitckpt.engine.hold import Hold, open_pack, with_base
 from gitckpt.engine.kept import left_out
 from gitckpt.engine.land import Landing, land
@@ -84,6 +85,7 @@ def _edited(hold: Hold, changes: Sequence[Change]) -> list[bytes]:
 def _go(hold: Hold, base: Checkpoint, before: Content, made: Sequence[Made]) -> None:
     """`before`: what the workspace holds, as far as it is to change. That it has arrived is the caller's to note."""
     to = hold.at_tip
+    secure(hold, before, to.content)
     hold.write_record(replace(hold.record, landing=LandingUnderWay(workflow=hold.name, to=to.oid, before=base.oid)))
     go(hold, Move(before=before, kept_as=base.oid, made=made), to)
     hold.base = None

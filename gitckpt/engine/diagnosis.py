@@ -20,11 +20,10 @@ def diagnose(patient: Patient) -> Diagnosis:
     """Look at history, objects, refs, workspace, machine and configuration. Raises GitTooOld and what git itself
     refuses."""
     found = [*places.about_machine(patient), *places.about_file(patient), *history.about_branch(patient)]
-    of_tip, unsound = history.about_tip(patient)
-    found += of_tip
-    of_history, report = history.about_history(patient, unsound)
-    found += of_history
-    found += [*history.about_objects(patient), *history.about_tags(patient)]
+    objects = history.look_at_objects(patient)
+    of_tip, unsound = history.about_tip(patient, objects)
+    found += [*of_tip, *history.about_history(patient, unsound, objects)]
+    found += [*history.about_objects(patient), *history.about_packs(patient), *history.about_tags(patient)]
     if patient.who is None:
         found += _while_nobody_works(patient, sound=unsound is None)
     else:
@@ -36,6 +35,7 @@ def diagnose(patient: Patient) -> Diagnosis:
     isolation = isolation_of(patient)
     if patient.who is None:  # a phase that asks may be in an overlay itself, under which there is none
         found += places.about_views(isolation)
+    report = objects.report
     return Diagnosis(
         findings=tuple(sorted(found, key=lambda each: _WORST_FIRST.index(each.level))),
         git=".".join(map(str, require_git())),

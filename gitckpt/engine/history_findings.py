@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from gitckpt.engine.finding import Finding, Patient
+from gitckpt.engine.healing import damaged_packs, fetch_from_clone, ward_of_patient, would_heal
 from gitckpt.engine.housekeeping import TAGGED_RUNS
 from gitckpt.errors import GitckptError
 from gitckpt.model.codec import Damaged, NewerSchema, require_writable
@@ -21,8 +23,6 @@ from gitckpt.store.verify import Report, verify
 MOST_SHOWN = 20
 """Of many findings of one kind so many are told, and the number of the rest."""
 
-FROM_CLONE = "bring what is missing from a clone: git fetch CLONE 'refs/heads/gitckpt/*' 'refs/gitckpt/*'"
-
 
 def known_checkpoints(patient: Patient) -> tuple[Oid, ...]:
     """What the workspace's own record remembers of the branch."""
@@ -31,6 +31,29 @@ def known_checkpoints(patient: Patient) -> tuple[Oid, ...]:
     except Damaged:
         return ()
     return (base,) if base else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objects:
+    """What `verify` said, None without a history, and which of the objects that cannot be read the workspace holds."""
+
+    report: Report | None = None
+    healable: frozenset[bytes] = frozenset()
+
+    def heals_all_of(self, tip: Oid) -> bool:
+        """Whether the newest checkpoint lacks nothing but what can be healed."""
+        lacking = self.report.lacking if self.report else {}
+        of_tip = [oid for oid, commit in lacking.items() if commit == tip]
+        return bool(of_tip) and self.healable.issuperset(of_tip)
+
+
+def look_at_objects(patient: Patient) -> Objects:
+    """Read every object of the history. Nothing is stored."""
+    if patient.store.tip_oid() is None:
+        return Objects()
+    report = verify(patient.store)
+    lacking = report.lacking
+    return Objects(report=report, healable=would_heal(ward_of_patient(patient), lacking) if lacking else frozenset())
 
 
 def about_branch(patient: Patient) -> Iterator[Finding]:
@@ -57,7 +80,7 @@ def about_branch(patient: Patient) -> Iterator[Finding]:
             where=broken,
             next="gitckpt doctor --repair sets the branch to the newest checkpoint that is known"
             if best
-            else "bring the branch from a clone: git fetch CLONE 'refs/heads/gitckpt/*'",
+            else f"bring the branch from a clone: git fetch CLONE gitckpt/{store.workflow}:gitckpt/{store.workflow}",
             mends=best is not None,
         )
 
@@ -68,11 +91,11 @@ def broken_branch(store: Store) -> str | None:
     return str(path) if path.is_file() and store.tip_oid() is None else None
 
 
-def about_tip(patient: Patient) -> tuple[list[Finding], Unsound | None]:
+def about_tip(patient: Patient, objects: Objects) -> tuple[list[Finding], Unsound | None]:
     """Whether the newest checkpoint can be gone on from."""
     store = patient.store
     tip = store.tip_oid()
-    if tip is None:
+    if tip is None or objects.heals_all_of(tip):
         return [], None
     unsound = unsound_tip(store, known_checkpoints(patient))
     if unsound is None:
@@ -90,7 +113,7 @@ def about_tip(patient: Patient) -> tuple[list[Finding], Unsound | None]:
         level="problem",
         what=f"the newest checkpoint is damaged: {unsound.why}",
         where=f"{tip[:12]}, the tip of {store.branch}",
-        next=steps + _number(store, unsound.sound) if unsound.sound else FROM_CLONE,
+        next=steps + _number(store, unsound.sound) if unsound.sound else _from_clone(store),
         mends=unsound.sound is not None,
     )
     return [found], unsound
@@ -100,13 +123,12 @@ def _number(store: Store, oid: Oid) -> str:
     return f"{store.manifest(oid).sequence:04d}"
 
 
-def about_history(patient: Patient, unsound: Unsound | None) -> tuple[list[Finding], Report | None]:
+def about_history(patient: Patient, unsound: Unsound | None, objects: Objects) -> list[Finding]:
     """What `verify` finds, without what is said of the tip already. In histories put aside it is no more than a note:
     they are kept as evidence."""
-    store = patient.store
-    if store.tip_oid() is None:
-        return [], None
-    report = verify(store)
+    store, report = patient.store, objects.report
+    if report is None:
+        return []
     aside = {oid[:12] for oid in _put_aside(store)}
     said = {oid[:12] for oid in unsound.passed} if unsound else set()
     found = []
@@ -117,11 +139,14 @@ def about_history(patient: Patient, unsound: Unsound | None) -> tuple[list[Findi
             continue
         back = f"; go back before it: gitckpt rollback {report.sound_up_to}" if report.sound_up_to else ""
         if holder in aside:
-            text = "it is in a history that was put aside (gitckpt log does not need it); " + FROM_CLONE
+            text = "it is in a history that was put aside (gitckpt log does not need it); " + _from_clone(store)
             found.append(Finding(level="note", what=each.what, where=each.where, next=text))
+        elif each.lacks and bytes.fromhex(each.lacks[0]) in objects.healable:
+            text = "gitckpt doctor --repair stores it anew: your files still hold it"
+            found.append(Finding(level="problem", what=each.what, where=each.where, next=text, mends=True))
         else:
-            found.append(Finding(level="problem", what=each.what, where=each.where, next=FROM_CLONE + back))
-    return _few(found, "gitckpt verify lists all"), report
+            found.append(Finding(level="problem", what=each.what, where=each.where, next=_from_clone(store) + back))
+    return _few(found, "gitckpt verify lists all")
 
 
 def _sound_number(store: Store, unsound: Unsound) -> int:
@@ -142,12 +167,32 @@ def _put_aside(store: Store) -> set[Oid]:
         return found
 
 
+def _from_clone(store: Store) -> str:
+    return f"bring what is missing from a clone: {fetch_from_clone(store.workflow)}"
+
+
+def about_packs(patient: Patient) -> list[Finding]:
+    """Packs in which objects are damaged that are stored elsewhere by now."""
+    folder = patient.store.repository.common_dir / "objects" / "pack"
+    return [
+        Finding(
+            level="problem",
+            what="objects in a pack are damaged; where your files still held them, they are stored anew elsewhere",
+            where=f"{name}.pack",
+            next="gitckpt doctor --repair puts a whole pack in its place, and moves it to gitckpt's folder",
+            mends=True,
+        )
+        for name in damaged_packs(patient.place)
+        if (folder / f"{name}.pack").exists()
+    ]
+
+
 def about_objects(patient: Patient) -> list[Finding]:
     """Loose objects that cannot be read: git would take them for stored."""
     step = "gitckpt doctor --repair moves it to gitckpt's folder; then, if anything needs it: "
     found = [
         Finding(level="problem", what=f"object {oid} cannot be read: {why}", where=f"objects/{oid[:2]}", mends=True,
-                next=step + FROM_CLONE)
+                next=step + _from_clone(patient.store))
         for oid, why in unreadable_loose(patient.store.repository)
     ]  # fmt: skip
     return _few(found, "gitckpt doctor --repair moves all of them")

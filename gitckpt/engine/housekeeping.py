@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import islice
 
 from gitckpt.engine.hold import Hold, moving_refs
+from gitckpt.engine.place import Place
 from gitckpt.errors import Busy, GitckptError
 from gitckpt.execute.lock import Lock
 from gitckpt.plumbing.merge_packs import merge_packs
@@ -22,16 +23,22 @@ def note_pack(hold: Hold, name: str | None) -> None:
     """Remember a pack of ours; merge when there are many."""
     if name is None:
         return
-    path = hold.place.home / "packs"
-    try:
-        with open(path, "a", encoding="ascii") as file:
-            file.write(name + "\n")
-        hold.packs_noted += 1
-    except OSError:
-        return
+    remember_pack(hold.place, name)
+    hold.packs_noted += 1
     if hold.packs_noted >= MANY_PACKS:
         hold.packs_noted = 0
         tidy_packs(hold)
+
+
+def remember_pack(place: Place, name: str | None) -> None:
+    """Put the name of a pack of ours on the list of those that are merged when they are many."""
+    if name is None:
+        return
+    try:
+        with open(place.home / "packs", "a", encoding="ascii") as file:
+            file.write(name + "\n")
+    except OSError:
+        return
 
 
 def tidy_packs(hold: Hold) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from gitckpt.engine.dating import NEW, Dating, border_ns, keep_dates, put_dates_back
 from gitckpt.engine.go import Move, go
+from gitckpt.engine.healing import secure
 from gitckpt.engine.hold import Hold, let_go, make_durable, open_pack, take_snapshot, with_base
 from gitckpt.engine.housekeeping import note_pack
 from gitckpt.engine.kept import forget_records
@@ -70,8 +71,11 @@ class Landing:
 
 def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
     """Publish one checkpoint and make the workspace equal to it. Raises RefMoved when somebody else moved the branch,
-    with nothing changed."""
+    with nothing changed; Lost when the workspace cannot be made equal to it."""
     tip = hold.tip
+    moves = landing.found != landing.content or landing.undoes is not None
+    if moves:
+        secure(hold, landing.found, landing.content, pack)
     draft = _draft(hold, tip, landing)
     oid = write_commit(hold.store, pack, draft)
     updates = [*landing.more_refs]
@@ -83,7 +87,6 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
         was = resolve(hold.given.repository, landing.beside.ref)
         updates += [RefUpdate(landing.beside.ref, kept, was), *chained]
     before = kept or (tip.oid if tip else oid)
-    moves = landing.found != landing.content or landing.undoes is not None
     dating = Dating(then=tip.oid) if landing.redates and tip else landing.dating
     journal = LandingUnderWay(
         workflow=hold.name,
@@ -142,7 +145,9 @@ def finish_landing(hold: Hold, landing: LandingUnderWay) -> None:
     undone = None
     if not landing.stays:
         undone = hold.store.read(landing.undoes) if landing.undoes is not None else None
-        go(hold, _move(hold, landing, undone), to)
+        move = _move(hold, landing, undone)
+        secure(hold, move.before, to.content)
+        go(hold, move, to)
     if landing.redates and not landing.lags:
         with open_pack(hold) as pack:
             take_snapshot(hold, pack)

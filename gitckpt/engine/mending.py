@@ -12,19 +12,23 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gitckpt.engine.finding import Patient
+from gitckpt.engine.healing import damaged_packs, forget_damaged, heal, note_damaged, ward_of_patient
 from gitckpt.engine.history_findings import broken_branch, known_checkpoints, wanted_tags
 from gitckpt.engine.hold import Hold, moving_refs
 from gitckpt.engine.place_findings import own_refs
 from gitckpt.engine.settle import settle
 from gitckpt.errors import RepositoryNotWritable
 from gitckpt.execute.lock import Lock
+from gitckpt.model.amount import plural
 from gitckpt.model.codec import Damaged
+from gitckpt.plumbing.damage import exchange
 from gitckpt.plumbing.durable import sync_folder
 from gitckpt.plumbing.loose import move_away, unreadable_loose
 from gitckpt.plumbing.packfiles import leftovers, sweep
 from gitckpt.plumbing.refs import RefUpdate, locked_refs, remove_own_locks, transact
 from gitckpt.store import refs
 from gitckpt.store.soundness import Unsound, is_elsewhere, newest_of, unsound_tip
+from gitckpt.store.verify import verify
 
 
 @contextmanager
@@ -60,6 +64,8 @@ def clear_away(patient: Patient) -> list[str]:
         done += [f"moved an unreadable object to {path}" for path in move_away(store.repository, damaged, quarantine)]
     store.require_writable()
     done += _mend_branch_file(patient, quarantine)
+    done += _heal(patient)
+    done += _exchange_packs(patient, quarantine)
     unsound = unsound_tip(store, known_checkpoints(patient))
     if unsound is not None and not is_elsewhere(store, unsound.tip):
         done += _set_back(patient, unsound)
@@ -89,6 +95,32 @@ def _mend_branch_file(patient: Patient, quarantine: Path) -> list[str]:
         transact(store.repository, [RefUpdate(store.branch, best, packed)], "gitckpt: doctor --repair")
     number = store.manifest(best).sequence
     return [f"set the branch, whose file was damaged (now {path}), to {number:04d}"]
+
+
+def _heal(patient: Patient) -> list[str]:
+    """Store anew what your files still hold of the objects that cannot be read."""
+    store, done = patient.store, 0
+    while store.tip_oid() is not None:
+        # A folder that can be read again may name others that cannot.
+        lacking = verify(store).lacking
+        note_damaged(ward_of_patient(patient), lacking)
+        healed = heal(ward_of_patient(patient), lacking) if lacking else frozenset[bytes]()
+        done += len(healed)
+        if not healed:
+            break
+    return [f"stored {plural(done, 'object')} anew, from your files, that could not be read"] if done else []
+
+
+def _exchange_packs(patient: Patient, quarantine: Path) -> list[str]:
+    """Packs that hold damaged objects make room for whole ones: for what is stored elsewhere by now, or lost here."""
+    store, done = patient.store, []
+    names = damaged_packs(patient.place)
+    for name in names:
+        moved = exchange(store.repository, store.reader, name, quarantine)
+        if moved is not None:
+            done.append(f"put a whole pack in the place of a damaged one, which is now {moved}")
+    forget_damaged(patient.place)
+    return done
 
 
 def _set_back(patient: Patient, unsound: Unsound) -> list[str]:

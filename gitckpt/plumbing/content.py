@@ -60,6 +60,7 @@ __all__ = [
     "mirrored",
     "nest",
     "not_kept",
+    "only_in",
     "said_in",
     "unnest",
 ]
@@ -371,6 +372,27 @@ def compare(reader: Objects, a: Content | None, b: Content | None) -> list[Chang
         ]
     changes.sort(key=lambda change: change.path)
     return changes
+
+
+def only_in(reader: Objects, one: Content, other: Content) -> Iterator[bytes]:
+    """Every object that `one` has at a place where `other` has another one, or none: blobs and trees, but the topmost
+    tree of the files, which no commit holds. Raises ObjectUnreadable."""
+    pairs = ((one.files, other.files), (one.extra, other.extra), (one.escaped, other.escaped))
+    todo = [(mine, theirs) for mine, theirs in pairs if mine and mine != theirs]
+    while todo:
+        mine, theirs = todo.pop()
+        if mine != one.files:
+            yield mine
+        there = reader.tree(theirs) if theirs else {}
+        for name, entry in reader.tree(mine).items():
+            against = there.get(name)
+            if against is not None and against.oid == entry.oid:
+                continue
+            if entry.mode == DIRECTORY:
+                is_folder = against is not None and against.mode == DIRECTORY
+                todo.append((entry.oid, against.oid if against is not None and is_folder else None))
+            elif entry.mode != GITLINK:
+                yield entry.oid
 
 
 def nest(pack: Pack, prefix: bytes, tree_entries: Iterable[tuple[bytes, int, bytes]]) -> bytes:

@@ -13,7 +13,7 @@ from typing import Self
 from gitckpt.errors import ObjectUnreadable
 from gitckpt.model.names import Oid
 from gitckpt.plumbing.launch import Dialogue, DialogueError
-from gitckpt.plumbing.objects import Commit, Signature, TreeEntry, object_id, parse_commit, parse_tree
+from gitckpt.plumbing.objects import Commit, Signature, TreeEntry, hasher, object_id, parse_commit, parse_tree
 from gitckpt.plumbing.process import environment_for
 from gitckpt.plumbing.repository import Repository
 
@@ -92,7 +92,7 @@ class Reader:
             return self._ask(verb, spec)
         except DialogueError as ended:
             self.close()
-            raise ObjectUnreadable(os.fsdecode(spec), str(ended) or "git cat-file ended") from None
+            raise ObjectUnreadable(os.fsdecode(spec), _why(ended)) from None
 
     def _rest(self, spec: bytes, size: int) -> bytes:
         dialogue = self._open()
@@ -101,7 +101,7 @@ class Reader:
             dialogue.exactly(1)
         except DialogueError as ended:
             self.close()
-            raise ObjectUnreadable(os.fsdecode(spec), str(ended) or "git cat-file ended") from None
+            raise ObjectUnreadable(os.fsdecode(spec), _why(ended)) from None
         return data
 
     # --- questions ------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class Reader:
                 yield self._next_blob(dialogue, oid)
             whole = True
         except DialogueError as ended:
-            raise ObjectUnreadable(oids[0].hex(), str(ended) or "git cat-file ended") from None
+            raise ObjectUnreadable(oids[0].hex(), _why(ended)) from None
         finally:
             if not whole:
                 # Answers that nobody read would be taken for the next ones.
@@ -227,11 +227,74 @@ class Reader:
             dialogue.exactly(1)
             whole = True
         except DialogueError as ended:
-            raise ObjectUnreadable(oid.hex(), str(ended) or "git cat-file ended") from None
+            raise ObjectUnreadable(oid.hex(), _why(ended)) from None
         finally:
             if not whole:
                 # What is left of the answer would be taken for the next one.
                 self.close()
+
+    def missing(self, oids: Sequence[bytes]) -> Iterator[bytes]:
+        """Those of the objects that the repository does not have at all; asked for ahead, and none is read."""
+        whole = False
+        try:
+            dialogue = self._open()
+            asked = 0
+            for done, oid in enumerate(oids):
+                if asked - done <= _AHEAD // 2:
+                    batch = oids[asked : done + _AHEAD]
+                    dialogue.send(b"".join([b"info %s\n" % each.hex().encode("ascii") for each in batch]))
+                    asked += len(batch)
+                if _answer(dialogue, oid.hex().encode("ascii")) is None:
+                    yield oid
+            whole = True
+        except DialogueError as ended:
+            raise ObjectUnreadable(oids[0].hex(), _why(ended)) from None
+        finally:
+            if not whole:
+                # Answers that nobody read would be taken for the next ones.
+                self.close()
+
+    def unsound(self, oids: Sequence[bytes]) -> Iterator[tuple[bytes, str]]:
+        """Those of the objects, of whatever type, whose bytes cannot be had or are not those they are named for, with
+        the reason. All are read and hashed, asked for ahead; what is big never lies in memory whole.
+        """
+        at, whole = 0, False
+        try:
+            while at < len(oids):
+                asked = at
+                try:
+                    dialogue = self._open()
+                    while at < len(oids):
+                        if asked - at <= _AHEAD // 2:
+                            batch = oids[asked : at + _AHEAD]
+                            dialogue.send(b"".join([b"contents %s\n" % each.hex().encode("ascii") for each in batch]))
+                            asked += len(batch)
+                        why = self._fault(dialogue, oids[at])
+                        at += 1
+                        if why is not None:
+                            yield oids[at - 1], why
+                except (DialogueError, ObjectUnreadable) as ended:
+                    # Of a damaged object git says no more than that, and ends.
+                    self.close()
+                    at += 1
+                    yield oids[at - 1], _why(ended)
+            whole = True
+        finally:
+            if not whole:
+                # Answers that nobody read would be taken for the next ones.
+                self.close()
+
+    def _fault(self, dialogue: Dialogue, oid: bytes) -> str | None:
+        name = oid.hex()
+        found = _answer(dialogue, name.encode("ascii"))
+        if found is None:
+            return "it is missing"
+        kind, size = found
+        digest = hasher(self._repository.object_format)(b"%s %d\0" % (kind.encode("ascii"), size))
+        for piece in dialogue.pieces(size):
+            digest.update(piece)
+        dialogue.exactly(1)
+        return None if digest.digest() == oid else "its bytes are not those it is named for"
 
     # --- the parts of an answer -----------------------------------------------------------------------------
 
@@ -253,7 +316,7 @@ class Reader:
                 raise self._mismatch(oid, found, "blob")
             return self._rest(name, found[1])
         except DialogueError as ended:
-            raise ObjectUnreadable(oid.hex(), str(ended) or "git cat-file ended") from None
+            raise ObjectUnreadable(oid.hex(), _why(ended)) from None
 
     def _mismatch(self, oid: bytes, found: tuple[str, int] | None, kind: str) -> ObjectUnreadable:
         if found is None:
@@ -269,3 +332,9 @@ def _answer(dialogue: Dialogue, spec: bytes) -> tuple[str, int] | None:
     if len(words) != 3 or not words[2].isdigit():
         raise ObjectUnreadable(os.fsdecode(spec), f"git says {os.fsdecode(line)!r}")
     return words[1].decode("ascii"), int(words[2])
+
+
+def _why(ended: Exception) -> str:
+    """The last that git said: what comes before it are the layers below, and other objects."""
+    lines = str(ended).split("\n")
+    return lines[-1].removeprefix("fatal: ") or "git cat-file ended"

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.model.events import Event
+from gitckpt.model.events_codec import decode_events
 from gitckpt.model.names import Oid, PhaseName
 from gitckpt.plumbing.refs import list_refs
 from gitckpt.plumbing.repository import Repository, checked_out_branches
@@ -63,6 +65,11 @@ class Store(Branch):
     def read(self, oid: Oid) -> Checkpoint:
         """A checkpoint, attempt or rescue by its commit."""
         return read_checkpoint(self.reader, oid, self.prefix)
+
+    def events(self, oid: Oid) -> tuple[Event, ...]:
+        """What a checkpoint says has happened, where its state cannot be read, too."""
+        found = folder(self.reader, commit_of(self.reader, oid), self.prefix)
+        return decode_events(own_file(self.reader, found, oid, b"events.json"), f"events.json of {oid[:12]}")
 
     def definition(self, oid: Oid) -> bytes:
         """`definition.json` of a checkpoint."""

@@ -20,10 +20,12 @@ from gitckpt.store.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that is wrong, and in which checkpoint or object."""
+    """One thing that is wrong, and in which checkpoint or object. `lacks`: an object that cannot be read, and the
+    commit that needs it."""
 
     where: str
     what: str
+    lacks: tuple[Oid, Oid] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,11 @@ class Report:
     objects: int
     findings: tuple[Finding, ...]
     sound_up_to: int | None
+
+    @property
+    def lacking(self) -> dict[bytes, Oid]:
+        """The raw ids of the objects that cannot be read, each with a commit that needs it."""
+        return {bytes.fromhex(each.lacks[0]): each.lacks[1] for each in self.findings if each.lacks}
 
 
 def verify(store: Store) -> Report:
@@ -76,7 +83,8 @@ def verify(store: Store) -> Report:
 def _broken(store: Store, oid: Oid, seen: set[Oid]) -> Iterator[Finding]:
     """Read and hash every object of a commit that was not seen before."""
     for which, problem in faults(store.repository, store.reader, oid, seen):
-        yield Finding(where=f"{which[:12]}, needed by {oid[:12]}" if which != oid else oid[:12], what=problem)
+        where = f"{which[:12]}, needed by {oid[:12]}" if which != oid else oid[:12]
+        yield Finding(where=where, what=problem, lacks=(which, oid))
 
 
 def _whole_history(store: Store, start: Oid, seen: set[Oid]) -> Iterator[Finding]:

@@ -107,10 +107,10 @@ def test_a_commit_of_yours_on_the_branch_is_kept_aside_and_the_branch_set_back(d
     assert "Complete already" in done.run("run").stderr
 
 
-def test_a_tip_whose_state_is_lost_is_kept_and_the_files_are_for_you_to_decide(done: Repo) -> None:
+def test_a_tip_whose_events_are_lost_is_kept_and_the_files_are_for_you_to_decide(done: Repo) -> None:
     done.break_on_purpose("a missing blob")
     tip, before = done.git("rev-parse", BRANCH), done.git("rev-parse", f"{BRANCH}~1")
-    blob = done.git("rev-parse", f"{BRANCH}:.gitckpt/state.json")
+    blob = done.git("rev-parse", f"{BRANCH}:.gitckpt/events.json")
     object_file(loosen(done), blob).unlink()
     assert "the newest checkpoint is damaged" in whats(found(done))
     assert "doctor --repair" in done.run("doctor", ok=1).stdout
