@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
+from gitckpt.engine.dating import move_dates
 from gitckpt.engine.go import Move, go, rescue
 from gitckpt.engine.healing import secure
 from gitckpt.engine.hold import Hold, open_pack, with_base
@@ -17,6 +18,7 @@ from gitckpt.engine.kept import left_out
 from gitckpt.engine.land import Landing, land
 from gitckpt.engine.mirror import write_mirror
 from gitckpt.engine.place import LandingUnderWay
+from gitckpt.engine.touches import bring_touches
 from gitckpt.engine.views import carry_hidden
 from gitckpt.model.events import Edited, Event
 from gitckpt.model.merging import MOST_NAMED, EditsClashed
@@ -45,6 +47,8 @@ def catch_up(hold: Hold, still_used: Collection[str], made: Sequence[Made] = ())
     gone = [view for view in hold.record.views if view.view not in still_used]
     for view in gone:
         carry_hidden(hold, view)
+    bring_touches(hold, [hold.place.views / view.view for view in gone])
+    move_dates(hold, hold.at_tip.number - 1)
     if base is not None or gone:
         record = with_base(hold, hold.name, hold.at_tip) if base is not None else hold.record
         hold.write_record(replace(record, views=tuple(view for view in record.views if view not in gone)))

@@ -128,7 +128,12 @@ def keep_dates(hold: Hold, number: int) -> None:
     checkpoint that was the newest while what the cache has seen go was there."""
     if hold.ignored_at not in (None, hold.record.ignored.get(hold.name)):
         hold.write_record(with_ignored(hold, hold.record))
+    move_dates(hold, number)
+    hold.cache.save()
+
+
+def move_dates(hold: Hold, number: int) -> None:
+    """As `keep_dates`, for this command."""
     hold.dates.note(number, hold.cache.displaced)
     hold.cache.displaced.clear()
     hold.dates.arrive(hold.cache.folders)
-    hold.cache.save()

@@ -21,6 +21,7 @@ from gitckpt.engine.land import Beside, Landing, land
 from gitckpt.engine.merge import Landed, land_arrivals
 from gitckpt.engine.oversize import move_oversize_view
 from gitckpt.engine.scanned import content_of
+from gitckpt.engine.touches import note_dates
 from gitckpt.engine.views import forget_view, note_hidden, remove_views
 from gitckpt.execute.output import capped
 from gitckpt.execute.process import Result
@@ -90,6 +91,7 @@ def _judged(hold: Hold, fleet: Fleet, pack: Pack, flight: InFlight, result: Resu
             write_failed_items(fleet.agenda, flight.phase, flight.phase.tolerate.to, frozenset(), flight.root)
         content, scan = content_of(hold, pack, flight)
         note_hidden(flight.view.folder, scan.hidden)
+        note_dates(hold, flight.view.folder, scan)
         outcome = outcome_of(hold, fleet.agenda, pack, flight, result, shown_uncaptured(scan.uncaptured))
     finally:
         if flight.running is not None:

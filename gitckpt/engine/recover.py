@@ -19,6 +19,7 @@ from gitckpt.engine.hold import Hold, moving_refs, open_pack, say_once
 from gitckpt.engine.land import Beside, Landing, land
 from gitckpt.engine.merge import land_arrivals
 from gitckpt.engine.place import AttemptUnderWay, Desk, ViewUnderWay
+from gitckpt.engine.touches import note_dates
 from gitckpt.engine.views import forget_view, remove_views, scan_dead
 from gitckpt.errors import GitckptError
 from gitckpt.execute.leftovers import end_leftovers
@@ -204,6 +205,7 @@ def _set_aside(hold: Hold, view: ViewUnderWay, *, beside: bool) -> None:
     with open_pack(hold) as pack:
         scan = scan_dead(hold, view, pack, below.content)
         say_once(hold, scan)
+        note_dates(hold, hold.place.views / view.view, scan)
         content = amend(hold.store.reader, pack, below.content, scan.changes)
         if partial:
             arrival = Arrival(

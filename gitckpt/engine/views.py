@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from gitckpt.engine.capturing import capture_rules
+from gitckpt.engine.dating import NEW, dates_for
 from gitckpt.engine.hold import Hold, workspace_defaults
 from gitckpt.engine.layer import Layer
 from gitckpt.engine.place import ViewUnderWay
@@ -36,6 +37,7 @@ from gitckpt.workspace.replica import Replica, load_replica, make_replica, read_
 from gitckpt.workspace.scan import ViewScan
 from gitckpt.workspace.snapshot import Uncaptured
 from gitckpt.workspace.times import ctime_now
+from gitckpt.workspace.touching import touched_over
 from gitckpt.workspace.unlocking import unlocked, with_modes
 from gitckpt.workspace.upper import scan
 
@@ -133,7 +135,8 @@ def lowers_for(hold: Hold, layers: Layers, name: str, start: Content, before: Se
     if wrong:
         folder = hold.place.views / name / "mend"
         folder.mkdir(mode=0o700, parents=True)
-        make_layer(folder, hold.store.reader, sorted(wrong, key=lambda change: change.path), after=start)
+        wrong.sort(key=lambda change: change.path)
+        make_layer(folder, hold.store.reader, wrong, after=start, dates=dates_for(hold, wrong, NEW))
         lowers.append(folder)
     return [*reversed(lowers), hold.given.root]
 
@@ -144,7 +147,8 @@ def flatten(hold: Hold, layers: Layers) -> None:
     changes = compare(hold.store.reader, base, hold.at_tip.content)
     folder = hold.place.views / view_name(PhaseName("layer")) / "upper"
     folder.mkdir(mode=0o700, parents=True)
-    make_layer(folder, hold.store.reader, changes, after=hold.at_tip.content)
+    dates = dates_for(hold, changes, NEW)
+    make_layer(folder, hold.store.reader, changes, after=hold.at_tip.content, dates=dates)
     stacked = [layer for layer in layers.landed if layer.stacks]
     for layer in stacked:
         carry(layer.folder, hidden_of(layer.folder.parent), folder, since_ns=None)
@@ -218,7 +222,8 @@ class OverlayView:
             reader=hold.store.reader,
             defaults=workspace_defaults(hold),
         )
-        return _all_read(once, self.upper, self.upper if seen is None else seen)
+        found = _all_read(once, self.upper, self.upper if seen is None else seen)
+        return touched_over(found, self._lowers)
 
 
 class CopyView:
@@ -249,6 +254,7 @@ class CopyView:
             prefix=given.prefix,
             rules=capture_rules(given.workflow, given.environment),
             defaults=workspace_defaults(hold),
+            date_of=lambda path, item: hold.dates.at(path, item.oid, hold.at_tip.number) if item.oid else None,
         )
         return cls(hold, name, replica)
 

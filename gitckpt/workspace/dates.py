@@ -52,17 +52,19 @@ class Dates:
 
     def note(self, number: int, displaced: Iterable[Displaced]) -> None:
         """Remember what was displaced after the checkpoint `number` was the newest one."""
-        lines = [_line(number, each) for each in dict.fromkeys(displaced)]
-        if not lines:
+        news = list(dict.fromkeys(displaced))
+        if not news:
             return
+        if self._displaced is not None:
+            for path, oid, date in news:
+                self._displaced.setdefault((path, oid), []).append((number, date))
         with contextlib.suppress(OSError):  # a date that is not known costs nothing but time
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
             _halve(self._path)
             opened = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             with os.fdopen(opened, "ab") as log:
                 # A line that a power cut tore ends here.
-                log.write(b"\n" + b"".join(lines))
-        self._displaced = None
+                log.write(b"\n" + b"".join(_line(number, each) for each in news))
 
     def at_base(self, path: bytes, oid: bytes) -> int | None:
         """The mtime that the file had at the base; None where it did not hold these bytes there."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.plumbing.content import Item
@@ -54,6 +55,15 @@ class ReplicaTooBig(GitckptError):
         return "make room, lower `max_parallel`, or choose `isolation: overlay` or `none`"
 
 
+DateOf: TypeAlias = Callable[[bytes, Item], int | None]
+"""The mtime (ns) that a file with these bytes is to have at a path; None for the present time."""
+
+
+def nobody_knows(_path: bytes, _item: Item) -> int | None:
+    """No date is known."""
+    return None
+
+
 def unchanged_files(folders: Iterable[Folder], width: int) -> dict[bytes, tuple[bytes, Numbers]]:
     """The files of the workspace whose bytes are known, by path: blob and numbers."""
     found = {}
@@ -81,6 +91,7 @@ class Filling:
         cloner: Cloner,
         prefix: bytes,
         on_disk: Mapping[bytes, tuple[bytes, Numbers]],
+        date_of: DateOf,
     ) -> None:
         self._disk = disk
         self._reader = reader
@@ -88,6 +99,7 @@ class Filling:
         self._prefix = prefix
         self._below = prefix + b"/" if prefix else b""
         self._on_disk = on_disk
+        self._date_of = date_of
         self.states: dict[bytes, os.stat_result] = {}
 
     def room(self, items: Mapping[bytes, Item]) -> int:
@@ -122,7 +134,7 @@ class Filling:
                 parent, name = self._disk.place(self._below + path)
                 numbers = self._same(path, item)
                 if numbers is None:
-                    make_entry(self._reader, parent, name, item)
+                    make_entry(self._reader, parent, name, item, date_ns=self._date_of(path, item))
                 else:
                     fill = partial(self._cloner.fill, self._below + path, numbers)
                     make_entry(self._reader, parent, name, item, fill)

@@ -10,8 +10,9 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from gitckpt.plumbing.content import Change, Content, Lookup
 from gitckpt.plumbing.reader import Reader
@@ -27,8 +28,16 @@ _LIST = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
 _MOVED = b".gitckpt-removed-"
 
 
-def make_layer(folder: Path, reader: Reader, changes: Sequence[Change], *, after: Content) -> None:
-    """Fill the empty `folder` so that, over a directory with the old sides, it shows the new ones.
+def make_layer(
+    folder: Path,
+    reader: Reader,
+    changes: Sequence[Change],
+    *,
+    after: Content,
+    dates: Mapping[bytes, int] = MappingProxyType({}),
+) -> None:
+    """Fill the empty `folder` so that, over a directory with the old sides, it shows the new ones, with these `dates`
+    (mtimes in ns).
 
     `after` is the content that is shown then: the folders on the way to a change have the modes it says. A folder that
     is removed hides what is not captured in it, too. Raises OSError, ObjectUnreadable.
@@ -58,7 +67,7 @@ def make_layer(folder: Path, reader: Reader, changes: Sequence[Change], *, after
             if new is None:
                 make_whiteout(parent, name)
             else:
-                make_entry(reader, parent, name, new)
+                make_entry(reader, parent, name, new, date_ns=dates.get(change.path))
         for path in sorted(modes, reverse=True):
             disk.set_mode(path, modes[path])
 

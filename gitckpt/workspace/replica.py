@@ -24,7 +24,7 @@ from gitckpt.plumbing.repository import Repository
 from gitckpt.workspace.become import naming, require_inside
 from gitckpt.workspace.cloning import Cloner
 from gitckpt.workspace.disk import Disk
-from gitckpt.workspace.filling import Filling, cache_of, require_room, rounded, unchanged_files
+from gitckpt.workspace.filling import DateOf, Filling, cache_of, nobody_knows, require_room, rounded, unchanged_files
 from gitckpt.workspace.replica_scan import captured_items, differences, hidden_entries, without_stand_ins
 from gitckpt.workspace.rules import CaptureRules, Matcher
 from gitckpt.workspace.scan import ViewScan
@@ -39,7 +39,8 @@ from gitckpt.workspace.standins import (
     strangers,
     uncaptured_entries,
 )
-from gitckpt.workspace.statcache import StatCache
+from gitckpt.workspace.statcache import Record, StatCache
+from gitckpt.workspace.touching import touched_since
 from gitckpt.workspace.walk import Walk
 
 
@@ -47,8 +48,8 @@ from gitckpt.workspace.walk import Walk
 class Replica:
     """A copy of a workspace. `folder` stands for the top of `repository` and holds `.git`.
 
-    `stand_ins` are what is not captured, also beside the workspace. `cache` is what was last seen of the copy. `cloned`
-    counts the files taken from the workspace.
+    `stand_ins` are what is not captured, also beside the workspace. `cache` is what was last seen of the copy, `begun`
+    what was seen at first. `cloned` counts the files taken from the workspace.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class Replica:
     defaults: Defaults
     stand_ins: StandIns
     cache: StatCache
+    begun: Mapping[bytes, Record]
     cloned: int = 0
 
     @property
@@ -82,9 +84,11 @@ def make_replica(
     prefix: bytes,
     rules: CaptureRules,
     defaults: Defaults,
+    date_of: DateOf = nobody_knows,
 ) -> Replica:
     """Fill `folder` (absolute, real, absent) with `content`, taking from the workspace at `root` the files that `cache`
-    knows to be the same. Writes beside it what `load_replica` reads. On an error the folder may hold a part.
+    knows to be the same; `date_of` tells the mtimes of others. Writes beside it what `load_replica` reads. On an error
+    the folder may hold a part.
 
     Raises ReplicaTooBig, CannotRestore, ObjectUnreadable, Unreadable, GitFailed, WorkTreeElsewhere.
     """
@@ -99,7 +103,7 @@ def make_replica(
         folder.mkdir(mode=stat.S_IMODE(repository.top.stat().st_mode) & 0o1777 | 0o700, parents=True)
     with Disk(folder) as disk, Disk(repository.top) as source:
         cloner = Cloner(source)
-        filling = Filling(disk, reader, cloner, prefix, on_disk)
+        filling = Filling(disk, reader, cloner, prefix, on_disk, date_of)
         with naming(b""):
             plan = plan_stand_ins(repository, source, prefix, *uncaptured_entries(walk.folders, items, matcher))
             require_room(folder, filling.room(items) + _room(plan), len(items) + _count(plan))
@@ -120,6 +124,7 @@ def make_replica(
         defaults=defaults,
         stand_ins=stand_ins,
         cache=made,
+        begun=made.folders,
         cloned=cloner.done,
     )
     with naming(b""):
@@ -171,7 +176,7 @@ def read_replica(replica: Replica, *, pack: Pack, start: Content, reader: Reader
     after = captured_items(replica.cache)
     changes, moved = without_stand_ins(differences(before, after), _link_targets(replica), own)
     hidden = gone | moved | set(hidden_entries(replica.root, replica.cache, own))
-    return ViewScan(
+    scan = ViewScan(
         changes=changes,
         unstable=found.unstable,
         left_out=found.left_out,
@@ -179,6 +184,7 @@ def read_replica(replica: Replica, *, pack: Pack, start: Content, reader: Reader
         uncaptured=found.uncaptured,
         hidden=tuple(sorted(path for path in hidden if path in moved or path not in after)),
     )
+    return touched_since(scan, replica.begun, replica.cache)
 
 
 def changed_beside(replica: Replica) -> tuple[Path, ...]:
@@ -228,6 +234,7 @@ def load_replica(folder: Path, repository: Repository, rules: CaptureRules) -> R
         facts = msgspec.msgpack.decode(_facts_file(folder).read_bytes(), type=_Facts)
     except (OSError, msgspec.MsgspecError):
         return None
+    cache = StatCache.load(folder.with_name(folder.name + ".cache"), repository.object_format)
     return Replica(
         folder=folder,
         prefix=facts.prefix,
@@ -235,7 +242,8 @@ def load_replica(folder: Path, repository: Repository, rules: CaptureRules) -> R
         rules=rules,
         defaults=facts.defaults,
         stand_ins=facts.stand_ins,
-        cache=StatCache.load(folder.with_name(folder.name + ".cache"), repository.object_format),
+        cache=cache,
+        begun=cache.folders,
         cloned=facts.cloned,
     )
 

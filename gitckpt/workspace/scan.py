@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gitckpt.plumbing.content import Change
 from gitckpt.workspace.snapshot import LeftOut, Uncaptured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touch:
+    """A file or link that has the bytes that it had, and another mtime (ns)."""
+
+    path: bytes
+    oid: bytes
+    before_ns: int
+    after_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +25,8 @@ class ViewScan:
 
     `unstable`, `left_out`, `not_kept` and `uncaptured` are as in a Snapshot, of what the attempt made or changed.
     `hidden` are the topmost paths that are not captured and that it made, changed or removed, for the workspace.
+    `dates` are the ids and mtimes (ns) of captured files and links that it wrote; `touches` those with the bytes that
+    they had.
     """
 
     changes: tuple[Change, ...]
@@ -22,3 +35,5 @@ class ViewScan:
     not_kept: tuple[bytes, ...]
     uncaptured: Uncaptured
     hidden: tuple[bytes, ...]
+    dates: Mapping[bytes, tuple[bytes, int]] = field(default_factory=dict)
+    touches: tuple[Touch, ...] = ()

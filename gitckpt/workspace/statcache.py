@@ -227,6 +227,13 @@ class StatCache:
         names = split_names(record.names) if record is not None else []
         return record.kinds[names.index(name)] if record is not None and name in names else kinds.UNDECIDED
 
+    def seen(self, path: bytes) -> Entry | None:
+        """What the last scan saw of one path."""
+        folder, _, name = path.rpartition(b"/")
+        record = self.folders.get(folder)
+        names = split_names(record.names) if record is not None else []
+        return record.entry(names.index(name), self.width, record.dirty) if record and name in names else None
+
     def leave_undecided(self, path: bytes) -> None:
         """Forget what was seen of one entry: the next scan decides about it."""
         folder, _, name = path.rpartition(b"/")

@@ -113,6 +113,7 @@ class _Found:
     unstable: list[bytes] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     not_kept: list[bytes] = field(default_factory=list)
+    dates: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
 
 
 class _Scanning:
@@ -149,6 +150,7 @@ class _Scanning:
             not_kept=tuple(sorted(found.not_kept)),
             uncaptured=self._unseen.uncaptured(),
             hidden=self._unseen.hidden(),
+            dates=found.dates,
             moved_rules=moved,
             released=tuple(
                 sorted(found.emptied.union(path for path in gone if said_of(upper, path) is Silence.AS_BELOW))
@@ -251,6 +253,8 @@ class _Scanning:
             return
         if not captured.stable:
             self._found.unstable.append(entry.path)
+        if not entry.inherited:
+            self._found.dates[entry.path] = (captured.oid, captured.numbers[3])
         mode = 0 if captured.kind == kinds.LINK else captured.numbers[0] & MODE_BITS
         item = Item(kind="link" if captured.kind == kinds.LINK else "file", mode=mode, oid=captured.oid)
         self._hold(folder, entry.path, item)

@@ -188,3 +188,42 @@ def test_files_that_a_failed_attempt_only_touched_are_as_old_as_before(repo: Rep
     assert os.lstat(repo.path / "source").st_mtime_ns == 2 * 10**18
     assert os.lstat(repo.path / "stamp").st_mtime_ns == 10**18
     assert not re.search("source|stamp", repo.run("diff", "a@2").stdout)
+
+
+TOUCHES = """\
+version: 1
+workflow: w
+phases:
+  touches:
+    isolation: {view}
+    run: touch stamp; touch -hd @5 link; echo 2 > new; touch -d @7 new; cat opened >> opened
+  beside:
+    needs: []
+    isolation: {view}
+    run: touch -c other; cat opened >> stamp; sleep 0.1; touch theirs
+  sees:
+    needs: [touches]
+    isolation: {then}
+    run: stat -c '%n %Y' link new > seen; test stamp -nt source && echo due >> seen
+"""
+
+
+@views
+def test_the_next_phase_sees_what_was_only_touched(repo: Repo, view: str) -> None:
+    repo.write("gitckpt.yaml", TOUCHES.format(view=view, then=view))
+    (repo.path / "link").symlink_to("source")
+    for name in ("source", "stamp", "opened", "other", "theirs"):
+        os.utime(repo.write(name, "" if name == "opened" else "x\n"), ns=(10**18, 10**18))
+    os.utime(repo.write("source"), ns=(10**18 + 1, 10**18 + 1))
+    repo.run("run")
+    assert (repo.path / "seen").read_text() == "link 5\nnew 7\ndue\n"
+    dates = {name: os.lstat(repo.path / name).st_mtime_ns for name in ("stamp", "other", "theirs", "link", "new")}
+    assert (dates["link"], dates["new"]) == (5 * 10**9, 7 * 10**9)
+    assert min(dates["stamp"], dates["other"], dates["theirs"]) > 10**18 + 1
+    assert [os.lstat(repo.path / name).st_mtime_ns - 10**18 for name in ("source", "opened")] == [1, 0]
+    assert repo.run("run").stdout == ""
+    # A phase in the workspace itself, one more view, and a rollback all see the same.
+    for then in ("none", view):
+        repo.write("gitckpt.yaml", TOUCHES.format(view=view, then=then))
+        repo.run("run", "--from", "sees")
+        assert (repo.path / "seen").read_text() == "link 5\nnew 7\ndue\n"
