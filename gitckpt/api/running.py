@@ -21,6 +21,7 @@ from gitckpt.engine.housekeeping import tidy_packs, tidy_tags
 from gitckpt.engine.inspect import STUCK
 from gitckpt.engine.last_run import remembered
 from gitckpt.engine.listed import NotListed, find_item
+from gitckpt.engine.out_of_date import unfinished_lists, what_is_out_of_date
 from gitckpt.engine.ports import Reporter
 from gitckpt.engine.run import run
 from gitckpt.engine.settle import EditPolicy, settle
@@ -30,7 +31,9 @@ from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute import inbox
 from gitckpt.execute.executor import LocalExecutor
 from gitckpt.model.amount import plural
+from gitckpt.model.dated import OutOfDate
 from gitckpt.model.explain import changed_definitions, changed_midway
+from gitckpt.model.items import ItemsListed
 from gitckpt.model.manifest import DONE, is_complete, state_of
 from gitckpt.model.moment import Limits, Moment, Stop, Verdict
 from gitckpt.model.names import PhaseName
@@ -59,12 +62,13 @@ class NeedsFirst(GitckptError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """The flags of `run`. `jobs`: how many attempts may run at once; `fail_fast`: a failure ends what still runs, None:
-    as the workflow says."""
+    """The flags of `run`. `all_items`: with `start_from`, no item that is done carries over. `jobs`: how many attempts
+    may run at once; `fail_fast`: a failure ends what still runs, None: as the workflow says."""
 
     again: bool = False
     until: str | None = None
     start_from: str | None = None
+    all_items: bool = False
     only: str | None = None
     step: bool = False
     item: str | None = None
@@ -80,12 +84,15 @@ class RunRequest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
     """How a run stopped, the newest checkpoint, whether anything was left to do when it began, and what was planned to
-    run beside what."""
+    run beside what. `out_of_date`: completed phases that are older than what they were made from; `carried`: the phase
+    that the run was to begin from, where all of its items were done before and carried over."""
 
     stop: Stop
     tip: Checkpoint
     began_complete: bool
     plan: Plan
+    out_of_date: tuple[OutOfDate, ...] = ()
+    carried: PhaseName | None = None
 
 
 EXIT_CODES: Mapping[Verdict, ExitCode] = {
@@ -124,38 +131,48 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         if request.item is not None:
             limits = _limited_to_item(hold, request.item, limits)
         began = ensure_run(hold, again="anew" if request.again else "never", params=params, given=tuple(request.params))
-        _prepare(hold, start_from, limits, request.item or "")
-        manifest = hold.at_tip.manifest
-        complete = is_complete(manifest)
+        _prepare(hold, start_from, limits, request)
+        complete = is_complete(hold.at_tip.manifest)
         last = f"{hold.at_tip.number:04d}" if goes_on and not began else None
-        names = tuple(phase.name for phase in hold.workflow.phases)
         plan = plan_of(hold.workflow, request)
-        reporter(
-            RunBegan(
-                workflow=hold.name,
-                number_of_phases=len(names),
-                resumed_at=last,
-                phases=names,
-                jobs=plan.jobs if plan.views else 1,
-                done=tuple(name for name in names if state_of(manifest, name).status in DONE),
-            )
-        )
+        reporter(_began(hold, plan, last))
         ends(None)
         _say_changed(hold)
         _say_edited(hold, limits)
+        _say_other_lists(hold)
         _warn_stuck(hold)
         if not complete:
             promise(hold)
         stop = run(hold, executor, _moment(request, limits, plan), signalled)
         if not (complete and stop.verdict is Verdict.COMPLETE and is_concluded(hold)):
             conclude(hold, executor, stop, signalled)
-        reporter(RunEnded(stop.verdict.value))
+        older = what_is_out_of_date(hold, hold.place, hold.given.root)
+        reporter(RunEnded(stop.verdict.value, tuple(each.phase for each in older)))
         inbox.sweep(hold.place.inbox)
         if stop.verdict is Verdict.COMPLETE and not complete:
             tidy_tags(hold)
         tidy_packs(hold)
         ends(int(EXIT_CODES[stop.verdict]))
-        return Ran(stop=stop, tip=hold.at_tip, began_complete=complete, plan=plan)
+        return Ran(
+            stop=stop,
+            tip=hold.at_tip,
+            began_complete=complete,
+            plan=plan,
+            out_of_date=older,
+            carried=_carried(hold, start_from),
+        )
+
+
+def _began(hold: Hold, plan: Plan, resumed_at: str | None) -> RunBegan:
+    names = tuple(phase.name for phase in hold.workflow.phases)
+    return RunBegan(
+        workflow=hold.name,
+        number_of_phases=len(names),
+        resumed_at=resumed_at,
+        phases=names,
+        jobs=plan.jobs if plan.views else 1,
+        done=tuple(name for name in names if state_of(hold.at_tip.manifest, name).status in DONE),
+    )
 
 
 def _goes_on(request: RunRequest) -> bool:
@@ -206,9 +223,10 @@ def _limited_to_item(hold: Hold, key: str, limits: Limits) -> Limits:
     return replace(limits, only=found.phase, item=found.index)
 
 
-def _prepare(hold: Hold, start_from: PhaseName | None, limits: Limits, key: str) -> None:
+def _prepare(hold: Hold, start_from: PhaseName | None, limits: Limits, request: RunRequest) -> None:
+    key = request.item or ""
     if start_from is not None:
-        reopen_from(hold, start_from)
+        reopen_from(hold, start_from, "nothing" if request.all_items else "what is as it was")
     if limits.only is not None:
         manifest = hold.at_tip.manifest
         phase = next(phase for phase in hold.workflow.phases if phase.name == limits.only)
@@ -244,6 +262,23 @@ def _say_edited(hold: Hold, limits: Limits) -> None:
         several = len({each.phase for each in edited if each.key == first.key}) > 1
         again = f"gitckpt run --item {safe(first.key)}" + (f" --only {first.phase}" if several else "")
         hold.reporter(Note(f"changed since it was done: {names}; do it anew: {again}"))
+
+
+def _say_other_lists(hold: Hold) -> None:
+    """A list stays as it was frozen: what came or went since is not part of it."""
+    for change in unfinished_lists(hold, hold.place, hold.given.root):
+        kept = f"{change.phase} goes on with the list that it began with; since then changed: {change.words}"
+        hold.reporter(Note(f"{kept}; to make the list anew: gitckpt run --from {change.phase}"))
+
+
+def _carried(hold: Hold, start_from: PhaseName | None) -> PhaseName | None:
+    """The phase that was to be done again, where nothing of it was: its newest completion is that of its list."""
+    state = state_of(hold.at_tip.manifest, start_from) if start_from else None
+    if state is None or state.status not in DONE or state.items is None or not state.items.done:
+        return None
+    oid = hold.store.numbered(state.landed)
+    events = hold.store.read(oid).events if oid else ()
+    return start_from if any(isinstance(event, ItemsListed) for event in events) else None
 
 
 def _warn_stuck(hold: Hold) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TypeAlias
 
 import click
 
 from gitckpt.api.definition import definition_of, load
 from gitckpt.api.opening import open_store
 from gitckpt.api.params import params_of
-from gitckpt.api.reading import Where, active, find_workspace
+from gitckpt.api.reading import Where, Workspace, active, find_workspace
 from gitckpt.api.running import RunRequest, limits_of, machine, plan_of
 from gitckpt.api.writing import NoSuchPhase, near_names, phase_name
 from gitckpt.cli.assignments import assignments, at_least_one
@@ -33,7 +34,9 @@ from gitckpt.engine.forecast import (
 from gitckpt.engine.foresight import Look, WayBack, foresee_rollback, with_what_waits
 from gitckpt.engine.groups import who_has
 from gitckpt.engine.inspect import Standing, standing
+from gitckpt.engine.out_of_date import ListChange, unfinished_lists, what_is_out_of_date
 from gitckpt.engine.place import Place
+from gitckpt.model.dated import OutOfDate, lines_of
 from gitckpt.model.graph import phase_named
 from gitckpt.model.manifest import DONE, Json, Manifest, state_of
 from gitckpt.model.names import PhaseName
@@ -46,6 +49,7 @@ from gitckpt.store.definition import decode_workflow
 from gitckpt.store.store import Store
 
 SHOWN_WAVES = 10
+Dated: TypeAlias = tuple[tuple[OutOfDate, ...], tuple[ListChange, ...]]
 OF_A_RUN = ("until", "start_from", "only", "step", "again", "jobs", "keep_going", "given")
 
 
@@ -98,6 +102,7 @@ def plan(
         undoable = _undoable(workflow, store, now)
         if params:
             _refuse_params(workflow, resumed(now.tip.manifest if now.tip else None, again=again), params)
+        older, lists = _dated(workflow, store, workspace, now)
     flags = Flags(
         limits=limits_of(workflow, request),
         start_from=begin,
@@ -108,13 +113,30 @@ def plan(
         totals=machine(),
     )
     found = foresee(workflow, now.tip.manifest if now.tip else None, flags)
-    notes = [*now.unfinished, *(() if params else _missing_params(workflow, found))]
+    notes = [*now.unfinished, *(() if params else _missing_params(workflow, found)), *map(_list_line, lists)]
+    stays = {each.phase for each in found.phases if each.fate == "done"}
+    older = () if found.begins_run else tuple(each for each in older if each.phase in stays)
     if as_json:
-        print_json({**_plan_json(workflow, found, now, notes), "jobs": at_once.jobs})
+        dated: list[Json] = [each.phase for each in older]
+        print_json({**_plan_json(workflow, found, now, notes), "out_of_date": dated, "jobs": at_once.jobs})
     else:
-        lines = [*_plan_lines(workflow, found, now), *_at_once_lines(found, at_once.jobs)]
+        lines = [*_plan_lines(workflow, found, now), *lines_of(older), *_at_once_lines(found, at_once.jobs)]
         click.echo("\n".join([*lines, *(f"note: {safe(note)}" for note in notes)]))
     return 0
+
+
+def _dated(workflow: Workflow, store: Store, workspace: Workspace, now: Standing) -> Dated:
+    """What is done and older than what it was made from, and the lists that are not what their sources say now."""
+    if now.tip is None or not now.tip.manifest.run:
+        return (), ()
+    look = Look(workflow=workflow, store=store, at_tip=store.read(now.tip.oid))
+    older = what_is_out_of_date(look, workspace.place, workspace.root)
+    return older, unfinished_lists(look, workspace.place, workspace.root)
+
+
+def _list_line(change: ListChange) -> str:
+    since = f"{change.phase} goes on with the list that it began with; since then changed: {change.words}"
+    return f"{since}; to make the list anew: gitckpt run --from {change.phase}"
 
 
 def _refuse_params(workflow: Workflow, going_on: Manifest | None, given: Mapping[str, str]) -> None:
@@ -138,16 +160,25 @@ def _undoable(workflow: Workflow, store: Store, now: Standing) -> frozenset[Phas
 @click.pass_context
 def why(ctx: click.Context, *, phase: str, as_json: bool) -> int:
     """Say why PHASE will run at the next `run`, or will not."""
-    workflow, now, place = _look(where(ctx))
+    workflow, now, place, (older, lists) = _look(where(ctx))
     manifest = starting_point(workflow, now.tip.manifest if now.tip else None)
     name = _known_phase(workflow, manifest, phase)
     reason, chain = reason_of(workflow, manifest, name), because(workflow, manifest, name)
-    more = (*about(workflow, manifest, name), *_group_taken(workflow, manifest, name, place))
+    dated = next((each.why for each in older if each.phase == name), None)
+    more = (*about(workflow, manifest, name), *_group_taken(workflow, manifest, name, place), *lines_of(older, name))
+    more += tuple(_list_line(change) for change in lists if change.phase == name)
     status = "running" if now.running and now.running.of(name) else state_of(manifest, name).status.value
     if as_json:
         listed: list[Json] = [{"phase": each, "reason": safe(text)} for each, text in chain]
         told: list[Json] = [safe(text) for text in more]
-        print_json({"phase": name, "status": status, "reason": safe(reason), "because": listed, "about": told})
+        told_json: dict[str, Json] = {
+            "phase": name,
+            "status": status,
+            "reason": safe(reason),
+            "because": listed,
+            "about": told,
+        }
+        print_json({**told_json, "out_of_date": dated})
         return 0
     click.echo(f"{name} runs now" if status == "running" else f"{name}: {safe(reason)}")
     for each, text in chain:
@@ -206,16 +237,18 @@ def _back_json(found: WayBack, now: Standing) -> dict[str, Json]:
     }
 
 
-def _look(at: Where) -> tuple[Workflow, Standing, Place]:
+def _look(at: Where) -> tuple[Workflow, Standing, Place, Dated]:
     """Today's definition; of a Python file, which would be run for it, that of the newest checkpoint."""
     with open_store(at) as (workspace, store):
         now = standing(store, workspace.place, active(workspace))
         if workspace.file.suffix != ".py":
             workflow = definition_of(workspace).workflow
-            return workflow, with_what_waits(store, workflow, now), workspace.place
+            dated = _dated(workflow, store, workspace, now)
+            return workflow, with_what_waits(store, workflow, now), workspace.place, dated
         if now.tip is None:
             raise store.no_checkpoints()
-        return decode_workflow(store.definition(now.tip.oid)), now, workspace.place
+        workflow = decode_workflow(store.definition(now.tip.oid))
+        return workflow, now, workspace.place, _dated(workflow, store, workspace, now)
 
 
 def _group_taken(workflow: Workflow, manifest: Manifest, name: PhaseName, place: Place) -> tuple[str, ...]:

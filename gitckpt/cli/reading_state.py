@@ -20,6 +20,7 @@ from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine.inspect import Pace, Running, Standing, open_gates, standing
 from gitckpt.model.amount import plural
 from gitckpt.model.conflicts import MINE, conflicts
+from gitckpt.model.dated import lines_of, out_of_date
 from gitckpt.model.manifest import DONE, Conflict, Items, Manifest, PhaseState, Status, state_of
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import headline, safe
@@ -75,6 +76,7 @@ def _status_lines(workspace: Workspace, branch: Branch, now: Standing) -> list[s
     ]
     lines += [f"note: {safe(text)}" for text in now.unfinished]
     if now.tip is not None:
+        lines += lines_of(now.out_of_date)
         lines += _pending_lines(now.tip.manifest)
     if now.next_command is not None:
         lines.append(f"next: {now.next_command}")
@@ -123,8 +125,10 @@ def _stands(manifest: Manifest) -> str:
     if not manifest.order:
         return "made by scripts"
     match manifest.current_state:
+        case "COMPLETE" if manifest.clash is not None:
+            return "complete, but for your decision"
         case "COMPLETE":
-            return "complete" if manifest.clash is None else "complete, but for your decision"
+            return "complete, but out of date" if out_of_date(manifest) else "complete"
         case "INIT":
             return "nothing has run yet"
         case phase:

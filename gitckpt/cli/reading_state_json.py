@@ -32,6 +32,7 @@ def status_json(workspace: Workspace, branch: Branch, now: Standing) -> dict[str
         "updated_at": iso(branch.made_at(now.tip.oid)) if now.tip else None,
         "params": dict(manifest.params) if manifest else {},
         "outside": list(manifest.outside) if manifest else [],
+        "out_of_date": [each.phase for each in now.out_of_date],
         "gates": [_gate_json(manifest, name) for name in open_gates(manifest)] if manifest else [],
         "goal": _goal_json(manifest) if manifest else None,
         "phases": [_phase_json(name, state, now) for name, state in now.phases.items()],
@@ -45,6 +46,7 @@ def status_json(workspace: Workspace, branch: Branch, now: Standing) -> dict[str
 
 def _phase_json(name: PhaseName, state: PhaseState, now: Standing) -> dict[str, Json]:
     mark = state.uncaptured
+    older = next((each.why for each in now.out_of_date if each.phase == name), None)
     return {
         "name": name,
         "status": state.status.value,
@@ -57,6 +59,7 @@ def _phase_json(name: PhaseName, state: PhaseState, now: Standing) -> dict[str, 
         "exit_code": state.exit_code,
         "detail": state.detail,
         "partial": state.partial,
+        "out_of_date": older,
         "items": _items_json(state.items),
         "to_be_merged": now.to_be_merged.get(name, 0),
         "conflict": _conflict_json(name, state.conflict) if state.conflict else None,

@@ -24,6 +24,7 @@ from gitckpt.cli.reading_words import uncaptured_lines
 from gitckpt.cli.terminal import Signals, where
 from gitckpt.errors import GitckptError
 from gitckpt.model.amount import plural
+from gitckpt.model.dated import lines_of
 from gitckpt.model.duration import parse_duration
 from gitckpt.model.manifest import Status, state_of
 from gitckpt.model.moment import Verdict
@@ -35,7 +36,10 @@ from gitckpt.progress.text import count
 @click.command()
 @click.option("--again", is_flag=True, help="Resume a run that has not ended; begin a new one when the last has.")
 @click.option("--until", metavar="P", help="Run P and what it needs, then stop (75 when phases are left).")
-@click.option("--from", "start_from", metavar="P", help="Run P and what needs it anew; files stay.")
+@click.option(
+    "--from", "start_from", metavar="P", help="Run P and what needs it anew; files stay, done items carry over."
+)
+@click.option("--all-items", is_flag=True, help="With --from: do the items again, too, that nothing changed for.")
 @click.option("--only", metavar="P", help="Run exactly P (anew if it is done).")
 @click.option("--item", metavar="KEY", help="Do only the item of that key (anew if it is done).")
 @click.option("--budget", metavar="TIME", help="Stop at the next boundary after so long, with 75 (9m, 90s).")
@@ -57,6 +61,7 @@ def run(
     again: bool,
     until: str | None,
     start_from: str | None,
+    all_items: bool,
     only: str | None,
     item: str | None,
     budget: str | None,
@@ -88,6 +93,7 @@ def run(
         again=again,
         until=until,
         start_from=start_from,
+        all_items=all_items,
         only=only,
         step=step,
         item=item,
@@ -118,6 +124,8 @@ def _refuse(given: Mapping[str, Any]) -> None:
         raise click.UsageError("--only, --until and --from exclude each other, as do the two about edits")
     if given["keep_going"] and given["fail_fast"]:
         raise click.UsageError("--keep-going and --fail-fast exclude each other")
+    if given["all_items"] and not given["start_from"]:
+        raise click.UsageError("--all-items goes with --from: gitckpt run --from P --all-items")
     not_for_one = ("until", "start_from", "again", "dry_run")
     if given["item"] is not None and any(given[name] for name in not_for_one):
         raise click.UsageError("--item goes with --only alone: it does nothing but that item")
@@ -140,7 +148,7 @@ def _rest_of(request: RunRequest, began_ms: int) -> RunRequest:
     budget = None if request.budget_ms is None else max(0, request.budget_ms - spent)
     # A gate that was asked for alone is done now; `--only` would ask it again.
     until = request.until or request.only
-    return replace(request, again=False, start_from=None, only=None, until=until, budget_ms=budget)
+    return replace(request, again=False, start_from=None, all_items=False, only=None, until=until, budget_ms=budget)
 
 
 PLANNED = {"start_from": "--from", "only": "--only", "until": "--until", "jobs": "--jobs"}
@@ -192,11 +200,28 @@ def _say_tolerated(ran: Ran) -> None:
 
 def _say(place: Where, ran: Ran, *, quiet: bool) -> None:
     """The last words: where it stands and the next command."""
-    number = f"{ran.tip.number:04d}"
     if not quiet:
         _say_uncaptured(ran)
         if not ran.began_complete:
             _say_tolerated(ran)
+    _say_end(place, ran, quiet=quiet)
+    for line in lines_of(ran.out_of_date):
+        _line(line)
+    if ran.carried is not None:
+        _say_carried(ran, ran.carried)
+
+
+def _say_carried(ran: Ran, name: PhaseName) -> None:
+    """Somebody wanted it done again, and it was not: the last word, so that it is not missed."""
+    items = state_of(ran.tip.manifest, name).items
+    assert items is not None  # they carried over
+    all_of = f"its {plural(items.done, 'item')} {'was' if items.done == 1 else 'were'} done before"
+    _line(f"NOTHING of {name} was run: {all_of}, and what they were made from is as it was.")
+    _line(f"  to do them again all the same: gitckpt run --from {name} --all-items")
+
+
+def _say_end(place: Where, ran: Ran, *, quiet: bool) -> None:
+    number, older = f"{ran.tip.number:04d}", _but_older(ran)
     match ran.stop.verdict:
         case Verdict.FAILED | Verdict.BLOCKED:
             with open_store(place) as (workspace, store):
@@ -208,9 +233,9 @@ def _say(place: Where, ran: Ran, *, quiet: bool) -> None:
         case _ if quiet:
             return
         case Verdict.COMPLETE if ran.began_complete:
-            _line(f"Complete already, at {number}. A new run: gitckpt run --again · history: gitckpt log")
+            _line(f"Complete already, at {number}{older}. A new run: gitckpt run --again · history: gitckpt log")
         case Verdict.COMPLETE:
-            _line(f"Complete, at {number}.")
+            _line(f"Complete, at {number}{older}.")
             _line("  see it     gitckpt log · gitckpt diff PHASE · gitckpt status")
             _line("  go back    gitckpt rollback PHASE")
         case Verdict.STOPPED:
@@ -224,6 +249,10 @@ def _say(place: Where, ran: Ran, *, quiet: bool) -> None:
             _say_question(place, ran.stop.phases[0])
         case Verdict.INTERRUPTED | Verdict.TERMINATED:
             _line(f"Interrupted. Your files are as at {number}. Go on: gitckpt run")
+
+
+def _but_older(ran: Ran) -> str:
+    return f", but out of date: {', '.join(each.phase for each in ran.out_of_date)}" if ran.out_of_date else ""
 
 
 def _say_passed_over(ran: Ran) -> None:

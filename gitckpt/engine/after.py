@@ -49,7 +49,10 @@ def after(hold: Hold, agenda: Agenda, flight: InFlight, outcome: Outcome, moment
             return replace(moment if ended else _untried(moment, name), landed=moment.landed + closes)
         case Unwanted() | Expired():
             return replace(_untried(moment, name), landed=moment.landed + 1)
-        case Listed() | Compensated() | Asked():
+        case Listed():
+            agenda.forget((name,))
+            return _untried(moment, name)
+        case Compensated() | Asked():
             return _untried(moment, name)
         case Failed():
             return _failed(hold, agenda, flight.phase, outcome, moment)
@@ -130,7 +133,7 @@ def report(hold: Hold, flight: InFlight, outcome: Outcome, result: Result, check
         case Listed(total=total, done=carried):
             known = sum(last - first + 1 for first, last in carried)
             more = f", {known:,} of them done before" if known else ""
-            anew = f"; to do all anew: gitckpt rollback --keep-edits before:{phase}" if known else ""
+            anew = f"; to do all again: gitckpt run --from {phase} --all-items" if known else ""
             hold.reporter(Note(f"{phase}: {plural(total, 'item')}{more}{anew}"))
             return
         case Asked(prompt=prompt):

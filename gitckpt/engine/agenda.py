@@ -26,6 +26,7 @@ from gitckpt.model.workflow import Phase, continues_after_items
 from gitckpt.store.definition import decode_workflow
 from gitckpt.store.layout import items_folder
 from gitckpt.store.lists import ItemList
+from gitckpt.store.numbers import Numbers
 from gitckpt.store.shards import Progress, phase_folder
 
 MOST_UNITS = 1_000
@@ -58,6 +59,7 @@ class Agenda:
         self._hold = hold
         self._courses: dict[PhaseName, Course] = {}
         self._lists: dict[str, ItemList] = {}
+        self._numbers: dict[str | None, Numbers] = {}
         self.begun: set[PhaseName] = set()
         self._stored: tuple[str, frozenset[PhaseName]] | None = None
         self._moment = Moment()
@@ -119,6 +121,19 @@ class Agenda:
         if found is None:
             found = self._lists[items.list] = ItemList(list_file(self._hold, items.list))
         return found
+
+    def number(self, name: PhaseName, index: int) -> int:
+        """The number of an item, which no other one has had in this run."""
+        items = self.items(name)
+        blob = items.numbers if items else None
+        if blob not in self._numbers:
+            self._numbers[blob] = Numbers(list_file(self._hold, blob) if blob else None)
+        return self._numbers[blob].of(index)
+
+    def batch(self, name: PhaseName, index: int) -> int:
+        """The number of the batch that an item is in, from 1 on, which no other one has had in this run."""
+        items = self.items(name)
+        return index // (items.batch or 1) + 1 + items.batches if items else 1
 
     def part(self, name: PhaseName, indices: Sequence[int]) -> Part:
         """These items, as events name them."""

@@ -5,6 +5,7 @@ Owns what an approver is asked and told. Must not know whether the answer came f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from string import Template
@@ -12,6 +13,7 @@ from string import Template
 from gitckpt.engine.begin import record
 from gitckpt.engine.hold import Hold
 from gitckpt.errors import GitckptError
+from gitckpt.model.dated import marks_of
 from gitckpt.model.decide import decide
 from gitckpt.model.events import GateAnswered
 from gitckpt.model.gate import Gate, answers
@@ -237,7 +239,14 @@ def answered(workflow: Workflow, manifest: Manifest, found: OpenGate, reply: Rep
         reason=reply.reason,
         definition=digest(found.phase, workflow),
         answers=taken,
+        mark=new_mark(),
+        made_from=marks_of(manifest, found.phase.needs),
     )
+
+
+def new_mark() -> str:
+    """What tells one completion of a phase from every other."""
+    return os.urandom(4).hex()
 
 
 def filled(text: str, manifest: Manifest) -> str:
@@ -293,7 +302,8 @@ def _has_expired(hold: Hold, name: PhaseName) -> bool:
 def _expire(hold: Hold, found: OpenGate) -> Checkpoint:
     name, now = found.phase.name, hold.now()
     state = state_of(hold.at_tip.manifest, name)
-    attempt = Attempt(phase=name, number=state.attempts + 1, started=now)
+    made_from = marks_of(hold.at_tip.manifest, found.phase.needs)
+    attempt = Attempt(phase=name, number=state.attempts + 1, started=now, mark=new_mark(), made_from=made_from)
     return record(hold, *judge(hold.at_tip.manifest, expired(hold.workflow, found.phase, attempt, now)))
 
 

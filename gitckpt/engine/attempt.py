@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from gitckpt.engine.agenda import Agenda, compensation
-from gitckpt.engine.answers import expired, filled
+from gitckpt.engine.answers import expired, filled, new_mark
 from gitckpt.engine.freeze import freeze
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.job import COMPENSATE, COUNTER
 from gitckpt.errors import GitckptError
 from gitckpt.execute.process import Result
+from gitckpt.model.dated import marks_of
 from gitckpt.model.gate import Gate
 from gitckpt.model.manifest import Uncaptured
 from gitckpt.model.moment import Asking, Closing, Compensating, Expiring, Listing, Some, Whole
@@ -49,7 +50,14 @@ def outcome_of(
     """What the end of an attempt means. `uncaptured`: what it changed that no checkpoint holds."""
     phase = flight.phase
     under_way = flight.under_way
-    attempt = Attempt(phase=phase.name, number=under_way.number, started=under_way.started, busy_ms=flight.busy_ms)
+    attempt = Attempt(
+        phase=phase.name,
+        number=under_way.number,
+        started=under_way.started,
+        busy_ms=flight.busy_ms,
+        mark=new_mark(),
+        made_from=marks_of(flight.start.manifest, phase.needs),
+    )
     at = hold.now()
     if result.interrupted:
         return CutOff(attempt=attempt, at=at, reason="interrupted", partial=phase.keep_partial)

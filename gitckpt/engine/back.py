@@ -43,7 +43,7 @@ def _goto(hold: Hold, agenda: Agenda, step: Return, moment: Moment) -> Moment:
     assert step.to is not None  # and it says where to
     chosen = {step.to, *dependents(hold.workflow, step.to)}
     names = (step.to, *(name for name in hold.at_tip.manifest.order if name in chosen and name != step.to))
-    record(hold, WentBack(at=hold.now(), phase=step.phase, to=step.to, phases=names))
+    record(hold, WentBack(at=hold.now(), phase=step.phase, to=step.to, phases=names, numbered=True))
     hold.reporter(Note(f"{step.phase} failed: {step.reason}; going back to {step.to}"))
     agenda.forget(names)
     tried = {name: tried for name, tried in moment.tried.items() if name not in names}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from gitckpt.engine.hold import Hold, open_pack, take_snapshot
 from gitckpt.engine.land import Landing, land
@@ -137,19 +138,28 @@ def record(hold: Hold, *events: Event) -> Checkpoint:
         return land(hold, pack, Landing(events=events, content=content, found=content))
 
 
-def reopen(hold: Hold, phases: Iterable[PhaseName], reason: str) -> tuple[PhaseName, ...]:
+Carrying: TypeAlias = Literal["what is as it was", "nothing"]
+"""Which of the items that are done carry over to a list that is made anew."""
+
+
+def reopen(
+    hold: Hold, phases: Iterable[PhaseName], reason: str, carrying: Carrying = "what is as it was"
+) -> tuple[PhaseName, ...]:
     """Make phases pending again, those that are not; returns which. Files stay."""
-    manifest = hold.at_tip.manifest
-    names = tuple(name for name in phases if not is_untouched(state_of(manifest, name)))
+    manifest, anew = hold.at_tip.manifest, carrying == "nothing"
+    states = {name: state_of(manifest, name) for name in phases}
+    names = tuple(name for name, state in states.items() if not is_untouched(state) or (anew and state.items))
     if names:
-        record(hold, Reopened(at=hold.now(), phases=names, author=hold.person(), reason=reason))
+        record(hold, Reopened(at=hold.now(), phases=names, author=hold.person(), reason=reason, all_items=anew))
     return names
 
 
-def reopen_from(hold: Hold, phase: PhaseName) -> tuple[PhaseName, ...]:
+def reopen_from(hold: Hold, phase: PhaseName, carrying: Carrying = "what is as it was") -> tuple[PhaseName, ...]:
     """`run --from`: the phase and what needs it."""
     chosen = {phase, *dependents(hold.workflow, phase)}
-    return reopen(hold, (name for name in order(hold.workflow) if name in chosen), f"run --from {phase}")
+    all_items = " --all-items" if carrying == "nothing" else ""
+    names = (name for name in order(hold.workflow) if name in chosen)
+    return reopen(hold, names, f"run --from {phase}{all_items}", carrying)
 
 
 @dataclass(frozen=True, slots=True)

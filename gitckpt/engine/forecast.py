@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias, assert_never
 
 from gitckpt.model.amount import plural
 from gitckpt.model.compensate import to_undo
+from gitckpt.model.dated import done_again
 from gitckpt.model.decide import decide
 from gitckpt.model.explain import changed_definitions, explain
 from gitckpt.model.graph import ancestors, phase_named, unmet_needs, wanted_phases
@@ -264,7 +265,7 @@ def _reason(
         return reason_of(workflow, manifest, name)
     first = [need for need in phase.needs if need in fates]
     reason = f"after {', '.join(first)}" if first else reason_of(workflow, manifest, name)
-    items = _of_items(phase, state_of(manifest, name))
+    items = _of_items(manifest, phase)
     reason = f"{reason}; {items}" if items else reason
     return f"{reason}, if `{phase.condition}` holds" if phase.condition else reason
 
@@ -279,14 +280,17 @@ def reason_of(workflow: Workflow, manifest: Manifest, name: PhaseName) -> str:
     return explain(workflow, manifest, name)
 
 
-def _of_items(phase: Phase, state: PhaseState) -> str:
+def _of_items(manifest: Manifest, phase: Phase) -> str:
     if phase.foreach is None:
         return ""
+    state = state_of(manifest, phase.name)
     items = state.items
     if items is None:
         return "its list of items is made first"
     if items.stale:
-        return "its list of items is made anew, and what is done carries over by its key"
+        return "its list of items is made anew; what is done carries over by its key where it is not out of date"
+    if state.made_from and done_again(manifest, state):
+        return "its list of items is made anew, for what it needs was done again; what is not out of date carries over"
     left = items.total - items.done - items.skipped
     failed = f", {items.failed:,} of them failed" if items.failed else ""
     return f"{left:,} of {plural(items.total, 'item')} {'is' if left == 1 else 'are'} left{failed}"
@@ -300,7 +304,7 @@ def about(workflow: Workflow, manifest: Manifest, name: PhaseName) -> tuple[str,
     told: list[str] = []
     items = state.items
     if phase.foreach is not None and state.status not in DONE:
-        told.append(_of_items(phase, state))
+        told.append(_of_items(manifest, phase))
     elif items is not None and items.failed:
         failed = f"{items.failed:,} of {plural(items.total, 'item')} failed"
         told.append(f"{failed}, which is tolerated: gitckpt items {name} --failed")

@@ -6,6 +6,7 @@ Owns what an item of this phase may be. Must not know how the list is used.
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,17 +14,20 @@ from gitckpt.engine.agenda import list_file
 from gitckpt.engine.capturing import secret_values
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
+from gitckpt.engine.made_from import ItemFacts, Past
 from gitckpt.errors import ExitCode, GitckptError
-from gitckpt.model.items import Ranges
+from gitckpt.model.items import Ranges, count_of, ranges_of
 from gitckpt.model.listing import Item
-from gitckpt.model.manifest import state_of
+from gitckpt.model.manifest import Items, newest_list, state_of
 from gitckpt.model.outcome import Attempt, Listed
 from gitckpt.model.repeat import Foreach
+from gitckpt.model.shard import DONE
 from gitckpt.model.text import safe
-from gitckpt.model.workflow import Phase, item_digest
+from gitckpt.model.workflow import item_digest
 from gitckpt.plumbing.pack import Pack
 from gitckpt.store.layout import items_folder
-from gitckpt.store.lists import ItemList, carry_over, write_list
+from gitckpt.store.lists import ItemList, join, write_list
+from gitckpt.store.numbers import Numbers, encode_numbers
 from gitckpt.store.shards import Progress, phase_folder
 from gitckpt.workspace.sources import longest_item, read_items
 
@@ -78,15 +82,49 @@ def freeze(hold: Hold, pack: Pack, flight: InFlight, source: Foreach, attempt: A
     finally:
         part.unlink(missing_ok=True)
     definition = item_digest(phase, hold.workflow)
+    frozen = ItemList(lists / f"{blob}.jsonl")
+    state = state_of(hold.at_tip.manifest, phase.name)
+    done = _done_before(hold, flight, state.items, definition, frozen)
+    size = phase.batch.size if phase.batch else None
+    numbers, next_number = _numbered(hold, pack, newest_list(state), frozen)
     return Listed(
         attempt=attempt,
         at=hold.now(),
         list=blob,
         total=total,
         definition=definition,
-        batch=phase.batch.size if phase.batch else None,
-        done=_done_before(hold, phase, definition, ItemList(lists / f"{blob}.jsonl")),
+        batch=size,
+        done=done,
+        numbers=numbers,
+        next=next_number,
+        batches=_batches_before(newest_list(state), blob, size),
+        anew=state.items is not None and not state.items.stale and count_of(done) < state.items.done,
     )
+
+
+def _numbered(hold: Hold, pack: Pack, before: Items | None, frozen: ItemList) -> tuple[str | None, int]:
+    """The blob with the number of each item, None where they are the positions; and the first number that is free, 0
+    where that is the length of the list. Who had one keeps it, and nobody gets one that another item had."""
+    if before is None:
+        return None, 0
+    known = Numbers(list_file(hold, before.numbers) if before.numbers else None)
+    numbers, free = array("q"), before.next_number
+    for at in join(ItemList(list_file(hold, before.list)), frozen).before:
+        numbers.append(free if at < 0 else known.of(at))
+        free += at < 0
+    text = b"".join(encode_numbers(numbers))
+    blob = None
+    if text:
+        blob = pack.blob(text).hex()
+        (hold.place.lists / f"{blob}.jsonl").write_bytes(text)
+    return blob, 0 if free == frozen.total else free
+
+
+def _batches_before(before: Items | None, blob: str, size: int | None) -> int:
+    """How many batches had a number before the first one of this list: one of other items never gets theirs."""
+    if before is None:
+        return 0
+    return before.batches if (before.list, before.batch) == (blob, size) else before.next_batch
 
 
 def _items(hold: Hold, flight: InFlight, source: Foreach) -> Iterator[Item]:
@@ -104,12 +142,22 @@ def _items(hold: Hold, flight: InFlight, source: Foreach) -> Iterator[Item]:
         yield item
 
 
-def _done_before(hold: Hold, phase: Phase, definition: str, new: ItemList) -> Ranges:
-    """The items of an older list of this run that are done, by key; none where they were done by another definition."""
-    old = state_of(hold.at_tip.manifest, phase.name).items
+def _done_before(hold: Hold, flight: InFlight, old: Items | None, definition: str, new: ItemList) -> Ranges:
+    """The items of an older list of this run that are done, by key; none where they were done by another definition.
+    Those that were made from something else than there is now are to be done again: from another row, another file of
+    their own, other files that the definition names."""
     if old is None or old.definition != definition or not old.done:
         return ()
-    reader = hold.store.reader
-    above = items_folder(reader, hold.at_tip.oid, hold.store.prefix)
-    progress = Progress(reader, phase_folder(reader, above, phase.name))
-    return carry_over(ItemList(list_file(hold, old.list)), progress.done(old.total), new)
+    reader, tip = hold.store.reader, hold.at_tip
+    progress = Progress(
+        reader, phase_folder(reader, items_folder(reader, tip.oid, hold.store.prefix), flight.phase.name)
+    )
+    joined = join(ItemList(list_file(hold, old.list)), new)
+    facts = ItemFacts(Past(hold.store, tip), flight.phase, flight.start.content)
+    candidates = [index for index, at in enumerate(joined.before) if joined.same[index] and progress.state(at) == DONE]
+    keys = (item.key for item in new.items(candidates))
+    return ranges_of(
+        index
+        for index, key in zip(candidates, keys, strict=True)
+        if not facts.is_out_of_date(key, progress.number(joined.before[index]))
+    )

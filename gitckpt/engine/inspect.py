@@ -17,6 +17,7 @@ from gitckpt.engine.place import AttemptUnderWay, Place, Record
 from gitckpt.errors import Holder
 from gitckpt.model.codec import Damaged, decode_manifest
 from gitckpt.model.conflicts import conflicts
+from gitckpt.model.dated import OutOfDate, command_for, out_of_date
 from gitckpt.model.manifest import Manifest, PhaseState, Status, is_complete, state_of
 from gitckpt.model.names import PhaseName
 from gitckpt.plumbing.refs import list_refs
@@ -95,6 +96,11 @@ class Standing:
             if flight.phase in found:
                 found[flight.phase] = replace(found[flight.phase], status=Status.RUNNING)
         return found
+
+    @property
+    def out_of_date(self) -> tuple[OutOfDate, ...]:
+        """The completed phases that are older than a phase they need."""
+        return out_of_date(self.tip.manifest) if self.tip else ()
 
 
 def open_gates(manifest: Manifest) -> tuple[PhaseName, ...]:
@@ -235,7 +241,8 @@ def _next_command(branch: Branch, record: Record, tip: Point | None) -> str | No
     if gates and not cut_off and tip.manifest.goal.kind == "finish":
         return f"gitckpt approve {gates[0]}"
     if is_complete(tip.manifest) and tip.manifest.run and not cut_off:
-        return "gitckpt run --again"
+        older = out_of_date(tip.manifest)
+        return command_for(older) if older else "gitckpt run --again"
     current = state_of(tip.manifest, PhaseName(tip.manifest.current_state))
     if current.status is Status.FAILED and not current.attempts and not cut_off:
         # A gate that was rejected, for nothing was tried: `run` would only say so again.

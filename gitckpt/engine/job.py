@@ -124,14 +124,14 @@ def _of_units(
     for number, unit in enumerate(units):
         of_unit = list(listing.items(unit))
         env = {"GITCKPT_IDEMPOTENCY_KEY": _key(flight.start.manifest, phase.name, of_unit, of_compensation)}
-        env["GITCKPT_ITEM_INDEX"] = str(unit[0])
+        env["GITCKPT_ITEM_INDEX"] = str(agenda.number(phase.name, unit[0]))
         stdin: Path | None = None
         more: tuple[str, ...] = ()
         if size is None:
             value = os.fsdecode(of_unit[0].value)
             env |= {phase.foreach.variable if phase.foreach else "ITEM": value, "GITCKPT_ITEM": value}
         else:
-            env["GITCKPT_BATCH_ID"] = str(unit[0] // size + 1)
+            env["GITCKPT_BATCH_ID"] = str(agenda.batch(phase.name, unit[0]))
             how = "file" if phase.python else phase.batch.input if phase.batch else "args"
             if how == "args":
                 more = tuple(os.fsdecode(item.value) for item in of_unit)

@@ -6,7 +6,7 @@ raises `IllegalEvent`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias, assert_never
 
@@ -32,6 +32,7 @@ from gitckpt.model.events import (
     PhaseCompleted,
     PhaseSkipped,
     Redefined,
+    RemovalAccepted,
     Reopened,
     Reset,
     RolledBack,
@@ -58,6 +59,7 @@ from gitckpt.model.manifest import (
     reopened,
     state_of,
     with_current_state,
+    without_items,
 )
 from gitckpt.model.merging import EditsClashed, Merged, MergeRefused, Resolved
 from gitckpt.model.names import PhaseName
@@ -87,7 +89,7 @@ def _first_number(event: Event) -> int:
     return event.manifest.sequence + 1 if isinstance(event, RunStarted) else 1
 
 
-def _apply(manifest: Manifest | None, event: Event, number: int) -> Manifest:
+def _apply(manifest: Manifest | None, event: Event, number: int) -> Manifest:  # noqa: C901 - one flat table of events
     match event:
         case RunStarted(manifest=whole) | Adopted(manifest=whole):
             return whole
@@ -96,7 +98,11 @@ def _apply(manifest: Manifest | None, event: Event, number: int) -> Manifest:
             return whole
         case _ if manifest is None:
             raise IllegalEvent(f"{type(event).__name__} cannot begin a history")
-        case Edited() | ForeignChange() | Paused() | Concluded() | Merged():
+        case Edited(outs_of=names):
+            return _with_gone(manifest, {name: (*state_of(manifest, name).gone, number) for name in names})
+        case RemovalAccepted(phases=phases):
+            return _with_gone(manifest, dict.fromkeys(phases, ()))
+        case ForeignChange() | Paused() | Concluded() | Merged():
             return manifest
         case EditsClashed(paths=paths, count=count, rescue=rescue):
             return replace(manifest, clash=Conflict(paths=paths, count=count, rescue=rescue))
@@ -109,13 +115,16 @@ def _apply(manifest: Manifest | None, event: Event, number: int) -> Manifest:
             return replace(manifest, data=_data(manifest, event))
         case Named(phase=None):
             return manifest
-        case Reopened(phases=phases, tried_again=again):
-            return _reopen(manifest, phases, rise=0 if again else 1)
+        case Reopened(phases=phases, tried_again=again, all_items=all_items):
+            reopened_all = _reopen(manifest, phases, rise=0 if again else 1)
+            return _without_items(reopened_all, phases) if all_items else reopened_all
         case WentBack(phase=failed, phases=phases):
             state = _known(manifest, failed)
             counted = _put(manifest, failed, replace(state, gotos=state.gotos + 1))
             reopened_all = _reopen(counted, phases)
             # What went wrong may lie in any item: unlike after `run --from`, none of them counts as done.
+            if event.numbered:
+                return _without_items(reopened_all, phases)
             anew = {name: replace(reopened_all.phases[name], items=None) for name in phases}
             return replace(reopened_all, phases={**reopened_all.phases, **anew})
         case GoalSet(goal=goal, outside=outside):
@@ -149,6 +158,18 @@ def _of_one_phase(manifest: Manifest, event: ItemsEvent | PhaseEvent, number: in
 def _reopen(manifest: Manifest, phases: Sequence[PhaseName], rise: int = 1) -> Manifest:
     for name in phases:
         manifest = _put(manifest, name, reopened(_known(manifest, name), rise))
+    return manifest
+
+
+def _without_items(manifest: Manifest, phases: Sequence[PhaseName]) -> Manifest:
+    for name in phases:
+        manifest = _put(manifest, name, without_items(manifest.phases[name]))
+    return manifest
+
+
+def _with_gone(manifest: Manifest, gone: Mapping[PhaseName, tuple[int, ...]]) -> Manifest:
+    for name, edits in gone.items():
+        manifest = _put(manifest, name, replace(_known(manifest, name), gone=edits))
     return manifest
 
 
@@ -204,6 +225,9 @@ def _unfinished(state: PhaseState, event: OpenEvent, number: int) -> PhaseState:
                 detail=None,
                 uncaptured=event.uncaptured or (state.uncaptured if state.items else None),
                 conflict=None,
+                mark=event.mark,
+                # Of a phase with items it is what its list, and so all of them, were made from.
+                made_from=state.made_from if state.items else dict(event.made_from),
             )
         case PhaseSkipped():
             return replace(
@@ -256,6 +280,8 @@ def _answered(state: PhaseState, event: GateAnswered) -> PhaseState:
         answers=dict(event.answers),
         expires=None,
         detail=event.reason or None,
+        mark=event.mark,
+        made_from=dict(event.made_from),
     )
 
 

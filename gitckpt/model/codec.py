@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -121,8 +122,28 @@ def _flat(plain: dict[str, Json]) -> dict[str, Json]:
 
 
 def as_plain(value: object) -> dict[str, Json]:
-    """A value of the model as a JSON object."""
-    return cast(dict[str, Json], msgspec.to_builtins(value))
+    """A value of the model as a JSON object. Fields that came later are left out where they have their default."""
+    plain = cast(dict[str, Json], msgspec.to_builtins(value))
+    _leave_out(value, plain)
+    return plain
+
+
+def _leave_out(value: object, plain: dict[str, Json]) -> None:
+    for name, default in _later_fields(cast(Any, type(value))):
+        if getattr(value, name) == default:
+            del plain[name]
+    for name in plain:
+        held = getattr(value, name)
+        if is_dataclass(held) and isinstance(inner := plain[name], dict):
+            _leave_out(held, inner)
+
+
+@cache
+def _later_fields(kind: Any) -> tuple[tuple[str, object], ...]:
+    later = (each for each in fields(kind) if each.metadata.get("later"))
+    return tuple(
+        (each.name, each.default if each.default_factory is MISSING else each.default_factory()) for each in later
+    )
 
 
 def manifest_from_json(plain: dict[str, Json], what: str) -> Manifest:

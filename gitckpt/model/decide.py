@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from gitckpt.model.compensate import next_undone, past_pivot
+from gitckpt.model.dated import done_again
 from gitckpt.model.explain import reason_to_begin
 from gitckpt.model.graph import phase_named, unmet_needs, wanted_phases
 from gitckpt.model.manifest import DONE, Conflict, Manifest, PhaseState, Status, is_complete, state_of
@@ -182,7 +183,7 @@ def _ended(workflow: Workflow, manifest: Manifest, phase: Phase, moment: Moment)
     if why is not None:
         return _failed(workflow, manifest, phase, why, moment)
     tried = moment.tried.get(phase.name)
-    if tried is None or tried.ready_ms is not None or _work(phase, state, moment) is None:
+    if tried is None or tried.ready_ms is not None or _work(manifest, phase, moment) is None:
         return None
     # Not failed, and yet this call tried it and does not try it again: it is blocked, or was cut off.
     if state.status is not Status.BLOCKED and phase.on_failure.action == "continue":
@@ -244,7 +245,7 @@ def _step(manifest: Manifest, phase: Phase, moment: Moment) -> Step | None:
     state = state_of(manifest, phase.name)
     if why_given_up(phase, state, moment) is not None:
         return None
-    work = _work(phase, state, moment)
+    work = _work(manifest, phase, moment)
     tried = moment.tried.get(phase.name)
     if tried is not None and tried.ready_ms is None:
         return None
@@ -260,8 +261,9 @@ def _step(manifest: Manifest, phase: Phase, moment: Moment) -> Step | None:
     return Begin(phase=phase.name, reason=reason_to_begin(manifest, phase), work=work)
 
 
-def _work(phase: Phase, state: PhaseState, moment: Moment) -> Work | None:
+def _work(manifest: Manifest, phase: Phase, moment: Moment) -> Work | None:
     """Which part of the phase comes next; None where it waits for somebody, or this call may do no more of it."""
+    state = state_of(manifest, phase.name)
     if phase.gate is not None:
         if state.status is not Status.WAITING:
             return Asking()
@@ -272,6 +274,9 @@ def _work(phase: Phase, state: PhaseState, moment: Moment) -> Work | None:
     if phase.foreach is None:
         return Whole()
     if state.items is None or state.items.stale:
+        return Listing()
+    # What the list was made from is done again: some of the items may be others now.
+    if moment.limits.item is None and done_again(manifest, state):
         return Listing()
     items = state.items
     offer = offer_of(phase, items, moment)

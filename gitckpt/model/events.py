@@ -18,7 +18,7 @@ from gitckpt.model.items import (
     ItemsReopened,
     ItemsSkipped,
 )
-from gitckpt.model.manifest import Goal, Json, Manifest, Uncaptured
+from gitckpt.model.manifest import Goal, Json, Manifest, Uncaptured, later
 from gitckpt.model.merging import EditsClashed, Merged, MergeRefused, Resolved
 from gitckpt.model.names import Oid, PhaseName, WorkflowName
 
@@ -49,13 +49,26 @@ class Redefined:
 class Edited:
     """The user changed files. `restored` names the checkpoint they were brought from, if they were.
 
-    `mixed`: paths that a phase changed as well, meanwhile; they hold both changes.
+    `mixed`: paths that a phase changed as well, meanwhile; they hold both changes. `removed`: files that went with it,
+    at most twenty of the `removals` by name; `outs_of`: the completed phases that had made some of them as their outs.
     """
 
     at: str
     author: str
     restored: str | None = None
     mixed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = later(())
+    removals: int = later(0)
+    outs_of: tuple[PhaseName, ...] = later(())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovalAccepted:
+    """The user said that the run goes on without the outs of these phases that an edit removed."""
+
+    at: str
+    phases: tuple[PhaseName, ...]
+    author: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +81,7 @@ class ForeignChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseCompleted:
-    """An attempt succeeded, with all its files."""
+    """An attempt succeeded, with all its files. `mark`, `made_from`: as PhaseState has them."""
 
     at: str
     phase: PhaseName
@@ -77,6 +90,8 @@ class PhaseCompleted:
     duration_ms: int
     definition: str
     uncaptured: Uncaptured | None = None
+    mark: str | None = later()
+    made_from: Mapping[PhaseName, str] = later({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,23 +178,27 @@ class DataIncremented:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reopened:
-    """Phases are to run anew; their files stay, their generation rises unless they are only `tried_again`."""
+    """Phases are to run anew; their files stay, their generation rises unless they are only `tried_again`. `all_items`:
+    none of their items carries over."""
 
     at: str
     phases: tuple[PhaseName, ...]
     author: str
     reason: str
     tried_again: bool = False
+    all_items: bool = later(default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WentBack:
-    """A phase's failure goes back to the phase `to`: `phases` are to run anew, `to` first."""
+    """A phase's failure goes back to the phase `to`: `phases` are to run anew, `to` first. `numbered`: the numbers of
+    their items are given to no others."""
 
     at: str
     phase: PhaseName
     to: PhaseName
     phases: tuple[PhaseName, ...]
+    numbered: bool = later(default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +255,8 @@ class GateAnswered:
     reason: str
     definition: str
     answers: Mapping[str, str] = field(default_factory=dict)
+    mark: str | None = later()
+    made_from: Mapping[PhaseName, str] = later({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,6 +330,7 @@ Event: TypeAlias = (
     RunStarted
     | Redefined
     | Edited
+    | RemovalAccepted
     | ForeignChange
     | PhaseCompleted
     | PhaseSkipped
@@ -347,7 +369,8 @@ Event: TypeAlias = (
 EVENT_TYPES: Mapping[str, type[Event]] = {
     cls.__name__: cls
     for cls in (
-        RunStarted, Redefined, Edited, ForeignChange, PhaseCompleted, PhaseSkipped, PhaseBlocked, AttemptFailed,
+        RunStarted, Redefined, Edited, RemovalAccepted, ForeignChange, PhaseCompleted, PhaseSkipped, PhaseBlocked,
+        AttemptFailed,
         AttemptCutOff, Named, DataSet, DataAppended, DataIncremented, Reopened, RolledBack, Undone, Reset, Adopted,
         WentBack, GoalSet, PhaseCompensated, CompensationFailed, GateOpened, GateAnswered, Paused, Concluded,
         ItemsListed, ItemsCompleted, ItemsFailed, ItemsSkipped, ItemsReopened, ItemsCompensated, Merged, MergeRefused,

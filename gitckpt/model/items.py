@@ -5,11 +5,11 @@ Owns these events and their ranges. Must not know what an item is, nor how its p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gitckpt.model.manifest import Uncaptured
+from gitckpt.model.manifest import Uncaptured, later
 from gitckpt.model.names import PhaseName
 
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
@@ -29,7 +29,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemsListed:
-    """The list of a phase's items is frozen: the blob `list`. `done` carry over from an older list, by their keys."""
+    """The list of a phase's items is frozen: the blob `list`. `done` carry over from an older list, by their keys.
+
+    `numbers`, `next`, `batches`: as Items has them; `made_from`: as PhaseState. `anew`: it takes the place of a list
+    that was in force, and some of what was done of that is to be done again.
+    """
 
     at: str
     phase: PhaseName
@@ -38,6 +42,11 @@ class ItemsListed:
     definition: str
     batch: int | None = None
     done: Ranges = ()
+    numbers: str | None = later()
+    next: int = later(0)
+    batches: int = later(0)
+    made_from: Mapping[PhaseName, str] = later({})
+    anew: bool = later(default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

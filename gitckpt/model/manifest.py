@@ -30,6 +30,14 @@ def _volatile(default: Any) -> Any:
     return field(default=default, metadata={"volatile": True})
 
 
+def later(default: Any = None, *, volatile: bool = False) -> Any:
+    """A field that came after the first histories: it is not stored where it has its default, as it is not there."""
+    metadata = {"later": True, "volatile": volatile}
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
 class Status(StrEnum):
     """A phase's status. The branch never says `running`; only the live mirror does."""
 
@@ -67,7 +75,9 @@ class Items:
     """How far a phase is with its items: counts only, whatever their number. Which ones is in the checkpoint's shards.
 
     `list` is the blob of the frozen list, `batch` the size frozen with it, `definition` what they were done with.
-    `failed` counts items whose last try failed. A `stale` list is made anew before anything else.
+    `failed` counts items whose last try failed. A `stale` list is made anew before anything else. `numbers`: the blob
+    that says which number each item has in this run, None where that is its position; `next`: the first number that no
+    item has had, 0 for `total`; `batches`: how many batches had a number before those of this list.
     """
 
     list: str
@@ -78,6 +88,19 @@ class Items:
     skipped: int = 0
     batch: int | None = None
     stale: bool = False
+    numbers: str | None = later()
+    next: int = later(0)
+    batches: int = later(0)
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next item that none had before."""
+        return self.next or self.total
+
+    @property
+    def next_batch(self) -> int:
+        """How many batches have had a number, with those of this list."""
+        return self.batches + (-(-self.total // self.batch) if self.batch else 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +122,10 @@ class PhaseState:
 
     `answers` are a gate's; `gotos` counts how often its failure went back; `landed` is the number of the checkpoint
     with its newest completion (of itself, or of items), by which compensations are ordered; `expires` ends a gate;
-    `conflict`: the newest attempt succeeded, and could not be merged.
+    `conflict`: the newest attempt succeeded, and could not be merged. `mark` tells one completion of the phase from
+    every other; `made_from`: the marks of what it needs as they were when it began, empty for what was not completed
+    (of a phase with items, when its list was made); `left`: the newest list of this run, where a way back left it, so
+    that no other item gets the numbers that it gave; `gone`: numbers of the edits that removed some of its outs.
     """
 
     status: Status = Status.PENDING
@@ -121,6 +147,10 @@ class PhaseState:
     detail: str | None = _volatile(None)
     uncaptured: Uncaptured | None = _volatile(None)
     conflict: Conflict | None = _volatile(None)
+    left: Items | None = later()
+    mark: str | None = later(volatile=True)
+    made_from: Mapping[PhaseName, str] = later({}, volatile=True)
+    gone: tuple[int, ...] = later((), volatile=True)
     unknown: Mapping[str, Json] = field(default_factory=dict)
 
 
@@ -198,8 +228,24 @@ def reopened(state: PhaseState, rise: int = 1) -> PhaseState:
         gotos=state.gotos,
         items=None if state.items is None else replace(state.items, stale=True),
         previous_duration_ms=state.duration_ms or state.previous_duration_ms,
+        left=state.left,
         unknown=state.unknown,
     )
+
+
+def without_items(state: PhaseState) -> PhaseState:
+    """The phase as it is before its list of items is made, none of which counts as done; their numbers are kept."""
+    return replace(state, items=None, left=newest_list(state))
+
+
+def newest_list(state: PhaseState) -> Items | None:
+    """The list that gave the newest numbers, as one that nothing is done of."""
+    newest = max((each for each in (state.left, state.items) if each), key=_given, default=None)
+    return newest and replace(newest, done=0, failed=0, skipped=0, stale=True)
+
+
+def _given(items: Items) -> tuple[int, int]:
+    return (items.next_number, items.next_batch)
 
 
 def is_untouched(state: PhaseState) -> bool:
@@ -211,6 +257,7 @@ def is_untouched(state: PhaseState) -> bool:
         gotos=state.gotos,
         items=state.items if state.items is None or state.items.stale else None,
         previous_duration_ms=state.previous_duration_ms,
+        left=state.left,
         unknown=state.unknown,
     )
 
@@ -271,6 +318,7 @@ def rewound(current: Manifest, target: Manifest) -> Manifest:
             attempts=max(now.attempts, then.attempts),
             generation=max(now.generation, then.generation) + undone,
             previous_duration_ms=now.duration_ms or now.previous_duration_ms or then.previous_duration_ms,
+            left=_left_behind(now, then) if current.run == target.run else then.left,
         )
 
     names = dict.fromkeys((*target.phases, *current.phases))
@@ -283,3 +331,9 @@ def rewound(current: Manifest, target: Manifest) -> Manifest:
         source=current.source,
         unknown={**target.unknown, **current.unknown},
     )
+
+
+def _left_behind(now: PhaseState, then: PhaseState) -> Items | None:
+    """The newest list of a run, where going back from `now` leaves it behind."""
+    newest, known = newest_list(now), newest_list(then)
+    return then.left if newest is None or newest == known else newest

@@ -29,12 +29,15 @@ from gitckpt.model.names import PhaseName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try of a phase: which, its number (never used again), and when it began. `busy_ms`: as in ItemsCompleted."""
+    """One try of a phase: which, its number (never used again), and when it began. `busy_ms`: as in ItemsCompleted;
+    `mark`, `made_from`: as PhaseState has them, should it complete the phase."""
 
     phase: PhaseName
     number: int
     started: str
     busy_ms: int | None = None
+    mark: str | None = None
+    made_from: Mapping[PhaseName, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,8 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """The phase's list of items is frozen in the blob `list`; `done` carry over from the list before."""
+    """The phase's list of items is frozen in the blob `list`; `done` carry over from the list before. The rest as
+    ItemsListed has it."""
 
     attempt: Attempt
     at: str
@@ -83,6 +87,10 @@ class Listed:
     definition: str
     batch: int | None = None
     done: Ranges = ()
+    numbers: str | None = None
+    next: int = 0
+    batches: int = 0
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,18 +165,8 @@ def judge(manifest: Manifest, outcome: Outcome) -> tuple[Event, ...]:
             return _succeeded(outcome)
         case Failed():
             return (_failed(outcome),)
-        case Listed(at=at, list=frozen, total=total):
-            return (
-                ItemsListed(
-                    at=at,
-                    phase=phase,
-                    list=frozen,
-                    total=total,
-                    definition=outcome.definition,
-                    batch=outcome.batch,
-                    done=outcome.done,
-                ),
-            )
+        case Listed():
+            return (_listed(outcome),)
         case Compensated(at=at, duration_ms=took, part=part):
             if part is None:
                 return (PhaseCompensated(at=at, phase=phase, duration_ms=took),)
@@ -196,6 +194,8 @@ def judge(manifest: Manifest, outcome: Outcome) -> tuple[Event, ...]:
                     reason="nobody answered in time",
                     definition=outcome.definition,
                     answers=outcome.answers,
+                    mark=outcome.attempt.mark,
+                    made_from=outcome.attempt.made_from,
                 ),
             )
         case CutOff(attempt=attempt, at=at, reason=reason, partial=partial, beside=beside):
@@ -209,6 +209,23 @@ def judge(manifest: Manifest, outcome: Outcome) -> tuple[Event, ...]:
                 return ()
             return (PhaseBlocked(at=at, phase=phase, reason=reason),)
     assert_never(outcome)
+
+
+def _listed(outcome: Listed) -> ItemsListed:
+    return ItemsListed(
+        at=outcome.at,
+        phase=outcome.attempt.phase,
+        list=outcome.list,
+        total=outcome.total,
+        definition=outcome.definition,
+        batch=outcome.batch,
+        done=outcome.done,
+        numbers=outcome.numbers,
+        next=outcome.next,
+        batches=outcome.batches,
+        made_from=outcome.attempt.made_from,
+        anew=outcome.anew,
+    )
 
 
 def _succeeded(outcome: Succeeded) -> tuple[Event, ...]:
@@ -241,6 +258,8 @@ def _succeeded(outcome: Succeeded) -> tuple[Event, ...]:
                 duration_ms=outcome.duration_ms,
                 definition=outcome.definition,
                 uncaptured=outcome.uncaptured,
+                mark=attempt.mark,
+                made_from=attempt.made_from,
             )
         )
     return tuple(events)

@@ -76,7 +76,7 @@ def with_items(state: PhaseState, event: ItemsEvent, number: int) -> PhaseState:
             )
             # What only failed keeps its idempotency keys: it may have been done outside before it failed.
             anew = state.generation + (event.done > 0)
-            state = replace(state, generation=anew, completed=None, definition=None, conflict=None)
+            state = replace(state, generation=anew, completed=None, definition=None, conflict=None, mark=None, gone=())
         case ItemsCompensated():
             items = replace(items, done=items.done - event.count)
             state = replace(state, generation=state.generation + 1, landed=event.newest, completed=None)
@@ -100,11 +100,23 @@ def _listed(state: PhaseState, event: ItemsListed, number: int) -> PhaseState:
         definition=event.definition,
         done=count_of(event.done),
         batch=event.batch,
+        numbers=event.numbers,
+        next=event.next,
+        batches=event.batches,
     )
     # What carries over can be compensated as what is done now can: its shards say that it was done here.
     landed = number if items.done else 0
     return replace(
-        state, status=Status.PENDING, items=_sane(items), landed=landed, cut_offs=0, detail=None, exit_code=None
+        state,
+        status=Status.PENDING,
+        generation=state.generation + event.anew,
+        items=_sane(items),
+        landed=landed,
+        cut_offs=0,
+        detail=None,
+        exit_code=None,
+        left=None,
+        made_from=dict(event.made_from),
     )
 
 

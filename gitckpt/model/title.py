@@ -32,6 +32,7 @@ from gitckpt.model.events import (
     PhaseCompleted,
     PhaseSkipped,
     Redefined,
+    RemovalAccepted,
     Reopened,
     Reset,
     RolledBack,
@@ -132,11 +133,21 @@ def _title(event: Event) -> Title | None:  # noqa: C901 - one flat table of the 
         case ForeignChange(workflow=workflow):
             return Title(kind="foreign", status=f"by {workflow}")
         case Edited(author=author, restored=restored):
-            return Title(kind="edit", status=f"by {author}", detail=f"restored from {restored}" if restored else "")
+            told = [f"restored from {restored}"] if restored else []
+            told += [f"removed {headed(event.removed, event.removals)}"] if event.removals else []
+            return Title(kind="edit", status=f"by {author}", detail="; ".join(told))
+        case RemovalAccepted(phases=phases):
+            return Title(kind="manual", status="goes on without outs of", detail=", ".join(phases))
         case Redefined():
             return Title(kind="edit", status="definition changed")
         case DataSet(key=key) | DataAppended(key=key) | DataIncremented(key=key):
             return Title(kind="manual", status="state", detail=key)
+
+
+def headed(names: Sequence[str], count: int) -> str:
+    """The first names, and how many more there are."""
+    shown = names[:3]
+    return ", ".join(shown) + (f" and {count - len(shown):,} more" if count > len(shown) else "")
 
 
 def _of_ways(

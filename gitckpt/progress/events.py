@@ -122,9 +122,11 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """The run stopped: `status` says how."""
+    """The run stopped: `status` says how; `out_of_date`: completed phases that are older than what they were made
+    from."""
 
     status: str
+    out_of_date: tuple[str, ...] = ()
 
 
 ProgressEvent: TypeAlias = (

@@ -1,7 +1,8 @@
 """Where the progress of items lies in a checkpoint: `.gitckpt/items/<phase>/`, a frozen list and shards beside it.
 
-Owns this layout: `list.jsonl`, and `00000.json` for each 4,096 items that anything was done of. A checkpoint writes
-only the shards that its events touch. Must not know what the items are.
+Owns this layout: `list.jsonl`, `numbers.jsonl` where an item's number in its run is not its position, and `00000.json`
+for each 4,096 items that anything was done of. A checkpoint writes only the shards that its events touch. Must not know
+what the items are.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from gitckpt.model.shard import DONE, FAILED, PENDING, SIZE, ItemFailure, Shard,
 from gitckpt.plumbing.content import Objects
 from gitckpt.plumbing.objects import TreeEntry
 
-LIST = b"list.jsonl"
+LIST, NUMBERS = b"list.jsonl", b"numbers.jsonl"
 FILE, TREE = 0o100644, 0o40000
 OPEN = frozenset({PENDING, FAILED, 4})
 """The states of items that are still to be done: also those whose last try failed, and those compensated."""
@@ -59,7 +60,7 @@ class Progress:
             self._newest = {number: n for number, n in before._newest.items() if number in same}  # noqa: SLF001
 
     def _stored(self) -> list[int]:
-        return [int(name[:5]) for name in self._entries if name != LIST]
+        return [int(name[:5]) for name in self._entries if name not in (LIST, NUMBERS)]
 
     def _blob(self, number: int) -> TreeEntry | None:
         return self._entries.get(name_of(number))
@@ -113,11 +114,11 @@ class Progress:
 
     def blobs(self) -> Mapping[int, bytes]:
         """The blob of each shard that is stored, by its number."""
-        return {int(name[:5]): entry.oid for name, entry in self._entries.items() if name != LIST}
+        return {number: self._entries[name_of(number)].oid for number in self._stored()}
 
     def oldest(self) -> int:
         """The number of the oldest completion among the first 4,096 items that were begun, 0 for none."""
-        stored = min((int(name[:5]) for name in self._entries if name != LIST), default=0)
+        stored = min(self._stored(), default=0)
         return min((number for number in self.shard(stored).numbers if number), default=0)
 
     def newest(self, before: int | None = None) -> tuple[int, Ranges]:
@@ -173,6 +174,8 @@ def _phase_after(reader: Objects, pack: Sink, base: bytes | None, events: Iterab
     for event in events:
         if isinstance(event, ItemsListed):
             entries = {LIST: TreeEntry(FILE, bytes.fromhex(event.list))}
+            if event.numbers is not None:
+                entries[NUMBERS] = TreeEntry(FILE, bytes.fromhex(event.numbers))
             before, changed = Progress(reader, None), {}
             ranges = event.done
         else:

@@ -233,7 +233,7 @@ def test_a_list_made_anew_says_what_carries_over_and_how_to_do_all_anew(repo: Re
     repo.run("run")
     repo.write("in/c", "c\n")
     said = repo.run("run", "--from", "each").stderr
-    assert "each: 3 items, 2 of them done before; to do all anew: gitckpt rollback --keep-edits before:each" in said
+    assert "each: 3 items, 2 of them done before; to do all again: gitckpt run --from each --all-items" in said
     assert [(repo.path / f"ran-{name}").read_text() for name in "abc"] == ["ran\n"] * 3
     assert repo.run("output", "each", "--item", "in/a").returncode == 0
     repo.run("rollback", "--keep-edits", "before:each")

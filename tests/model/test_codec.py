@@ -41,6 +41,7 @@ from gitckpt.model.events import (
     PhaseBlocked,
     PhaseCompensated,
     Redefined,
+    RemovalAccepted,
     Reopened,
     Reset,
     RolledBack,
@@ -104,6 +105,8 @@ MANIFESTS = st.builds(
 EVENTS: list[Event] = [
     started(manifest("a", "b")),
     Redefined(at=AT, order=(name("b"),), changed=(name("b"),)),
+    RemovalAccepted(at=AT, phases=(name("a"),), author="Ann"),
+    Edited(at=AT, author="Ann", removed=("x",), removals=1, outs_of=(name("a"),)),
     Edited(at=AT, author="Ann", restored="load@2"),
     ForeignChange(at=AT, workflow=WorkflowName("v")),
     replace(completed("a", 3), uncaptured=Uncaptured(paths=("x", "y"), count=2, size=7)),
@@ -292,7 +295,9 @@ def test_json_that_is_no_manifest_is_damaged(value: Json) -> None:
         decode_manifest(dumps(value))
 
 
-ROLLED_BACK: dict[str, Json] = json.loads(encode_events([EVENTS[14]]))["events"][0]
+ROLLED_BACK: dict[str, Json] = json.loads(
+    encode_events([next(event for event in EVENTS if isinstance(event, RolledBack))])
+)["events"][0]
 WRONG_EVENTS: dict[str, Json] = {
     "a list at the top": [],
     "no list": {"events": {}},
