@@ -6,7 +6,6 @@ needed. Must not start anything or record anything.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice, takewhile
@@ -23,6 +22,7 @@ from gitckpt.model.moment import Group, Moment, Offer, Spent
 from gitckpt.model.names import PhaseName
 from gitckpt.model.shard import FAILED
 from gitckpt.model.workflow import Phase, continues_after_items
+from gitckpt.plumbing.durable import put_whole
 from gitckpt.store.definition import decode_workflow
 from gitckpt.store.layout import items_folder
 from gitckpt.store.lists import ItemList
@@ -344,7 +344,7 @@ def list_file(hold: Hold, blob: str) -> Path:
         part = path.with_suffix(".part")
         with open(part, "wb") as file:
             hold.store.reader.stream(bytes.fromhex(blob), file.write)
-        os.replace(part, path)
+        put_whole(part, path)
     return path
 
 

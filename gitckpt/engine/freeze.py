@@ -24,6 +24,7 @@ from gitckpt.model.repeat import Foreach
 from gitckpt.model.shard import DONE
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import item_digest
+from gitckpt.plumbing.durable import put_whole
 from gitckpt.plumbing.pack import Pack
 from gitckpt.store.layout import items_folder
 from gitckpt.store.lists import ItemList, join, write_list
@@ -78,7 +79,7 @@ def freeze(hold: Hold, pack: Pack, flight: InFlight, source: Foreach, attempt: A
         total = write_list(_items(hold, flight, source), part)
         with open(part, "rb") as file:
             blob = pack.blob_stream(file.read, os.stat(part).st_size).hex()
-        os.replace(part, lists / f"{blob}.jsonl")
+        put_whole(part, lists / f"{blob}.jsonl")
     finally:
         part.unlink(missing_ok=True)
     definition = item_digest(phase, hold.workflow)

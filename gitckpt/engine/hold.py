@@ -236,8 +236,8 @@ def prepare_live(place: Place) -> None:
     if names - {".gitignore", "state.json", "stamp", "heartbeat", "tmp", "begin"} and ".gitignore" not in names:
         raise ReservedFolder(str(place.live))
     place.live.mkdir(exist_ok=True)
-    if ".gitignore" not in names or not ignore.stat().st_size:
-        # A power cut can leave it empty, and then it hides nothing from the user's git.
+    if ".gitignore" not in names or not ignore.read_bytes().strip(b"\0"):
+        # A power cut can leave it without its bytes, and then it hides nothing from the user's git.
         ignore.write_text("*\n")
 
 

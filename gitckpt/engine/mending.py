@@ -22,7 +22,6 @@ from gitckpt.execute.lock import Lock
 from gitckpt.model.amount import plural
 from gitckpt.model.codec import Damaged
 from gitckpt.plumbing.damage import exchange
-from gitckpt.plumbing.durable import sync_folder
 from gitckpt.plumbing.loose import move_away, unreadable_loose
 from gitckpt.plumbing.packfiles import leftovers, sweep
 from gitckpt.plumbing.refs import RefUpdate, locked_refs, remove_own_locks, transact
@@ -151,7 +150,6 @@ def _moved(path: Path, target: Path) -> Path:
     try:
         free.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.rename(path, free)
-        sync_folder(free.parent)
     except OSError as error:
         raise RepositoryNotWritable(str(path), error.strerror or str(error)) from None
     return free

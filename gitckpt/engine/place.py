@@ -24,7 +24,7 @@ from gitckpt.model.codec import Damaged, dumps, loads
 from gitckpt.model.manifest import Json
 from gitckpt.model.names import LIVE_FOLDER, Oid, PhaseName, WorkflowName
 from gitckpt.model.text import safe
-from gitckpt.plumbing.durable import sync_folder
+from gitckpt.plumbing.durable import put_whole, sync_folder
 from gitckpt.plumbing.repository import Repository
 
 FLIGHT = "GITCKPT_FLIGHT"
@@ -215,10 +215,7 @@ class Place:
         require_no_link(self.home, self.folder.parent, self.folder, self.inbox, self.home / "locks", self.lock)
         try:
             if not self.folder.is_dir():
-                # The folder outlives a power cut only where its name does, and those above it.
                 self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                for path in (self.home.parent, self.home, self.folder.parent):
-                    sync_folder(path)
             for path in (self.inbox, self.home / "locks"):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -240,11 +237,8 @@ class Place:
         plain: Json = msgspec.to_builtins(replace(record, path=self._shown()))
         temporary = self.folder / "workspace.json.new"
         try:
-            with open(temporary, "wb") as file:
-                file.write(dumps(plain))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self._record_path)
+            temporary.write_bytes(dumps(plain))
+            put_whole(temporary, self._record_path)
             sync_folder(self.folder)
         except OSError as error:
             raise CannotRecord(str(self._record_path), error.strerror or str(error)) from error

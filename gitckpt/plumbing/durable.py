@@ -1,4 +1,8 @@
-"""What survives a power cut: the call that makes a folder's names durable."""
+"""What survives a power cut: files that are whole under their names, and the names themselves.
+
+The name of a new folder needs no call of its own: whatever makes something in it durable does that, too, on every file
+system with a journal or a log.
+"""
 
 from __future__ import annotations
 
@@ -13,3 +17,14 @@ def sync_folder(folder: str | Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def put_whole(finished: Path, name: Path) -> None:
+    """Give a file its name once its bytes are on the disk: what is found under it after a power cut is whole. That it
+    is found is `sync_folder`'s. Raises OSError."""
+    descriptor = os.open(finished, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(finished, name)

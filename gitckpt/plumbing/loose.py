@@ -14,7 +14,6 @@ from pathlib import Path
 
 from gitckpt.errors import RepositoryNotWritable
 from gitckpt.model.names import Oid
-from gitckpt.plumbing.durable import sync_folder
 from gitckpt.plumbing.objects import hasher
 from gitckpt.plumbing.repository import Repository
 
@@ -48,7 +47,6 @@ def move_away(repository: Repository, oids: Sequence[Oid], folder: Path) -> list
                 target = folder / f"{oid}.{number}"
             os.rename(repository.common_dir / "objects" / oid[:2] / oid[2:], target)
             moved.append(target)
-        sync_folder(folder)
     except OSError as error:
         raise RepositoryNotWritable(str(folder), error.strerror or str(error)) from None
     return moved

@@ -138,23 +138,12 @@ def _blocker(update: RefUpdate, there: Iterable[str]) -> str | None:
 
 
 def _sync(repository: Repository, updates: Sequence[RefUpdate]) -> None:
-    """Make the renames durable: git syncs the files it writes, but never a folder."""
-    root = os.path.join(repository.common_dir, "refs")
-    folders = set()
-    for update in updates:
-        folder = os.path.dirname(_loose(repository, update.name))
-        while len(folder) >= len(root):
-            folders.add(folder)
-            folder = os.path.dirname(folder)
-    if any(update.new is None for update in updates):
-        # Its line in packed-refs went with it.
-        folders.add(str(repository.common_dir))
-    for folder in folders:
+    """Make the renames durable: git syncs the files it writes, but never a folder. A deletion that a power cut takes
+    back is as one that a kill has prevented.
+    """
+    for folder in {os.path.dirname(_loose(repository, update.name)) for update in updates if update.new is not None}:
         try:
             sync_folder(folder)
-        except FileNotFoundError:
-            # Git removes a folder whose last ref is deleted; the one above is in the list too.
-            continue
         except OSError as error:
             raise RepositoryNotWritable(folder, error.strerror or str(error)) from None
 

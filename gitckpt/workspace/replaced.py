@@ -22,7 +22,7 @@ import msgspec
 from gitckpt.errors import ObjectUnreadable
 from gitckpt.model.names import Oid, WorkflowName
 from gitckpt.plumbing.content import Change, Item
-from gitckpt.plumbing.durable import sync_folder
+from gitckpt.plumbing.durable import put_whole, sync_folder
 from gitckpt.plumbing.extra import MODE_BITS
 from gitckpt.plumbing.file_system import sync_tree
 from gitckpt.plumbing.reader import Reader
@@ -113,15 +113,11 @@ def write_record(folder: Path, record: Replaced) -> None:
     if not folder.is_dir():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.parent.chmod(0o700)
-        for path in (folder.parent.parent, folder.parent):
-            sync_folder(path)
     temporary = folder / f"{RECORD}.new"
     number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(number, "wb") as file:
         file.write(msgspec.msgpack.encode(record))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, folder / RECORD)
+    put_whole(temporary, folder / RECORD)
     sync_folder(folder)
 
 
