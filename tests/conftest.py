@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import re
 import subprocess
 import sys
@@ -59,6 +60,14 @@ settings.register_profile("quick", max_examples=10, derandomize=True, deadline=N
 settings.register_profile("fast", max_examples=25, derandomize=True, deadline=None, database=None)
 settings.register_profile("deep", max_examples=1000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("GITCKPT_HYPOTHESIS", "fast" if os.environ.get("CI") else "quick"))
+
+
+CUTS = os.environ.setdefault("GITCKPT_CUTS", str(random.randrange(1_000_000)))
+"""The seed by which the calls are drawn at which the power goes; the processes of one run share it."""
+
+
+def pytest_report_header() -> str:
+    return f"power cuts are drawn with GITCKPT_CUTS={CUTS}"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

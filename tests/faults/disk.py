@@ -11,6 +11,7 @@ import shutil
 import struct
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -35,10 +36,11 @@ def missing(kind: Kind) -> str:
 
 @dataclass(slots=True)
 class Disk:
-    """A disk of `kind`, mounted at `at` with default options; its images lie beside."""
+    """A disk of `kind`, mounted at `at` with default options; its images lie in `images`, under its name."""
 
     kind: Kind
     at: Path
+    images: Path
     _device: str = field(default="", init=False)
 
     def make(self) -> None:
@@ -66,38 +68,65 @@ class Disk:
             assert time.monotonic() < until, f"still in use after {_BUSY_S} s: {self._device}"
             time.sleep(0.01)
 
-    def keep(self) -> None:
-        """From here every cut starts."""
+    def save(self, name: str) -> None:
+        """Keep what an unmounted disk holds."""
+        _call("cp", "--sparse=always", str(self._image), str(self._kept(name)))
+
+    def load(self, name: str) -> None:
+        """As it was kept; while it is unmounted."""
+        _call("cp", "--sparse=always", str(self._kept(name)), str(self._image))
+
+    @property
+    def _image(self) -> Path:
+        return self.images / f"{self.at.name}.image"
+
+    def _kept(self, name: str) -> Path:
+        return self.images / f"{self.at.name}.{name}"
+
+
+@dataclass(slots=True)
+class Disks:
+    """All disks of one machine, the lower mount points first: they lose their power together."""
+
+    disks: Sequence[Disk]
+
+    def keep(self, name: str) -> None:
+        """From here cuts can start."""
         self.unmount()
-        _call("cp", "--sparse=always", str(self._image), str(self._kept))
+        for disk in self.disks:
+            disk.save(name)
         self.mount()
 
-    def put_back(self) -> None:
+    def put_back(self, name: str) -> None:
         """As it was kept."""
         self.unmount()
-        _call("cp", "--sparse=always", str(self._kept), str(self._image))
+        for disk in self.disks:
+            disk.load(name)
         self.mount()
 
     def cut(self) -> None:
         """From now on nothing more is written: the power is gone."""
-        number = os.open(self.at, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.ioctl(number, _FS_IOC_SHUTDOWN, _WITHOUT_FLUSH)
-        finally:
-            os.close(number)
+        for disk in self.disks:
+            number = os.open(disk.at, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.ioctl(number, _FS_IOC_SHUTDOWN, _WITHOUT_FLUSH)
+            finally:
+                os.close(number)
 
     def power_on(self) -> None:
-        """After a cut: what the disk really holds."""
+        """After a cut: what the disks really hold."""
         self.unmount()
         self.mount()
 
-    @property
-    def _image(self) -> Path:
-        return self.at.with_suffix(".image")
+    def mount(self) -> None:
+        """Switch them on."""
+        for disk in self.disks:
+            disk.mount()
 
-    @property
-    def _kept(self) -> Path:
-        return self.at.with_suffix(".kept")
+    def unmount(self) -> None:
+        """Switch them off."""
+        for disk in reversed(self.disks):
+            disk.unmount()
 
 
 def _call(*command: str) -> str:

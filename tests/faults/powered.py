@@ -1,7 +1,7 @@
-"""A repository on a disk whose power is cut at any changing call of a whole story, and what must be there afterwards.
+"""A repository on disks whose power is cut at any changing call of a story, and what must be there afterwards.
 
-Owns the story, the cut, and the look at the disk when the power is back. `python -m tests.faults.powered SHIM FOLDER
-KIND [FIRST STEP]` cuts at every call and counts.
+Owns the telling, the cut, and the look at the disks when the power is back. `python -m tests.faults.powered SHIM FOLDER
+KIND STORY` cuts at every call and counts.
 """
 
 from __future__ import annotations
@@ -13,193 +13,299 @@ import re
 import signal
 import subprocess
 import sys
-from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tests.faults.disk import Disk, Kind
+from tests.faults.disk import Disk, Disks, Kind
 from tests.faults.scene import BRANCH, Blow, End, Scene
+from tests.faults.stories import STORIES, Edit, Step, Story
 
 Flush = Literal["cut", "cutlog"]
 """What the disk still does when the power goes: nothing, or it ends with the journal written but not the data."""
 
-WORKFLOW = f"""\
-version: 1
-workflow: demo
-phases:
-  one:
-    run: |
-      mkdir -p out/empty; seq 1 2000 > out/one; echo changed > kept
-      {sys.executable} -m gitckpt state set rows 2000
-  half:
-    run: |
-      seq 1 3000 > half.1
-      if [ "$GITCKPT_RESUMED" != 1 ]; then
-        {sys.executable} -m gitckpt checkpoint -m half && echo half >> "$REPORTS"
-      fi
-      echo more >> half.1
-  flaky:
-    run: seq 1 500 >> out/one; echo junk > junk; test "$GITCKPT_ATTEMPT" -gt 1; rm junk
-    retry: {{max: 1, delay: 1ms}}
-  two: {{run: 'cat out/one kept > two; ln -s two again; rm -r sub'}}
-"""
-STORY = (("run",), ("rollback", "one"), ("run",))
+RESCUES = "refs/gitckpt/demo/rescue"
+BETWEEN = Edit("between", "mine, since the power was back\n" * 200)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """The power goes at call `at` of a step (past its last one: when it has ended). `again`: at which call of the next
+    command it goes once more, after an edit of the user's."""
+
+    step: int
+    at: int
+    flush: Flush = "cut"
+    again: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calm:
+    """One step without a cut: what it said, its end, its number of calls, and how many checkpoints there are then."""
+
+    said: str
+    end: End
+    calls: int
+    checkpoints: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undisturbed:
-    """The story without a cut: its end, each checkpoint's files by number, those reported, and the calls made until
-    each step's end."""
+    """The story without a cut. `trees`: the files of each checkpoint by number; `written`: what its edits wrote, as
+    `path id` lines."""
 
-    end: End
-    trees: dict[int, str]
-    reported: frozenset[int]
-    calls: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What a story that was cut had said until then: in which step it was, and the checkpoints it reported."""
-
-    step: int
-    numbers: frozenset[int]
-    halves: int
-    said: str
-    calls: tuple[int, ...] = ()
+    steps: tuple[Calm, ...]
+    trees: dict[int, frozenset[str]]
+    written: frozenset[str]
 
 
 class Powered(Scene):
-    """The scene on a disk of its own."""
+    """The scene on a disk of its own; a folder that is named as `apart` is on another one."""
 
-    def __init__(self, folder: Path, shim: Path, kind: Kind) -> None:
-        self.disk = Disk(kind, folder / "disk")
-        self.disk.make()
-        super().__init__(self.disk.at, shim)
-        self._counter = folder / "counter"
+    def __init__(self, folder: Path, shim: Path, kind: Kind, story: Story, apart: str = "") -> None:
+        top = Disk(kind, folder / "disk", folder)
+        top.make()
+        self.disks = Disks([top])
+        if apart:
+            below = Disk(kind, top.at / "place" / apart, folder)
+            below.at.parent.mkdir(parents=True)
+            below.make()
+            self.disks = Disks([top, below])
+        super().__init__(top.at, shim, beside=folder)
+        self.story = story
+        self._moved: dict[str, bytes] = {}
         self._reports = folder / "reports"
-        self.variables = {"FI_PATH": str(self.disk.at), "FI_MNT": str(self.disk.at), "REPORTS": str(self._reports)}
-        (self.path / "gitckpt.yaml").write_text(WORKFLOW)
-        self.disk.keep()
+        mounts = ":".join(str(disk.at) for disk in self.disks.disks)
+        self.variables = {"FI_PATH": str(top.at), "FI_MNT": mounts, "REPORTS": str(self._reports)}
+        (self.path / "gitckpt.yaml").write_text(story.workflow)
+        self.disks.keep("0")
+
+    # --- in peace ---------------------------------------------------------------------------------------------
 
     def undisturbed(self) -> Undisturbed:
-        """Tell the story in peace."""
-        told = self.tell(Blow(at=0))
-        assert told.step == len(STORY), told.said
-        trees = dict(enumerate(self.trees(), start=1))
-        assert told.numbers <= trees.keys()
-        assert told.halves == 2
-        return Undisturbed(end=self.end(), trees=trees, reported=told.numbers, calls=told.calls)
+        """Tell the story in peace, and keep the disks before each of its steps."""
+        found = []
+        trees: dict[int, set[str]] = {}
+        written: set[str] = set()
+        for number, step in enumerate(self.story.steps):
+            self.disks.keep(str(number))
+            said = self._said(step)
+            calls = 0 if isinstance(step, Edit) else self.calls()
+            found.append(Calm(said=said, end=self.end(), calls=calls, checkpoints=len(self.subjects())))
+            written |= self.written()
+            for at, tree in self.numbered().items():
+                trees.setdefault(at, set()).add(tree)
+        self.disks.keep(str(len(found)))
+        self._moved = self.moved()
+        held = {number: frozenset(each) for number, each in trees.items()}
+        return Undisturbed(steps=tuple(found), trees=held, written=frozenset(written))
 
-    def tell(self, blow: Blow, start: int = 0) -> Told:
-        """Tell the story from a step on, until the blow falls."""
-        self._counter.unlink(missing_ok=True)
+    def do(self, step: Step, blow: Blow | None) -> subprocess.CompletedProcess[str]:
+        """One step."""
+        if isinstance(step, Edit):
+            with open(self.path / step.path, "w", encoding="ascii") as file:
+                file.write(step.text)
+                file.flush()
+                os.fsync(file.fileno())
+            return subprocess.CompletedProcess((), 0, "", "")
+        return self.gitckpt(*step, blow=blow)
+
+    # --- the cut ----------------------------------------------------------------------------------------------
+
+    def strike(self, cut: Cut, calm: Undisturbed, drop: Sequence[str] = ()) -> None:
+        """Cut the power in one step, after the one before it: what that left in memory only goes, too. Switch it on
+        again, look, and end the step. `drop`: syncs that lie."""
+        before = max(cut.step - 1, 0)
+        self.disks.put_back(str(before))
         self._reports.unlink(missing_ok=True)
-        numbers: set[int] = set()
-        said = ""
-        calls: list[int] = []
-        step = start
-        while step < len(STORY):
-            done = self.counted(*STORY[step], blow=blow)
-            said += done.stderr + done.stdout
-            numbers |= _reported(done.stderr + done.stdout)
-            if done.returncode or (blow.at and self.calls() >= blow.at):
-                break
-            calls.append(self.calls())
-            step += 1
-        halves = self._reports.read_text().count("half") if self._reports.exists() else 0
-        return Told(step=step, numbers=frozenset(numbers), halves=halves, said=said, calls=tuple(calls))
+        self.variables["FI_DROP"] = "\n".join(drop).replace("PLACE", str(self.path))
+        said = "".join(self._said(step) for step in self.story.steps[before : cut.step])
+        where = f"{cut} of {self.story.steps[cut.step]}:"
+        edits = [step for step in self.story.steps[: cut.step] if isinstance(step, Edit)]
+        said += self._cut(self.story.steps[cut.step], cut.at, cut.flush)
+        self.intact(said, calm, edits, where)
+        if cut.again is not None:
+            self.do(BETWEEN, None)
+            edits.append(BETWEEN)
+            said += self._cut(self._next(cut, calm), cut.again, cut.flush)
+            self.intact(said, calm, edits, where)
+        self.variables["FI_DROP"] = ""
+        self._go_on(cut, calm, edits, where)
 
-    def strike(self, at: int, flush: Flush, calm: Undisturbed) -> Told:
-        """Cut the power at one call, switch it on again, look, and tell the story to its end."""
-        self.disk.put_back()
-        told = self.tell(Blow(at=at, act=flush))
-        self.aftermath(told, calm, f"{flush} at call {at} of step {told.step}:")
-        return told
+    def _said(self, step: Step) -> str:
+        done = self.do(step, Blow(at=0))
+        assert done.returncode == 0, f"{step}: {done.stderr}"
+        return done.stderr + done.stdout
 
-    def strike_when_told(self, number: int, calm: Undisturbed) -> Told:
-        """Cut the power the moment a checkpoint is reported."""
-        self.disk.put_back()
-        said = ""
-        step = -1
-        while number not in _reported(said):
-            step += 1
-            with subprocess.Popen(
-                [sys.executable, "-m", "gitckpt", *STORY[step]],
-                cwd=self.path,
-                env=self.environment(None),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
-            ) as running:
-                assert running.stdout is not None
-                for line in running.stdout:
-                    said += line
-                    if number in _reported(line):
-                        self.disk.cut()
-                        os.killpg(running.pid, signal.SIGKILL)
-        told = Told(step=step, numbers=frozenset(_reported(said)), halves=0, said=said)
-        self.aftermath(told, calm, f"the moment {number} was reported in step {step}:")
-        return told
+    def _cut(self, step: Step, at: int, flush: Flush) -> str:
+        done = self.do(step, Blow(at=at, act=flush))
+        if isinstance(step, Edit) or self.calls() < at:
+            self.disks.cut()
+        self.disks.power_on()
+        return done.stderr + done.stdout
 
-    def aftermath(self, told: Told, calm: Undisturbed, where: str) -> None:
-        """The power is back: look at what there is, and tell the story to its end."""
-        self.disk.power_on()
-        self.intact(told, calm, where)
-        for command in STORY[told.step :]:
-            again = self.gitckpt(*command)
-            assert again.returncode == 0, f"{where} {again.stderr}"
-        end = self.end()
-        assert end == calm.end, f"{where} another end:\n{end}\n{calm.end}\n{self.edits()}"
-        self.sound()
+    def _next(self, cut: Cut, calm: Undisturbed) -> Step:
+        """What the user does when the power is back: the same again, where it had not come to its end."""
+        step = self.story.steps[cut.step]
+        if isinstance(step, Edit) or self._is_done(step, calm.steps[cut.step].checkpoints):
+            return self.story.steps[-1]
+        return step
+
+    def _is_done(self, step: tuple[str, ...], checkpoints: int) -> bool:
+        if step[0] == "gc":
+            return self.git("for-each-ref", "refs/gitckpt/demo/diverged") != ""
+        # Given again these would do it once more.
+        once = step[0] in ("undo", "rollback", "restore", "checkpoint") or "--again" in step
+        return once and len(self.subjects()) >= checkpoints
+
+    def _go_on(self, cut: Cut, calm: Undisturbed, edits: Sequence[Edit], where: str) -> None:
+        step = self._next(cut, calm)
+        again = self.do(step, None)
+        assert again.returncode == 0, f"{where} {step}: {again.stderr}"
+        self.intact(again.stderr + again.stdout, calm, edits, where, shifted=True)
+        end, wanted = self.end(), calm.steps[cut.step].end
+        files = {name: entry for name, entry in end.files.items() if name != BETWEEN.path}
+        assert files == wanted.files, f"{where} other files: {_differing(files, wanted.files)}\n{again.stderr}"
+        if BETWEEN not in edits:
+            assert end.manifest == wanted.manifest, f"{where} another state:\n{end.manifest}\n{wanted.manifest}"
         self.tidy()
-        assert self.edits() == "", f"{where} what the cut did was taken for the user's edits: {self.edits()}"
-        rescued = self.git("for-each-ref", "refs/gitckpt/demo/rescue")
-        assert rescued == "", f"{where} what the cut did was rescued as the user's: {rescued}"
         verified = self.gitckpt("verify")
         assert verified.returncode == 0, f"{where} {verified.stdout}{verified.stderr}"
 
-    def edits(self) -> str:
-        """The checkpoints of kind `edit`, with the paths that they changed."""
-        return self.git("log", "--grep=^Gitckpt-Kind: edit", "--format=%s", "--stat", BRANCH)
+    def strike_when_told(self, step: int, number: int, calm: Undisturbed) -> None:
+        """Cut the power the moment a checkpoint is reported."""
+        words = self.story.steps[step]
+        assert not isinstance(words, Edit)
+        self.disks.put_back(str(step))
+        said = ""
+        with subprocess.Popen(
+            [sys.executable, "-m", "gitckpt", *words],
+            cwd=self.path,
+            env=self.environment(None),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as running:
+            assert running.stdout is not None
+            for line in running.stdout:
+                said += line
+                if number in reported(line):
+                    self.disks.cut()
+                    os.killpg(running.pid, signal.SIGKILL)
+        assert number in reported(said), said
+        self.disks.power_on()
+        where = f"the moment {number} was reported in {words}:"
+        edits = [each for each in self.story.steps[:step] if isinstance(each, Edit)]
+        self.intact(said, calm, edits, where)
+        self._go_on(Cut(step=step, at=0), calm, edits, where)
 
-    def intact(self, told: Told, calm: Undisturbed, where: str) -> None:
-        """No object is damaged, and whatever was reported is there, with its files."""
+    # --- what must be there -----------------------------------------------------------------------------------
+
+    def intact(self, said: str, calm: Undisturbed, edits: Sequence[Edit], where: str, *, shifted: bool = False) -> None:
+        """No object is damaged; whatever was reported is there, with its files; so is what the user wrote, and nothing
+        else was taken for it. `shifted`: what was cut off has checkpoints of its own, so numbers may be others."""
         self.sound()
-        trees = dict(enumerate(self.trees(), start=1))
-        lost = [number for number in told.numbers if number not in trees]
-        assert lost == [], f"{where} reported and lost: {lost}\n{told.said}"
+        there = self.numbered()
+        kept = {number for ref in self._diverged() for number in self.numbered(ref)}
+        lost = reported(said) - there.keys() - kept
+        assert not lost, f"{where} reported and lost: {sorted(lost)}\n{said}"
+        halves = self._reports.read_text().count("half") if self._reports.exists() else 0
         named = [line for line in self.subjects() if re.match(r"\d+ half named\b", line)]
-        assert len(named) >= told.halves, f"{where} `checkpoint -m` returned and its checkpoint is lost"
-        for number, tree in trees.items():
-            assert tree == calm.trees.get(number), f"{where} checkpoint {number} holds other files"
+        assert len(named) >= halves, f"{where} `checkpoint -m` returned and its checkpoint is lost"
+        every = frozenset().union(*calm.trees.values())
+        for number, tree in there.items():
+            wanted = every if shifted else calm.trees.get(number, frozenset())
+            assert tree in wanted or BETWEEN in edits, f"{where} checkpoint {number} holds other files"
         for path in (self.path / ".git/gitckpt").glob("workspaces/*/workspace.json"):
-            assert isinstance(json.loads(path.read_bytes()), dict), f"{where} {path} cannot be read"
+            assert _is_json(path), f"{where} {path} cannot be read"
+        if "they were moved, not stored" in said:
+            assert self.moved() == self._moved, f"{where} what an attempt left was moved away, and is not whole"
+        strange = {line for line in self.written() - calm.written if line.split()[0] != BETWEEN.path}
+        assert not strange, f"{where} what the cut did was taken for the user's: {strange}"
+        for edit in edits:
+            assert self._is_somewhere(edit), f"{where} lost what the user wrote to {edit.path}"
+
+    def _is_somewhere(self, edit: Edit) -> bool:
+        """In the workspace, or in a commit that a ref holds."""
+        path = self.path / edit.path
+        if path.is_file() and path.read_text() == edit.text:
+            return True
+        oid = self.git("hash-object", "--stdin", stdin=edit.text).strip()
+        return oid in self.git("rev-list", "--objects", "--all")
+
+    def moved(self) -> dict[str, bytes]:
+        """What attempts left that was too big to be stored."""
+        folder = self.path / ".git/gitckpt/attempts"
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    def _diverged(self) -> list[str]:
+        return self.git("for-each-ref", "--format=%(refname)", "refs/gitckpt/demo/diverged").split()
+
+    def numbered(self, ref: str = BRANCH) -> dict[int, str]:
+        """The files of each checkpoint, by its number."""
+        subjects = self.git("log", "--first-parent", "--reverse", "--format=%s", ref, "--", ok=(0, 128)).splitlines()
+        return {int(line.split()[0]): tree for line, tree in zip(subjects, self.trees(ref), strict=True)}
+
+    def written(self) -> set[str]:
+        """What checkpoints of kind `edit`, and rescues, say that the user wrote: `path id` lines."""
+        found = set()
+        logs: list[tuple[str, ...]] = [("--grep=^Gitckpt-Kind: edit", "--first-parent", BRANCH)]
+        logs += [
+            ("-1", "--first-parent", "-m", ref)
+            for ref in self.git("for-each-ref", "--format=%(refname)", RESCUES).split()
+        ]
+        for arguments in logs:
+            for line in self.git(
+                "log", "--format=", "--raw", "--no-abbrev", *arguments, "--", ok=(0, 128)
+            ).splitlines():
+                facts, _, path = line.partition("\t")
+                if not path.startswith(".gitckpt/"):
+                    found.add(f"{path} {facts.split()[3]}")
+        return found
 
 
-def _reported(said: str) -> set[int]:
+def _is_json(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except ValueError:
+        return False
+
+
+def _differing(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def reported(said: str) -> set[int]:
     """The numbers of the checkpoints that a command said were made."""
     lines = re.findall(r"^\S+ \w+ (?:done|FAILED) .* (\d{4})$|checkpoint (\d{4})|Now at (\d{4})", said, re.MULTILINE)
     return {int(number) for number in itertools.chain(*lines) if number}
 
 
-def main(shim: str, folder: str, kind: Kind, first: str = "1", step: str = "1") -> None:
-    """Cut at every call, or at every STEPth from FIRST on; say what failed, and the counts."""
-    scene = Powered(Path(folder), Path(shim), kind)
+def every(scene: Powered, calm: Undisturbed, flushes: Sequence[Flush], stride: int = 1) -> Iterator[AssertionError]:
+    """Cut at every call of the story, or at every `stride`th; what did not hold."""
+    for step, each in enumerate(calm.steps):
+        for at in range(1, each.calls + 2, stride):
+            for flush in flushes:
+                try:
+                    scene.strike(Cut(step=step, at=at, flush=flush), calm)
+                except AssertionError as failed:
+                    yield failed
+
+
+def main(shim: str, folder: str, kind: Kind, story: str, stride: str = "1") -> None:
+    """Cut at every call, or at every STRIDEth; say what failed, and the counts."""
+    scene = Powered(Path(folder), Path(shim), kind, STORIES[story])
     calm = scene.undisturbed()
-    counts: Counter[str] = Counter()
-    for flush in ("cut", "cutlog"):
-        for at in range(int(first), calm.calls[-1] + 1, int(step)):
-            counts["cuts"] += 1
-            try:
-                scene.strike(at, flush, calm)
-            except AssertionError as failed:
-                counts["failed"] += 1
-                print(f"{kind} {failed}"[:1500], flush=True)
-        print(kind, flush, dict(counts), f"{calm.calls[-1]} calls", flush=True)
-    scene.disk.unmount()
+    print([each.calls for each in calm.steps], flush=True)
+    failed = 0
+    for violation in every(scene, calm, ("cut", "cutlog"), int(stride)):
+        failed += 1
+        print(f"{kind} {violation}"[:1500], flush=True)
+    print(kind, story, f"{failed} failed", flush=True)
+    scene.disks.unmount()
 
 
 if __name__ == "__main__":

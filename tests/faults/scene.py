@@ -57,14 +57,15 @@ class End:
 class Scene:
     """The place. `keep` what it is now; `put_back` before every blow."""
 
-    def __init__(self, folder: Path, shim: Path) -> None:
+    def __init__(self, folder: Path, shim: Path, beside: Path | None = None) -> None:
+        """`beside`: where the blow is counted, when not in the folder itself."""
         self.path = folder / "place"
         self._kept = folder / "kept"
-        self._counter = folder / "counter"
+        self._counter = (beside or folder) / "counter"
+        self._log = (beside or folder) / "calls"
         self._shim = shim
-        self._log = folder / "calls"
         self.variables: dict[str, str] = {}
-        self.path.mkdir()
+        self.path.mkdir(exist_ok=True)
         self.git("init", "-q", "-b", "main")
         for name, data in {".gitignore": "cache/\n", "kept": "as it was\n", "sub/a": "a\n", "cache/big": "c\n"}.items():
             (self.path / name).parent.mkdir(exist_ok=True)
@@ -121,10 +122,10 @@ class Scene:
         assert done.returncode == 0, done.stderr
         return [line.partition(" ")[2] for line in self._log.read_text().splitlines()]
 
-    def git(self, *arguments: str, ok: Collection[int] = (0,)) -> str:
+    def git(self, *arguments: str, ok: Collection[int] = (0,), stdin: str = "") -> str:
         """Plain git, as an onlooker uses it."""
         command = ["git", "--no-optional-locks", *arguments]
-        done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=self.path, input=stdin, capture_output=True, text=True, check=False)
         assert done.returncode in ok, (arguments, done.stdout, done.stderr)
         return done.stdout
 
@@ -132,9 +133,9 @@ class Scene:
         """The checkpoints, oldest first; empty where there is no branch."""
         return self.git("log", "--first-parent", "--reverse", "--format=%s", BRANCH, "--", ok=(0, 128)).splitlines()
 
-    def trees(self) -> list[str]:
+    def trees(self, ref: str = BRANCH) -> list[str]:
         """What each checkpoint holds of the user's files, oldest first: the bytes of its tree without our own entry."""
-        commits = self.git("rev-list", "--first-parent", "--reverse", BRANCH, "--", ok=(0, 128)).split()
+        commits = self.git("rev-list", "--first-parent", "--reverse", ref, "--", ok=(0, 128)).split()
         asked = "".join(f"{commit}^{{tree}}\n" for commit in commits)
         said = subprocess.run(
             ["git", "cat-file", "--batch"], cwd=self.path, input=asked.encode(), capture_output=True, check=True

@@ -8,12 +8,14 @@
  * FI_PATH   only calls on paths with this text in them count
  * FI_LOG    a file that gets a line for each call: its number, its name, its path
  * FI_MNT    where the disks are mounted whose power goes, with a colon between two
- * FI_DROP   lines of `call end-of-path`: fsync, fdatasync, syncfs and sync calls that say they did it, and did nothing
+ * FI_DROP   lines of `call path`, the path as a pattern of the shell: fsync, fdatasync and syncfs calls that say they did
+ *           it, and did nothing; `call#3 path` is the third one in a process that fits
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <linux/types.h>
 #include <signal.h>
@@ -34,6 +36,8 @@
 #define SHUTDOWN 0x8004587DUL
 #define WITH_JOURNAL 1
 #define WITHOUT_FLUSH 2
+
+#define LINES 16
 
 enum act { FAIL, KILL, STOP, CUT, CUTLOG };
 
@@ -153,17 +157,21 @@ static int is_struck(const char *call, int folder, const char *name) {
 
 /* Whether a call that makes something durable is to do nothing: one of the lines of FI_DROP fits. */
 static int is_dropped(const char *call, int number) {
-  char path[PATH_MAX] = "";
+  static long seen[LINES];
+  char path[PATH_MAX], lines[PATH_MAX];
   begin();
   if (!shim.drop) return 0;
-  if (number >= 0) path_of(number, path);
-  for (const char *line = shim.drop; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-    size_t length = strcspn(line, "\n"), name = strcspn(line, " \n");
-    if (strlen(call) != name || strncmp(line, call, name)) continue;
-    size_t ending = length > name ? length - name - 1 : 0, whole = strlen(path);
-    if (ending <= whole && !strncmp(path + whole - ending, line + length - ending, ending)) return 1;
+  path_of(number, path);
+  snprintf(lines, sizeof lines, "%s", shim.drop);
+  int at = 0, dropped = 0;
+  for (char *rest = lines, *line; at < LINES && (line = strsep(&rest, "\n")); at++) {
+    char *pattern = line, *name = strsep(&pattern, " "), *which = name;
+    strsep(&which, "#");
+    if (!pattern || strcmp(name, call) || fnmatch(pattern, path, 0)) continue;
+    seen[at]++;
+    dropped |= !which || atol(which) == seen[at];
   }
-  return 0;
+  return dropped;
 }
 
 #define REAL(call) \
@@ -239,8 +247,3 @@ CHANGING(int, utimensat, (int folder, const char *name, const struct timespec ti
 DURABLE(fsync, (int file), (file), file)
 DURABLE(fdatasync, (int file), (file), file)
 DURABLE(syncfs, (int file), (file), file)
-
-void sync(void) {
-  REAL(sync);
-  if (!is_dropped("sync", -1)) real();
-}
