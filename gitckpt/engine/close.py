@@ -13,8 +13,10 @@ from gitckpt.engine.after import after, report, with_end_of_tries
 from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.attempt import outcome_of
 from gitckpt.engine.capturing import secret_values
+from gitckpt.engine.dating import border_ns
+from gitckpt.engine.edits import land_edit, mark_of, users_changes
 from gitckpt.engine.failures import write_failed_items
-from gitckpt.engine.hold import Hold, open_pack, take_snapshot
+from gitckpt.engine.hold import Hold, open_pack, seal, take_snapshot
 from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.land import Beside, Landing, land
 from gitckpt.engine.mirror import write_mirror
@@ -38,7 +40,8 @@ from gitckpt.model.outcome import (
     Unwanted,
     judge,
 )
-from gitckpt.plumbing.content import Content
+from gitckpt.plumbing.content import Content, compare
+from gitckpt.plumbing.fresh import Fresh
 from gitckpt.plumbing.pack import Pack
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
@@ -50,7 +53,7 @@ def land_outcome(hold: Hold, agenda: Agenda, flight: InFlight, result: Result, m
     """Land what the attempt came to; the moment then knows what was tried."""
     phase = flight.phase
     if (result.step is not None or result.interrupted) and not phase.keep_partial:
-        move_oversize(hold, phase.name, flight.under_way.number)
+        move_oversize(hold, phase.name, flight.under_way.number, mark_of(hold, flight.under_way))
     if isinstance(flight.work, Some | Closing) and result.step is None and not result.interrupted:
         _tell_failed_items(agenda, flight, result.units)
     with open_pack(hold) as pack:
@@ -63,9 +66,22 @@ def land_outcome(hold: Hold, agenda: Agenda, flight: InFlight, result: Result, m
                 attempt=outcome.attempt, at=outcome.at, duration_ms=result.duration_ms, exit_code=1, detail=detail
             )
         outcome = with_end_of_tries(agenda, flight, outcome, moment)
+        if isinstance(outcome, Failed | CutOff) and not outcome.partial and flight.running is not None:
+            _keep_edits(hold, pack, flight, found)
         checkpoint = _land(hold, pack, flight, outcome, found, result.output_from if flight.running else None)
     report(hold, flight, outcome, result, checkpoint)
     return after(hold, agenda, flight, outcome, moment)
+
+
+def _keep_edits(hold: Hold, pack: Pack, flight: InFlight, found: Content) -> None:
+    """What the user changed since the last process ended is not put back with the rest."""
+    if found == hold.at_tip.content:
+        return
+    changes = compare(Fresh(hold.store.reader, pack), hold.at_tip.content, found)
+    mine = users_changes(hold, changes, mark_of(hold, flight.under_way))
+    if mine:
+        seal(hold, pack)
+        land_edit(hold, mine)
 
 
 def _found(hold: Hold, pack: Pack, flight: InFlight) -> tuple[Content, Uncaptured | None]:
@@ -141,6 +157,7 @@ def _land(
         beside=beside,
         ends_attempt=True,
         redates=is_undone,
+        since_ns=border_ns(hold) if is_undone else None,
     )
     return _landed(hold, pack, landing)
 

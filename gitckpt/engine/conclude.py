@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gitckpt.engine.capturing import secret_values
-from gitckpt.engine.flight import Signalled, attend
+from gitckpt.engine.flight import Signalled, attend, ended_in_order
 from gitckpt.engine.hold import Hold, open_pack, take_snapshot
 from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.job import GRACE_MS, form_answers
@@ -21,6 +21,7 @@ from gitckpt.execute.heartbeat import mark_begin
 from gitckpt.execute.leftovers import forget
 from gitckpt.execute.output import cause, tail_lines
 from gitckpt.execute.process import Job, Result, Step, shell_argv
+from gitckpt.execute.processes import boot_id
 from gitckpt.model.events import Concluded
 from gitckpt.model.moment import Closing, Stop, Verdict
 from gitckpt.model.names import PhaseName
@@ -49,28 +50,36 @@ def conclude(hold: Hold, executor: Executor, stop: Stop, signalled: Signalled) -
     if stop.verdict not in ENDS or not hold.workflow.always:
         return
     # The attempt has no phase: `settle` puts back what a kill in here leaves, for all of it is run again.
-    under_way = AttemptUnderWay(workflow=hold.name, phase=NAME, number=0, started=hold.now())
+    under_way = AttemptUnderWay(workflow=hold.name, phase=NAME, number=0, started=hold.now(), boot=boot_id())
+    hold.place.desk.begin()
     worst = 0
     for always in hold.workflow.always:
-        hold.place.desk.clear()
-        hold.write_record(replace(hold.record, attempt=under_way))
-        mark_begin(hold.place.live)
-        flight = InFlight(
-            phase=Phase(name=NAME, run=always.run),
-            work=Closing(),
-            under_way=under_way,
-            desk=hold.place.desk,
-            start=hold.at_tip,
-            below=hold.at_tip.content,
-            root=hold.given.root,
-            running=executor.start(_job(hold, always, stop)),
-        )
-        result = _wait(hold, flight, signalled)
+        result = _run(hold, executor, under_way, always, stop, signalled)
         worst = max(worst, _say(hold, always, result))
         if result.interrupted:
             break
     forget(hold.place.folder)
     land_conclusion(hold, stop.verdict.value, worst)
+
+
+def _run(
+    hold: Hold, executor: Executor, under_way: AttemptUnderWay, always: Always, stop: Stop, signalled: Signalled
+) -> Result:
+    hold.place.desk.clear()
+    flight = InFlight(
+        phase=Phase(name=NAME, run=always.run),
+        work=Closing(),
+        under_way=under_way,
+        desk=hold.place.desk,
+        start=hold.at_tip,
+        below=hold.at_tip.content,
+        root=hold.given.root,
+    )
+    with ended_in_order(hold, (flight,)):
+        hold.write_record(replace(hold.record, attempt=under_way))
+        mark_begin(hold.place.live)
+        flight.running = executor.start(_job(hold, always, stop))
+        return _wait(hold, flight, signalled)
 
 
 def _wait(hold: Hold, flight: InFlight, signalled: Signalled) -> Result:

@@ -17,10 +17,11 @@ from gitckpt.execute.heartbeat import border
 from gitckpt.model.events import PhaseCompleted
 from gitckpt.model.items import ItemsCompleted
 from gitckpt.model.names import Oid
+from gitckpt.model.whose import Later, whose
 from gitckpt.plumbing.content import Change, Item, Lookup, compare
 from gitckpt.store.checkpoint import Checkpoint, came_from
 from gitckpt.workspace.redate import redate
-from gitckpt.workspace.times import changed_since, ctime_now
+from gitckpt.workspace.times import changed_of, ctime_now
 
 _FARTHEST = 500
 """Checkpoints that are looked at for the one that brought a file; what is older than that gets the time of the last."""
@@ -104,14 +105,16 @@ def put_dates_back(hold: Hold, since_ns: int | None) -> None:
     the user's and stays. The workspace was scanned since."""
     touched = list(hold.dates.touched(hold.cache.folders))
     if touched and since_ns is not None:
-        later = changed_since(hold.given.root, [each.path for each in touched], since_ns)
+        changed = changed_of(hold.given.root, [each.path for each in touched], lambda: hold.cache)
+        later = whose(changed, Later(since_ns))
         touched = [each for each in touched if each.path not in later]
     redate(hold.given.root, touched, hold.cache)
 
 
 def border_ns(hold: Hold) -> int:
     """When the last process of what ran here was gone."""
-    return border(hold.place.live).ns
+    attempt = hold.record.attempt
+    return border(hold.place.live, begun_in=attempt.boot if attempt is not None else "").ns
 
 
 def has_younger(hold: Hold, target: Checkpoint, since: Sequence[Checkpoint]) -> bool:

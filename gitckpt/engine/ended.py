@@ -85,8 +85,9 @@ def _judged(hold: Hold, fleet: Fleet, pack: Pack, flight: InFlight, result: Resu
     assert flight.view is not None  # else it landed already
     flight.root = flight.view.root(flight.running)
     try:
-        if (result.step is not None or result.interrupted) and not flight.phase.keep_partial:
-            move_oversize_view(hold, flight)
+        failed = result.step is not None or result.interrupted
+        if failed and not flight.phase.keep_partial and flight.view.kind == "overlay":
+            move_oversize_view(hold, flight.view.folder, flight.phase.name, flight.under_way.number)
         if isinstance(flight.work, Closing) and flight.phase.tolerate and flight.phase.tolerate.to:
             write_failed_items(fleet.agenda, flight.phase, flight.phase.tolerate.to, frozenset(), flight.root)
         content, scan = content_of(hold, pack, flight)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
 
@@ -24,9 +25,10 @@ from gitckpt.engine.ports import Running, View
 from gitckpt.engine.requests import serve
 from gitckpt.engine.start import Start, start_of
 from gitckpt.engine.views import make_view, mark_begun
-from gitckpt.execute.heartbeat import Heartbeat, mark_begin
+from gitckpt.execute.heartbeat import Heartbeat, end_in_order, mark_begin
 from gitckpt.execute.output import last_line
 from gitckpt.execute.process import Job, Result
+from gitckpt.execute.processes import boot_id
 from gitckpt.model.decide import is_ending
 from gitckpt.model.manifest import Status, state_of
 from gitckpt.model.moment import Begin, Closing, Compensating, Group, Listing, Moment, Some, Whole, Work
@@ -57,6 +59,7 @@ def begin(hold: Hold, fleet: Fleet, step: Begin) -> None:
         number=state_of(hold.at_tip.manifest, chosen.name).attempts + 1,
         started=hold.now(),
         items=agenda.part(chosen.name, indices).label if indices else "",
+        boot=boot_id(),
     )
     start = start_of(hold, fleet.needed(step))
     if start.without:
@@ -151,7 +154,7 @@ def launch(hold: Hold, fleet: Fleet) -> None:
 
 
 def _job(hold: Hold, fleet: Fleet, flight: InFlight) -> Job:
-    flight.desk.clear()
+    flight.desk.begin()
     if flight.view is not None:
         mark_begun(flight.view.folder, hold.given.root)
     job = job_of(hold, fleet.agenda, flight)
@@ -230,7 +233,23 @@ def attend(
     for flight, _ in ended:
         if flight.running is not None and flight.view is None:
             flight.running.close()
+            end_in_order(hold.place.live)  # where its watchdog was killed, or found no room
     return ended
+
+
+@contextmanager
+def ended_in_order(hold: Hold, flights: Sequence[InFlight]) -> Iterator[None]:
+    """What goes wrong in here ends what is under way, and says up to when what changed is its own: all that changes
+    later is the user's. `flights`: those under way, as they are then."""
+    try:
+        yield
+    except BaseException:
+        for flight in flights:
+            if flight.running is not None:
+                flight.running.close()
+        if hold.record.attempt is not None:
+            end_in_order(hold.place.live)
+        raise
 
 
 def end_after_failure(hold: Hold, fleet: Fleet, moment: Moment) -> None:

@@ -13,69 +13,74 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gitckpt.engine.capturing import capture_rules
+from gitckpt.engine.edits import note_decided, users_paths
 from gitckpt.engine.graft import with_items
 from gitckpt.engine.hold import Hold
-from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.place import Place
 from gitckpt.execute.heartbeat import begin_ns
 from gitckpt.model.amount import plural
 from gitckpt.model.names import PhaseName, WorkflowName
-from gitckpt.plumbing.content import Content, Item
+from gitckpt.model.whose import Mark
+from gitckpt.plumbing.content import Content, Item, list_content
 from gitckpt.plumbing.extra import MODE_BITS
 from gitckpt.plumbing.file_system import sync_tree
 from gitckpt.plumbing.pack import Pack
 from gitckpt.progress.events import Warned
 from gitckpt.progress.text import size
 from gitckpt.store.selectors import Selected
-from gitckpt.workspace.recent import changed_files
+from gitckpt.workspace.recent import captured_paths, changed_files
 
 
-def move_oversize(hold: Hold, phase: PhaseName, number: int) -> Path | None:
-    """Where an attempt's changed files exceed `attempts.keep_up_to`, move them out of the workspace; where they are."""
+def move_oversize(hold: Hold, phase: PhaseName, number: int, mark: Mark) -> None:
+    """Where an attempt's changed files exceed `attempts.keep_up_to`, move them out of the workspace: only those, never
+    what the user changed. Which that is, is noted before: when some are moved, nobody can tell any more."""
     limit = hold.workflow.attempts.keep_up_to
     since = begin_ns(hold.place.live)
-    if since is None or _free_of_doubt(hold, limit):
-        return None
+    if mark == "all" or since is None or _free_of_doubt(hold, limit):
+        return
     given = hold.given
+    rules = capture_rules(given.workflow, given.environment)
     changed = changed_files(
-        root=given.root,
-        repository=given.repository,
-        prefix=given.prefix,
-        rules=capture_rules(given.workflow, given.environment),
-        since_ns=since,
+        root=given.root, repository=given.repository, prefix=given.prefix, rules=rules, since_ns=since
     )
-    return _moved(hold, given.root, changed, phase, number)
+    if sum(changed.values()) <= limit:
+        return
+    files, folders = captured_paths(root=given.root, repository=given.repository, prefix=given.prefix, rules=rules)
+    known = list_content(hold.store.reader, hold.at_tip.content)
+    gone = [path for path in known if path not in files and path not in folders]
+    mine = users_paths(hold, files, (*folders, *gone), mark)
+    own = {path: size for path, size in changed.items() if path not in mine}
+    if sum(own.values()) > limit:
+        note_decided(hold, mine)
+        _move_and_tell(hold, given.root, own, phase, number)
 
 
-def move_oversize_view(hold: Hold, flight: InFlight) -> Path | None:
-    """The same for what an attempt changed in a view of its own: there it is all that its upper directory holds."""
-    view = flight.view
-    if view is None or view.kind != "overlay":
-        return None
-    upper, found = view.folder / "upper", dict[bytes, int]()
+def move_oversize_view(hold: Hold, view: Path, phase: PhaseName, number: int) -> None:
+    """The same for what an attempt changed in an overlay: there it is all that its upper directory holds, and nothing
+    of it is the user's. `view`: the view's folder."""
+    upper, found = view / "upper", dict[bytes, int]()
     for at, _, names in os.walk(upper):
         for name in names:
             path = Path(at, name)
             status = os.lstat(path)
             if stat.S_ISREG(status.st_mode):
                 found[os.fsencode(path.relative_to(upper))] = status.st_size
-    return _moved(hold, upper, found, flight.phase.name, flight.under_way.number)
+    if sum(found.values()) > hold.workflow.attempts.keep_up_to:
+        _move_and_tell(hold, upper, found, phase, number)
 
 
-def _moved(hold: Hold, root: Path, changed: Mapping[bytes, int], phase: PhaseName, number: int) -> Path | None:
-    total = sum(changed.values())
-    if total <= hold.workflow.attempts.keep_up_to:
-        return None
+def _move_and_tell(hold: Hold, root: Path, own: Mapping[bytes, int], phase: PhaseName, number: int) -> None:
+    """`own`: the attempt's files, with their sizes."""
     folder = _folder(hold.place, hold.name, phase, number)
-    _move(root, list(changed), folder)
+    _move(root, list(own), folder)
+    files = f"{plural(len(own), 'file')} ({size(sum(own.values()))})"
     hold.reporter(
         Warned(
-            f"{phase}@{number} left {plural(len(changed), 'file')} ({size(total)}), more than attempts.keep_up_to;\n"
+            f"{phase}@{number} left {files}, more than attempts.keep_up_to;\n"
             f"  they were moved, not stored: {folder}\n"
             f"  to go on from them: gitckpt restore {phase}@{number}"
         )
     )
-    return folder
 
 
 def with_moved(hold: Hold, pack: Pack, selected: Selected) -> Content:

@@ -20,6 +20,7 @@ import msgspec
 
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.execute.processes import boot_id
+from gitckpt.execute.stamp import STARTED
 from gitckpt.model.codec import Damaged, dumps, loads
 from gitckpt.model.manifest import Json
 from gitckpt.model.names import LIVE_FOLDER, Oid, PhaseName, WorkflowName
@@ -39,6 +40,7 @@ class CannotRecord(GitckptError):
     why: str
 
     exit_code = ExitCode.FAILED
+    untouched = "nothing was changed"
 
     @property
     def message(self) -> str:
@@ -46,7 +48,7 @@ class CannotRecord(GitckptError):
 
     @property
     def hint(self) -> str:
-        return "make room or mend the permissions, then run the command again; nothing was changed"
+        return "make room or fix the permissions, then run the command again"
 
 
 @dataclass(eq=False)
@@ -75,13 +77,15 @@ def require_no_link(*paths: Path) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptUnderWay:
-    """An attempt that has begun and has not landed. `items`: which it is at, for people; empty where it has none."""
+    """An attempt that has begun and has not landed. `items`: which it is at, for people; empty where it has none.
+    `boot`: the machine's boot in which it began; empty where nobody knows."""
 
     workflow: WorkflowName
     phase: PhaseName
     number: int
     started: str
     items: str = ""
+    boot: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +153,15 @@ class Record:
     ignored: Mapping[WorkflowName, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Which paths the user changed, as it was decided at `ns` (by the clock of the workspace's file system), before
+    files of the attempt were moved away."""
+
+    users: frozenset[bytes]
+    ns: int
+
+
 class Desk:
     """The files of one attempt beside its workspace: what it prints, what it is fed with, who its processes are."""
 
@@ -157,6 +170,8 @@ class Desk:
         self.output = folder / "output"
         self.validate_output = folder / "validate"
         self.feed = folder / "feed"
+        self.started = folder / STARTED
+        self._decided = folder / "decided"
 
     def counter(self, name: str) -> Path:
         """Where a counter's command prints its number."""
@@ -172,6 +187,33 @@ class Desk:
         self.output.unlink(missing_ok=True)
         self.output.write_bytes(b"")
         self.validate_output.unlink(missing_ok=True)
+
+    def begin(self) -> None:
+        """As `clear`, for an attempt of which no process has run yet. To be called before it is journalled."""
+        self.clear()
+        self.started.unlink(missing_ok=True)
+        self._decided.unlink(missing_ok=True)
+
+    def decide(self, decided: Decided) -> None:
+        """Note it durably. Raises CannotRecord."""
+        temporary = self._decided.with_name("decided.new")
+        try:
+            with open(temporary, "wb") as file:
+                file.write(b"\0".join((str(decided.ns).encode(), *sorted(decided.users))))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self._decided)
+            sync_folder(self.folder)
+        except OSError as error:
+            raise CannotRecord(str(self._decided), error.strerror or str(error)) from error
+
+    def decided(self) -> Decided | None:
+        """What was noted since the attempt began; None for nothing."""
+        try:
+            ns, *users = self._decided.read_bytes().split(b"\0")
+        except FileNotFoundError:
+            return None
+        return Decided(frozenset(users), int(ns))
 
     def clear_feed(self) -> None:
         """An empty folder for what the attempt is fed with."""

@@ -18,10 +18,12 @@ from gitckpt.engine.catch_up import catch_up
 from gitckpt.engine.hold import Hold, moving_refs, open_pack, say_once
 from gitckpt.engine.land import Beside, Landing, land
 from gitckpt.engine.merge import land_arrivals
+from gitckpt.engine.oversize import move_oversize_view
 from gitckpt.engine.place import AttemptUnderWay, Desk, ViewUnderWay
 from gitckpt.engine.touches import note_dates
 from gitckpt.engine.views import forget_view, remove_views, scan_dead
 from gitckpt.errors import GitckptError
+from gitckpt.execute.heartbeat import never_started
 from gitckpt.execute.leftovers import end_leftovers
 from gitckpt.execute.output import capped
 from gitckpt.model.graph import phase_named
@@ -68,7 +70,9 @@ def recover(hold: Hold, finished: Finished) -> None:
     for view in hold.record.views:
         if view.view in still_used:
             continue
-        if view.own is None or view.own not in merged | kept | rescued:
+        if view.own is None and never_started(hold.place.views / view.view, view.under_way.boot):
+            forget_view(hold, view.view)  # nothing of it ever ran
+        elif view.own is None or view.own not in merged | kept | rescued:
             _set_aside(hold, view, beside=view.under_way.phase in cut_off)
             cut_off.add(view.under_way.phase)
         elif view.own not in merged:
@@ -199,6 +203,8 @@ def _set_aside(hold: Hold, view: ViewUnderWay, *, beside: bool) -> None:
     events = judge(
         hold.at_tip.manifest, CutOff(attempt=attempt, at=hold.now(), reason="died", partial=partial, beside=beside)
     )
+    if view.kind == "overlay" and not partial:
+        move_oversize_view(hold, hold.place.views / view.view, name, number)
     below = _read(hold, view.start)
     start = below if view.since is None else _read(hold, view.since)
     outputs = {name: _output(hold, view)}

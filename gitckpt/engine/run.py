@@ -13,7 +13,7 @@ from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.back import go_back
 from gitckpt.engine.ended import land_ended, land_in_turn, land_these
 from gitckpt.engine.fleet import Fleet
-from gitckpt.engine.flight import Signalled, attend, begin, end_after_failure, launch, pause
+from gitckpt.engine.flight import Signalled, attend, begin, end_after_failure, ended_in_order, launch, pause
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.ports import Executor
 from gitckpt.engine.recover import waiting
@@ -34,8 +34,9 @@ def run(hold: Hold, executor: Executor, moment: Moment, signalled: Signalled) ->
     fleet.take_up(waiting(hold))
     _require_overlays(fleet, moment)
     try:
-        moment = land_in_turn(hold, fleet, fleet.agenda.now(moment))
-        return _loop(hold, fleet, moment, signalled)
+        with ended_in_order(hold, fleet.aloft):
+            moment = land_in_turn(hold, fleet, fleet.agenda.now(moment))
+            return _loop(hold, fleet, moment, signalled)
     finally:
         fleet.groups.close()
         remove_views(hold, [flight.name for flight in fleet.ready if flight.view is not None])

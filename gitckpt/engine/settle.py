@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
 
 from gitckpt.engine.capturing import secret_values
 from gitckpt.engine.dating import border_ns, keep_dates
+from gitckpt.engine.edits import EditPolicy, land_edit, mark_of, users_changes
 from gitckpt.engine.graft import with_changes
 from gitckpt.engine.hold import Hold, open_pack, seal, sweep_locks, sweep_packs, take_snapshot
 from gitckpt.engine.land import Beside, Landing, arrive, finish_landing, land
 from gitckpt.engine.leavings import leavings
-from gitckpt.engine.mirror import mend_mirror
+from gitckpt.engine.mirror import mend_mirror, write_mirror
 from gitckpt.engine.oversize import move_oversize
 from gitckpt.engine.place import AttemptUnderWay
 from gitckpt.engine.recover import Finished, end_views, is_due, recover
 from gitckpt.errors import ExitCode, GitckptError
-from gitckpt.execute.heartbeat import border
+from gitckpt.execute.heartbeat import leave_stamp
 from gitckpt.execute.leftovers import end_leftovers
 from gitckpt.execute.output import capped
 from gitckpt.model.advance import IllegalEvent, advance
@@ -33,16 +33,12 @@ from gitckpt.model.names import Oid, WorkflowName
 from gitckpt.model.outcome import Attempt, CutOff, judge
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import digest, order, secrets
-from gitckpt.plumbing.content import Change, Content, compare
+from gitckpt.plumbing.content import Content, compare
 from gitckpt.plumbing.pack import Pack
 from gitckpt.progress.events import Note
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.layout import NotACheckpoint
-from gitckpt.workspace.times import changed_since
-
-EditPolicy: TypeAlias = Literal["tell-apart", "discard", "keep"]
-"""What of a dead attempt's workspace is the user's: by time stamp, nothing, or everything."""
 
 SHOWN = 20
 """How many of a dead attempt's paths are named; `gitckpt diff` names all."""
@@ -57,10 +53,11 @@ class NeedsDecision(GitckptError):
     ways: tuple[str, ...]
 
     exit_code = ExitCode.CONFLICT
+    untouched = "nothing was changed"
 
     @property
     def message(self) -> str:
-        return f"workflow {self.workflow}: {self.why}; nothing was changed"
+        return f"workflow {self.workflow}: {self.why}"
 
     @property
     def hint(self) -> str:
@@ -90,10 +87,14 @@ def settle(
     require_base(hold)
     if is_due(hold):
         recover(hold, finished)
-    if hold.record.attempt is not None and hold.record.attempt.number == 0:
-        _set_conclusion_aside(hold, policy)
-    if hold.record.attempt is not None:
-        set_aside(hold, hold.record.attempt, "died", policy)
+    attempt = hold.record.attempt
+    if attempt is not None and mark_of(hold, attempt, policy) == "all" and policy != "keep":
+        hold.write_record(replace(hold.record, attempt=None))  # nothing of it ever ran, so it left nothing
+        write_mirror(hold, hold.at_tip.manifest)
+    elif attempt is not None and attempt.number == 0:
+        _set_conclusion_aside(hold, attempt, policy)
+    elif attempt is not None:
+        _set_aside(hold, attempt, policy)
     record_edits(hold, closing)
     mend_mirror(hold)
 
@@ -106,14 +107,15 @@ def _other_under_way(hold: Hold) -> WorkflowName | None:
     return next((name for name in names if name != hold.name), None)
 
 
-def _set_conclusion_aside(hold: Hold, policy: EditPolicy) -> None:
+def _set_conclusion_aside(hold: Hold, under_way: AttemptUnderWay, policy: EditPolicy) -> None:
     """The commands of `always` died: what they left is kept and put back, for the next call runs all of them."""
     with open_pack(hold) as pack:
         found = take_snapshot(hold, pack)
         left = differs(hold, pack, found.content)
-        mine = _mine(hold, compare(hold.store.reader, hold.at_tip.content, found.content), policy) if left else []
+        changes = compare(hold.store.reader, hold.at_tip.content, found.content) if left else []
+        mine = users_changes(hold, changes, mark_of(hold, under_way, policy))
         if mine:
-            _land_edit(hold, mine, (Edited(at=hold.now(), author=hold.person()),))
+            land_edit(hold, mine)
         if found.content == hold.at_tip.content or not left:
             hold.write_record(replace(hold.record, attempt=None))
             return
@@ -141,6 +143,8 @@ def clear_up(hold: Hold) -> None:
         end_leftovers(hold.place.folder, say=lambda text: hold.reporter(Note(text)))
         end_views(hold)
         sweep_locks(hold)
+    if record.attempt is not None:
+        leave_stamp(hold.place.live, record.attempt.boot)
     if record.refs_moving:
         hold.write_record(replace(record, refs_moving=False))
     sweep_packs(hold)
@@ -199,22 +203,21 @@ def _require_ours(hold: Hold, tip: Checkpoint) -> None:
         raise NotACheckpoint(tip.oid, "its manifest does not follow from the checkpoint before it")
 
 
-def set_aside(
-    hold: Hold, under_way: AttemptUnderWay, reason: Literal["died", "interrupted"], policy: EditPolicy
-) -> None:
+def _set_aside(hold: Hold, under_way: AttemptUnderWay, policy: EditPolicy) -> None:
     """Keep what an attempt that never ended left, put the workspace back, and leave the user's own changes."""
     phase = phase_named(hold.workflow, under_way.phase)
     partial = phase is not None and phase.keep_partial
     attempt = Attempt(phase=under_way.phase, number=under_way.number, started=under_way.started)
-    events = judge(hold.at_tip.manifest, CutOff(attempt=attempt, at=hold.now(), reason=reason, partial=partial))
+    events = judge(hold.at_tip.manifest, CutOff(attempt=attempt, at=hold.now(), reason="died", partial=partial))
+    mark = mark_of(hold, under_way, policy)
     if not partial:
-        move_oversize(hold, under_way.phase, under_way.number)
+        move_oversize(hold, under_way.phase, under_way.number, mark)
     with open_pack(hold) as pack:
         found = take_snapshot(hold, pack)
         seal(hold, pack)
-        mine = _mine(hold, compare(hold.store.reader, hold.at_tip.content, found.content), policy)
+        mine = users_changes(hold, compare(hold.store.reader, hold.at_tip.content, found.content), mark)
         if mine:
-            _land_edit(hold, mine, (Edited(at=hold.now(), author=hold.person()),))
+            land_edit(hold, mine)
         with open_pack(hold) as second:
             ref = refs.attempt(hold.name, under_way.phase, under_way.number)
             outputs = {under_way.phase: _output_of_dead(hold)}
@@ -233,28 +236,7 @@ def set_aside(
                     since_ns=border_ns(hold) if policy == "tell-apart" else None,
                 ),
             )
-    _say_set_aside(hold, under_way, reason)
-
-
-def _mine(hold: Hold, changes: list[Change], policy: EditPolicy) -> list[Change]:
-    """Which of the changes the user made, after the dead attempt's last process was gone."""
-    match policy:
-        case "keep":
-            return changes
-        case "discard":
-            return []
-        case "tell-apart":
-            paths = [change.path for change in changes]
-            later = changed_since(hold.given.root, paths, border(hold.place.live).ns)
-            return [change for change in changes if change.path in later]
-
-
-def _land_edit(hold: Hold, mine: list[Change], events: tuple[Event, ...]) -> None:
-    """Record the user's part of the changes; the workspace stays as it is, with the attempt's part still in it."""
-    with open_pack(hold) as pack:
-        content = with_changes(hold.store.reader, pack, hold.at_tip.content, mine)
-        definition = _known_definition(hold)
-        land(hold, pack, Landing(events=events, content=content, found=content, definition=definition, is_half=True))
+    _say_set_aside(hold, under_way)
 
 
 def _known_definition(hold: Hold) -> bytes:
@@ -270,16 +252,15 @@ def _output_of_dead(hold: Hold) -> bytes:
     return capped(hold.place.desk.output, secrets=secret_values(hold.workflow, hold.given.environment))
 
 
-def _say_set_aside(hold: Hold, under_way: AttemptUnderWay, reason: str) -> None:
+def _say_set_aside(hold: Hold, under_way: AttemptUnderWay) -> None:
     name = f"{under_way.phase}@{under_way.number}"
-    word = "was cut off" if reason == "died" else "was interrupted"
     if hold.store.attempt(under_way.phase, under_way.number) is None:
         return
     left = leavings(hold.store, hold.place, under_way.phase, under_way.number, hold.given.source.head)
     # What HEAD tracks first: that is the likeliest to be the user's after all.
     paths = (*left.tracked, *(path for path in left.paths if path not in left.tracked))
     files = plural(len(paths), "file")
-    text = f"{name} {word}; what it left ({files}) is kept: gitckpt diff {name}"
+    text = f"{name} was cut off; what it left ({files}) is kept: gitckpt diff {name}"
     if paths:
         shown = ", ".join(safe(path) for path in paths[:SHOWN]) + (" …" if len(paths) > SHOWN else "")
         text += f"\n  {shown}\n  bring one back: gitckpt restore {name} -- {safe(paths[0])}"

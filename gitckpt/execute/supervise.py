@@ -31,7 +31,7 @@ from gitckpt.execute.processes import (
     stat_of,
     stop_then_kill,
 )
-from gitckpt.execute.stamp import write_stamp
+from gitckpt.execute.stamp import mark_started, write_stamp
 from gitckpt.execute.start import StartError, Step, Work, spawn
 from gitckpt.execute.units import Units
 
@@ -68,6 +68,7 @@ class Watchdog:
         self.leader = 0
         self.ended: dict[int, int] = {}
         self.childless = True
+        self.has_started = False
         self.runner_died = False
         self.interrupted = False
         self.timed_out = False
@@ -173,6 +174,9 @@ class Watchdog:
         found = stat_of(pid)
         self.records = [f"process {pid} {found.start if found else 0} {step}"]
         self.record([])
+        if not self.has_started:
+            mark_started(os.path.dirname(self.work.pids))
+            self.has_started = True
 
     def record(self, survivors: list[Stat]) -> None:
         """Replace the pids file: enough for `end_leftovers` to end these processes and no others."""

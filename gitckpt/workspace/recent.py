@@ -14,18 +14,36 @@ from gitckpt.workspace.statcache import FIELDS, StatCache
 from gitckpt.workspace.walk import Walk
 
 _SIZE, _CTIME = 2, 4
+_CAPTURED = frozenset({*kinds.HELD, kinds.FIFO})
 
 
 def changed_files(
     *, root: Path, repository: Repository, prefix: bytes, rules: CaptureRules, since_ns: int
 ) -> dict[bytes, int]:
     """Path to size in bytes of every captured file whose ctime is not before `since_ns`. Raises Unreadable."""
-    cache = StatCache(repository.object_format)
-    walk = Walk(root=root, repository=repository, prefix=prefix, matcher=Matcher(rules), cache=cache, key=b"")
     found = {}
-    for folder in walk.folders:
+    for folder in _walked(root, repository, prefix, rules).folders:
         for index, kind in enumerate(folder.kinds):
             at = index * FIELDS
             if kind == kinds.FILE and folder.numbers[at + _CTIME] >= since_ns:
                 found[folder.child_path(folder.names[index])] = folder.numbers[at + _SIZE]
     return found
+
+
+def captured_paths(
+    *, root: Path, repository: Repository, prefix: bytes, rules: CaptureRules
+) -> tuple[set[bytes], set[bytes]]:
+    """Every captured path: files and their like, and folders. Raises Unreadable."""
+    files, folders = set[bytes](), set[bytes]()
+    for folder in _walked(root, repository, prefix, rules).folders:
+        for index, kind in enumerate(folder.kinds):
+            if kind in kinds.WALKED:
+                folders.add(folder.child_path(folder.names[index]))
+            elif kind in _CAPTURED:
+                files.add(folder.child_path(folder.names[index]))
+    return files, folders
+
+
+def _walked(root: Path, repository: Repository, prefix: bytes, rules: CaptureRules) -> Walk:
+    cache = StatCache(repository.object_format)
+    return Walk(root=root, repository=repository, prefix=prefix, matcher=Matcher(rules), cache=cache, key=b"")

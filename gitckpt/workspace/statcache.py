@@ -23,7 +23,7 @@ FIELDS = 5
 """
 
 _MAGIC = b"gitckpt stat cache 3\n"
-_FULL_INODE = (1 << 63) - 1
+FULL_INODE = (1 << 63) - 1
 _NUMBER = array("q").itemsize
 
 Escaped = tuple[bytes, str, int, bytes]
@@ -277,7 +277,7 @@ def pack_stats(numbers: list[int]) -> bytes:
     try:
         return array("q", numbers).tobytes()
     except OverflowError:
-        return array("q", [number & _FULL_INODE if number > 0 else number for number in numbers]).tobytes()
+        return array("q", [number & FULL_INODE if number > 0 else number for number in numbers]).tobytes()
 
 
 def signature(path: bytes | str | Path) -> tuple[int, ...]:
@@ -286,7 +286,7 @@ def signature(path: bytes | str | Path) -> tuple[int, ...]:
         found = os.stat(path)
     except OSError:
         return ()
-    return (found.st_mode, found.st_ino & _FULL_INODE, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return (found.st_mode, found.st_ino & FULL_INODE, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def signatures(paths: Iterable[bytes]) -> list[tuple[bytes, tuple[int, ...]]]:

@@ -1,19 +1,30 @@
 """When something on disk changed, by the file system's own clock (ctime), never by ours.
 
-Owns the probe that reads that clock and the question "what changed since". Must not know what the answers are
+Owns the probe that reads that clock, and what the disk says of a path that changed. Must not know what the answers are
 for.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
+
+from gitckpt.model.names import LIVE_FOLDER
+from gitckpt.model.whose import Changed, Folder
+from gitckpt.workspace import kinds
+from gitckpt.workspace.statcache import FULL_INODE, Entry, StatCache
 
 _LONGEST_TICK = 0.05
 """Seconds: clocks tick every 1 to 10 ms; a file system that keeps whole seconds is not waited for."""
+
+_OURS = frozenset({os.fsencode(LIVE_FOLDER), b".git"})
+"""Right in the workspace: they change by gitckpt and by git."""
 
 
 def ctime_now(folder: Path | bytes) -> int:
@@ -45,43 +56,98 @@ def wait_past(folder: Path | bytes, moment_ns: int) -> int:
         time.sleep(0.0005)
 
 
-def changed_since(root: Path, paths: Iterable[bytes], border_ns: int) -> set[bytes]:
-    """Those of `paths` (relative to `root`) that were changed after `border_ns`, by ctime.
-
-    A folder that was moved counts with all below it: a move sets its ctime and leaves its mtime. An absent
-    path counts when the nearest folder still there was changed after the border. No symlink is followed.
+def changed_of(root: Path, paths: Iterable[bytes], before: Callable[[], StatCache]) -> list[Changed]:
+    """What the disk says of each of `paths`, relative to `root`: when it was changed, and its folder. `before` gives
+    what was known of the files as the checkpoint has them. No symlink is followed at a path itself. Raises OSError.
     """
-    top = os.fsencode(root)
-    moved: dict[bytes, bool] = {b"": False}
-    return {path for path in paths if _changed(top, path, border_ns, moved)}
+    look = _Look(os.fsencode(root), before)
+    found = [look.at(path) for path in paths]
+    return [each if each.changed_ns is not None else look.with_reasons(each) for each in found]
 
 
-def _changed(top: bytes, path: bytes, border_ns: int, moved: dict[bytes, bool]) -> bool:
-    folder = _parent(path)
-    try:
-        found = os.lstat(top + b"/" + path)
-    except (FileNotFoundError, NotADirectoryError):
-        return _nearest_changed(top, folder, border_ns)
-    return found.st_ctime_ns > border_ns or _moved(top, folder, border_ns, moved)
+class _Look:
+    """One look at a tree: every folder is asked once."""
 
+    def __init__(self, top: bytes, before: Callable[[], StatCache]) -> None:
+        self._top = top
+        self._before = cache(before)
+        self._known: dict[bytes, dict[bytes, Entry]] = {}
+        self._folders: dict[bytes, tuple[bytes, Folder]] = {}
+        self._others: dict[bytes, int] = {}
+        self._here: dict[tuple[int, ...], bytes] = {}
 
-def _moved(top: bytes, folder: bytes, border_ns: int, moved: dict[bytes, bool]) -> bool:
-    known = moved.get(folder)
-    if known is None:
-        found = os.lstat(top + b"/" + folder)
-        here = found.st_ctime_ns > border_ns >= found.st_mtime_ns
-        known = moved[folder] = here or _moved(top, _parent(folder), border_ns, moved)
-    return known
-
-
-def _nearest_changed(top: bytes, folder: bytes, border_ns: int) -> bool:
-    while True:
+    def at(self, path: bytes) -> Changed:
+        """The path, without why it is gone where it is."""
+        _, folder = self._nearest(_parent(path))
         try:
-            return os.lstat(top + b"/" + folder if folder else top).st_ctime_ns > border_ns
+            found = os.lstat(self._top + b"/" + path)
         except (FileNotFoundError, NotADirectoryError):
-            if not folder:
-                raise
-            folder = _parent(folder)
+            return Changed(path=path, changed_ns=None, folder=folder)
+        if not stat.S_ISDIR(found.st_mode):
+            self._here[_identity(found)] = path
+        return Changed(path=path, changed_ns=found.st_ctime_ns, folder=folder)
+
+    def with_reasons(self, gone: Changed) -> Changed:
+        """To be asked when every path has been looked at."""
+        folder, _ = self._nearest(_parent(gone.path))
+        known = self._entry(gone.path)
+        moved_to = self._here.get(known.stat[1:4]) if known is not None and known.kind in kinds.HELD else None
+        return replace(gone, others_ns=self._others_in(folder), moved_to=moved_to)
+
+    def _nearest(self, path: bytes) -> tuple[bytes, Folder]:
+        """The folder at `path`, or the nearest one above that is there."""
+        known = self._folders.get(path)
+        if known is None:
+            above = self._nearest(_parent(path)) if path else None
+            try:
+                found = os.lstat(self._top + b"/" + path if path else self._top)
+            except (FileNotFoundError, NotADirectoryError):
+                if above is None:
+                    raise
+                known = above
+            else:
+                up = above[1] if above is not None else None
+                known = path, Folder(changed_ns=found.st_ctime_ns, written_ns=found.st_mtime_ns, above=up)
+            self._folders[path] = known
+        return known
+
+    def _others_in(self, folder: bytes) -> int:
+        """When the entries of the folder changed last that may have come or gone by a name. A file that was there
+        before under the same number was written to, and a folder that was there had something done in it."""
+        newest = self._others.get(folder)
+        if newest is None:
+            newest = 0
+            with os.scandir(self._top + b"/" + folder if folder else self._top) as entries:
+                for entry in entries:
+                    if folder or entry.name not in _OURS:
+                        newest = max(newest, self._came_ns(folder, entry))
+            self._others[folder] = newest
+        return newest
+
+    def _came_ns(self, folder: bytes, entry: os.DirEntry[bytes]) -> int:
+        try:
+            found = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return 0
+        known = self._entry(folder + b"/" + entry.name if folder else entry.name)
+        if known is not None and stat.S_ISDIR(found.st_mode) and known.kind in kinds.WALKED:
+            return 0
+        if known is not None and known.stat[1] == found.st_ino & FULL_INODE:
+            return 0
+        return found.st_ctime_ns
+
+    def _entry(self, path: bytes) -> Entry | None:
+        folder, name = _parent(path), path.rpartition(b"/")[2]
+        if folder not in self._known:
+            known = self._before()
+            record = known.folders.get(folder)
+            self._known[folder] = record.entries(known.width) if record is not None else {}
+        return self._known[folder].get(name)
+
+
+def _identity(found: os.stat_result) -> tuple[int, ...]:
+    """What a file keeps when it is moved: number, size, mtime; one made anew under a number used again differs."""
+    return (found.st_ino & FULL_INODE, found.st_size, found.st_mtime_ns)
 
 
 def _parent(path: bytes) -> bytes:

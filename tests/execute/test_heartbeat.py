@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
-from gitckpt.execute.heartbeat import NEVER, Border, Heartbeat, border, mark_begin
-from gitckpt.execute.stamp import write_stamp
+from gitckpt.execute.heartbeat import (
+    NEVER,
+    Border,
+    Heartbeat,
+    border,
+    end_in_order,
+    leave_stamp,
+    mark_begin,
+    never_started,
+)
+from gitckpt.execute.processes import boot_id
+from gitckpt.execute.stamp import mark_started, write_stamp
 from tests.execute.bench import Bench
 
 
@@ -38,7 +49,7 @@ def test_a_stamp_from_an_earlier_attempt_does_not_count(live: Path) -> None:
     write_stamp(str(live))
     time.sleep(0.02)
     (live / "begin").touch()
-    assert border(live).source == "heartbeat"
+    assert border(live).source == "unknown"
     mark_begin(live)
     assert not (live / "stamp").exists()
 
@@ -110,3 +121,47 @@ def test_all_that_a_killed_attempt_wrote_is_before_the_border_and_an_edit_after_
     edit = bench.workspace / "file1"
     edit.write_text("mine")
     assert changed(edit) > edge
+
+
+def test_the_stamp_needs_no_new_file_and_a_second_one_is_the_same(live: Path) -> None:
+    mark_begin(live)
+    number = (live / "heartbeat").stat().st_ino
+    write_stamp(str(live))
+    assert ((live / "stamp").stat().st_ino, (live / "heartbeat").exists()) == (number, False)
+    Heartbeat(live, period_s=0).beat()
+    assert not (live / "heartbeat").exists()
+    first = border(live).ns
+    time.sleep(0.02)
+    write_stamp(str(live))
+    assert (live / "stamp").stat().st_ino == number
+    assert border(live).ns > first
+
+
+def test_a_runner_that_ends_in_order_leaves_the_stamp_unless_it_is_there(live: Path) -> None:
+    mark_begin(live)
+    end_in_order(live)
+    first = border(live)
+    assert first.source == "stamp"
+    time.sleep(0.02)
+    end_in_order(live)
+    assert border(live) == first
+
+
+def test_where_nothing_tells_the_next_command_says_that_it_is_up_to_now(live: Path) -> None:
+    mark_begin(live)
+    leave_stamp(live, boot_id())
+    assert border(live).source == "heartbeat"
+    shutil.rmtree(live)
+    assert border(live).source == "unknown"
+    assert border(live, begun_in="an earlier boot").source == "boot"
+    leave_stamp(live, boot_id())
+    assert border(live).source == "stamp"
+
+
+def test_without_the_mark_nothing_ran_in_this_boot(tmp_path: Path) -> None:
+    assert never_started(tmp_path, boot_id())
+    assert not never_started(tmp_path, "an earlier boot")
+    assert not never_started(tmp_path, "")
+    assert not never_started(tmp_path / "removed", boot_id())
+    mark_started(str(tmp_path))
+    assert not never_started(tmp_path, boot_id())

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gitckpt.execute.process import Job, Step
+from gitckpt.execute.stamp import mark_started
 from tests.properties.scripted import Pretended, result
 
 ENDED = "ended.txt"
@@ -87,6 +88,7 @@ class Acting:
 
     def start(self, job: Job) -> Pretended:
         job.output.write_text("said\n")
+        mark_started(str(job.state_dir))
         passed = 0
         for number, step in enumerate(job.steps):
             code = self._do(job.cwd, step, {**job.env, **step.env})

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitckpt.execute.process import Job, Result
+from gitckpt.execute.stamp import mark_started
 
 Work = Callable[[Path], None]
 
@@ -68,7 +69,9 @@ class Pretended:
     def kill(self) -> None: ...
 
     def close(self) -> None:
-        os.close(self._hear)
+        if self._hear >= 0:
+            os.close(self._hear)
+        self._hear = -1
 
     @property
     def root(self) -> None:
@@ -90,6 +93,7 @@ class Scripted:
         env = job.env
         self.began.append((env["GITCKPT_PHASE"], int(env["GITCKPT_ATTEMPT"]), env["GITCKPT_RESUMED"]))
         job.output.write_text(f"attempt {env['GITCKPT_ATTEMPT']}\n")
+        mark_started(str(job.state_dir))
         self.work(job.cwd)
         return Pretended(self.code)
 

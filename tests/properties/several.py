@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gitckpt.execute.process import Job, Result
+from gitckpt.execute.stamp import mark_started
 from tests.properties.bench import Entry, Files
 from tests.properties.scripted import Pretended, result
 
@@ -161,6 +162,7 @@ class Several:
     def start(self, job: Job) -> Acted:
         self.something_happens()
         job.output.write_text("said\n")
+        mark_started(str(job.state_dir))
         units = [_unit({**job.env, **step.env}) for step in job.steps]
         acted = Acted(self, self._act(job.cwd, units), min(map(self._turn, units), default=0))
         self.aloft.append(acted)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gitckpt.workspace.times import changed_since, ctime_now, wait_past
+from gitckpt.model.whose import Later, whose
+from gitckpt.workspace import kinds
+from gitckpt.workspace.statcache import Entry, StatCache
+from gitckpt.workspace.times import changed_of, ctime_now, wait_past
+
+
+def changed_since(folder: Path, paths: list[bytes], since: int, before: StatCache | None = None) -> set[bytes]:
+    """Those of the paths that count as changed after `since`."""
+    return set(whose(changed_of(folder, paths, lambda: before or StatCache("sha1")), Later(since)))
 
 
 def border(folder: Path) -> int:
@@ -64,3 +72,43 @@ def test_a_deleted_path_counts_by_the_folder_it_was_in(tmp_path: Path) -> None:
     since = border(tmp_path)
     (tmp_path / "a/x").unlink()
     assert changed_since(tmp_path, [b"a/x", b"b/x", b"b/never/was"], since) == {b"a/x"}
+
+
+def test_a_deletion_is_in_doubt_when_another_name_came_into_its_folder_later(tmp_path: Path) -> None:
+    for name in ("x", "known", "was/y"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+    before = seen(tmp_path, "x", "known", "was")
+    (tmp_path / "x").unlink()
+    since = border(tmp_path)
+    (tmp_path / "known").write_text("2")
+    (tmp_path / "was/new").write_text("1")
+    (tmp_path / ".gitckpt").mkdir()
+    (tmp_path / "gone").touch()
+    (tmp_path / "gone").unlink()  # so that the folder has changed later
+    assert changed_since(tmp_path, [b"x"], since, before) == {b"x"}
+    (tmp_path / "new").touch()
+    assert changed_since(tmp_path, [b"x"], since, before) == set()
+
+
+def test_a_file_that_was_moved_is_known_again_by_its_number_and_times(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("1")
+    before = seen(tmp_path, "x")
+    since = border(tmp_path)
+    (tmp_path / "x").rename(tmp_path / "y")
+    assert changed_since(tmp_path, [b"x", b"y"], since, before) == {b"x", b"y"}
+    (tmp_path / "y").write_text("2")  # now nothing tells that it is the same
+    assert changed_since(tmp_path, [b"x", b"y"], since, before) == {b"y"}
+
+
+def seen(folder: Path, *names: str) -> StatCache:
+    """What a scan knew of these entries."""
+    cache = StatCache("sha1")
+    entries = {}
+    for name in names:
+        found = (folder / name).lstat()
+        kind = kinds.FOLDER if (folder / name).is_dir() else kinds.FILE
+        numbers = (found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        entries[name.encode()] = Entry(stat=numbers, kind=kind)
+    cache.put(b"", entries)
+    return cache

@@ -1,0 +1,76 @@
+"""Whose the changes are that lie in the workspace after an attempt: the facts for that decision, and the user's part.
+
+Owns what is looked at before anything is moved, and the checkpoint of the user's part. The decision is `model.whose`'s.
+Must not know how an attempt's own part is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from functools import partial
+from typing import Literal, TypeAlias
+
+from gitckpt.engine.dating import border_ns
+from gitckpt.engine.graft import with_changes
+from gitckpt.engine.hold import Hold, open_pack
+from gitckpt.engine.land import Landing, land
+from gitckpt.engine.place import AttemptUnderWay, Decided
+from gitckpt.execute.heartbeat import never_started
+from gitckpt.model.events import Edited
+from gitckpt.model.whose import Later, Mark, whose
+from gitckpt.plumbing.content import Change
+from gitckpt.workspace.statcache import StatCache
+from gitckpt.workspace.times import changed_of, ctime_now
+
+EditPolicy: TypeAlias = Literal["tell-apart", "discard", "keep"]
+"""What of a dead attempt's workspace is the user's: by time stamp, nothing, or everything."""
+
+
+def mark_of(hold: Hold, under_way: AttemptUnderWay, policy: EditPolicy = "tell-apart") -> Mark:
+    """What tells the user's changes from those of an attempt in the workspace itself, whose processes are gone."""
+    match policy:
+        case "keep":
+            return "all"
+        case "discard":
+            return "nothing"
+        case "tell-apart" if never_started(hold.place.desk.folder, under_way.boot):
+            return "all"
+        case "tell-apart":
+            return Later(border_ns(hold))
+
+
+def users_paths(hold: Hold, files: Collection[bytes], others: Collection[bytes], mark: Mark) -> frozenset[bytes]:
+    """Those of the changed paths that the user changed. `files`: where one is; `others`: folders, and what is gone."""
+    decided = hold.place.desk.decided() if isinstance(mark, Later) else None
+    if decided is None:
+        return _whose(hold, (*files, *others), mark)
+    # Some files were moved away since that was decided: what is missing now, and a folder's time, tell nothing.
+    return decided.users | _whose(hold, files, Later(decided.ns))
+
+
+def _whose(hold: Hold, paths: Iterable[bytes], mark: Mark) -> frozenset[bytes]:
+    before = partial(StatCache.load, hold.place.cache, hold.given.repository.object_format)
+    return whose(changed_of(hold.given.root, paths, before), mark)
+
+
+def users_changes(hold: Hold, changes: Collection[Change], mark: Mark) -> list[Change]:
+    """The user's part of the changes. To be asked before any of them is undone."""
+    files = {change.path for change in changes if change.new is not None and change.new.kind != "dir"}
+    mine = users_paths(hold, files, [change.path for change in changes if change.path not in files], mark)
+    return [change for change in changes if change.path in mine]
+
+
+def note_decided(hold: Hold, users: frozenset[bytes]) -> None:
+    """Keep what was decided for whoever goes on when this command dies. Raises CannotRecord."""
+    hold.place.desk.decide(Decided(users=users, ns=ctime_now(hold.given.root)))
+
+
+def land_edit(hold: Hold, mine: Collection[Change]) -> None:
+    """Record the user's part of the changes; the workspace stays as it is, with the attempt's part still in it."""
+    with open_pack(hold) as pack:
+        content = with_changes(hold.store.reader, pack, hold.at_tip.content, mine)
+        # That today's definition is another one is an event of its own, and must still be found.
+        definition = hold.store.definition(hold.at_tip.oid)
+        events = (Edited(at=hold.now(), author=hold.person()),)
+        landing = Landing(events=events, content=content, found=content, definition=definition, is_half=True)
+        land(hold, pack, landing)
