@@ -23,6 +23,8 @@ class GitFailed(GitckptError):
     code: int
     stderr: str
 
+    untouched = "nothing was recorded"
+
     @property
     def message(self) -> str:
         said = self.stderr.strip() or "it said nothing"
@@ -30,7 +32,7 @@ class GitFailed(GitckptError):
 
     @property
     def hint(self) -> str:
-        return "nothing was recorded; mend what git names and run the command again"
+        return "fix what git names and run the command again"
 
 
 @dataclass(eq=False)
@@ -125,6 +127,7 @@ class RepositoryNotWritable(GitckptError):
     """The system refused a change below the repository: `path`, and `why` in the system's words."""
 
     exit_code = ExitCode.FAILED
+    untouched = "nothing was recorded"
     path: str
     why: str
 
@@ -134,7 +137,7 @@ class RepositoryNotWritable(GitckptError):
 
     @property
     def hint(self) -> str:
-        return "nothing was recorded; make the folder writable and run the command again"
+        return "make the folder writable and run the command again"
 
 
 @dataclass(eq=False)
@@ -143,7 +146,7 @@ class PackFailed(RepositoryNotWritable):
 
     @property
     def hint(self) -> str:
-        return "nothing was recorded and nothing is left behind; free space or mend the disk, then run it again"
+        return "free space or mend the disk, then run the command again"
 
 
 @dataclass(eq=False)

@@ -29,6 +29,17 @@ class GitckptError(Exception):
     """A fact the user can act on. Subclasses are `@dataclass(eq=False)` values with `message` and `hint`."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.USAGE
+    untouched: ClassVar[str] = ""
+    """What is said where the command had done nothing at all until then, such as "nothing was recorded"."""
+
+    happened: tuple[str, ...] | None = None
+    """What the command had done until then, a line each. None where nobody knows, so that nothing is said of it."""
+
+    @property
+    def report(self) -> tuple[str, str]:
+        """What to show: the message, and below it what had happened and the next step."""
+        first = f"{self.message}; {self.untouched}" if self.untouched and self.happened == () else self.message
+        return first, "\n".join((*(self.happened or ()), self.hint)).strip("\n")
 
     @property
     def message(self) -> str:

@@ -48,11 +48,11 @@ class AllIgnored(GitckptError):
 
     root: str
 
+    untouched = "nothing was changed"
+
     @property
     def message(self) -> str:
-        return (
-            f"git ignores all that is in {safe(self.root)}, so checkpoints would hold none of it; nothing was changed"
-        )
+        return f"git ignores all that is in {safe(self.root)}, so checkpoints would hold none of it"
 
     @property
     def hint(self) -> str:

@@ -169,7 +169,7 @@ def guarded(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return ExitCode.DONE
     except GitckptError as error:
-        say_error(error.message, error.hint)
+        say_error(*error.report)
         return error.exit_code
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EIO) or error.filename is not None:

@@ -125,13 +125,15 @@ class BadAnswers(GitckptError):
     phase: str
     problems: tuple[str, ...]
 
+    untouched = "nothing was recorded"
+
     @property
     def message(self) -> str:
         return "\n".join(f"{self.phase}: {problem}" for problem in self.problems)
 
     @property
     def hint(self) -> str:
-        return f"nothing was recorded; give each one as in: gitckpt approve {self.phase} --field NAME=VALUE"
+        return f"give each one as in: gitckpt approve {self.phase} --field NAME=VALUE"
 
 
 @dataclass(eq=False)

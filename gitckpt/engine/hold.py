@@ -8,11 +8,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gitckpt.engine.capturing import capture_rules
+from gitckpt.engine.happened import Stand, happened
 from gitckpt.engine.place import Place, Record, require_no_link
 from gitckpt.engine.ports import Clock, Reporter
 from gitckpt.errors import ExitCode, GitckptError
@@ -216,8 +217,14 @@ def held(given: Given, place: Place, clock: Clock, reporter: Reporter) -> Iterat
         hold.tip = store.tip()
         if hold.tip is not None:
             require_writable(hold.tip.manifest)
+        found = Stand(hold.tip, record)
         try:
-            yield hold
+            with _told_as_facts():
+                yield hold
+        except GitckptError as error:
+            with suppress(OSError, GitckptError):
+                error.happened = happened(store, place, found, Stand(store.tip(), hold.record))
+            raise
         finally:
             let_go(hold)
             let_starts_go(hold)

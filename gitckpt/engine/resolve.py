@@ -75,11 +75,12 @@ class ConflictRemains(GitckptError):
     paths: tuple[str, ...]
 
     exit_code = ExitCode.CONFLICT
+    untouched = "nothing was changed"
 
     @property
     def message(self) -> str:
         more = f" and {len(self.paths) - 3:,} more" if len(self.paths) > 3 else ""
-        return f"still in conflict: {', '.join(self.paths[:3])}{more}; nothing was changed"
+        return f"still in conflict: {', '.join(self.paths[:3])}{more}"
 
     @property
     def hint(self) -> str:
@@ -94,10 +95,11 @@ class NotInConflict(GitckptError):
     paths: tuple[str, ...]
 
     exit_code = ExitCode.USAGE
+    untouched = "nothing was changed"
 
     @property
     def message(self) -> str:
-        return f"{self.path} is not in conflict; nothing was changed"
+        return f"{self.path} is not in conflict"
 
     @property
     def hint(self) -> str:
