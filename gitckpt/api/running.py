@@ -14,6 +14,7 @@ from gitckpt.api.writing import SystemClock, given_of, phase_name
 from gitckpt.engine.begin import ensure_run, reopen, reopen_from, reopen_item
 from gitckpt.engine.conclude import conclude, is_concluded, promise
 from gitckpt.engine.edited import edited_items
+from gitckpt.engine.edits import EditPolicy
 from gitckpt.engine.flight import Signalled
 from gitckpt.engine.forecast import resumed
 from gitckpt.engine.hold import Hold, held
@@ -23,8 +24,9 @@ from gitckpt.engine.last_run import remembered
 from gitckpt.engine.listed import NotListed, find_item
 from gitckpt.engine.out_of_date import unfinished_lists, what_is_out_of_date
 from gitckpt.engine.ports import Reporter
+from gitckpt.engine.rewind import say_what_goes
 from gitckpt.engine.run import run
-from gitckpt.engine.settle import EditPolicy, settle
+from gitckpt.engine.settle import settle
 from gitckpt.engine.terrain import warn_of_network
 from gitckpt.engine.whole import require_whole
 from gitckpt.errors import ExitCode, GitckptError
@@ -141,6 +143,7 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
         _say_edited(hold, limits)
         _say_other_lists(hold)
         _warn_stuck(hold)
+        say_what_goes(hold)
         if not complete:
             promise(hold)
         stop = run(hold, executor, _moment(request, limits, plan), signalled)

@@ -6,6 +6,7 @@ Owns what is named, kept and set by them. History only grows; whatever would be 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -35,6 +36,7 @@ from gitckpt.model.text import safe
 from gitckpt.plumbing.content import Change, Content, compare
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.refs import RefUpdate, transact
+from gitckpt.progress.events import Note
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.selectors import Selected, name_beside, select
@@ -50,10 +52,11 @@ class EditsClash(GitckptError):
     paths: tuple[bytes, ...]
 
     exit_code = ExitCode.CONFLICT
+    untouched = "nothing was changed"
 
     @property
     def message(self) -> str:
-        return f"your edits clash with that checkpoint in {', '.join(safe(p) for p in self.paths)}; nothing was changed"
+        return f"your edits clash with that checkpoint in {', '.join(safe(p) for p in self.paths)}"
 
     @property
     def hint(self) -> str:
@@ -154,6 +157,27 @@ def _arrive(hold: Hold, target: Checkpoint, *, keep_edits: bool, outside: tuple[
         content = _with_edits(hold, pack, target, between) if keep_edits else target.content
         now = _land_move(hold, _rolled_back(hold, target, outside), target, content, between)
     return Moved(before=tip, target=target, now=now, taken_back=between, outside=outside)
+
+
+def say_what_goes(hold: Hold) -> None:
+    """A rollback that was cut off goes on: name the edits that it will undo, with the call that brings each back."""
+    goal = hold.at_tip.manifest.goal
+    if goal.kind != "reach" or goal.checkpoint is None:
+        return
+    target = hold.store.read(goal.checkpoint)
+    hold.reporter(Note(f"going on with the rollback to {target.number:04d}"))
+    if goal.keep_edits:
+        return
+    for edit in _edits_among(_since(hold, target)):
+        before = hold.store.read(edit.parents[0]).content
+        paths = [safe(change.path) for change in compare(hold.store.reader, before, edit.content)]
+        shown = ", ".join(paths[:3]) + (" …" if len(paths) > 3 else "")
+        back = f"gitckpt restore {edit.number}" + (f" -- {paths[0]}" if paths else "")
+        hold.reporter(Note(f"it undoes your edit {edit.number:04d} ({shown}); to bring that back: {back}"))
+
+
+def _edits_among(between: Sequence[Checkpoint]) -> list[Checkpoint]:
+    return [checkpoint for checkpoint in between if checkpoint.title.kind == "edit" and checkpoint.parents]
 
 
 def moved_to(hold: Hold, before: Checkpoint | None) -> Moved | None:
@@ -358,8 +382,7 @@ def _with_edits(hold: Hold, pack: Pack, target: Checkpoint, between: tuple[Check
     store = hold.store
     edits = [
         compare(store.reader, store.read(checkpoint.parents[0]).content, store.read(checkpoint.oid).content)
-        for checkpoint in reversed(between)
-        if checkpoint.title.kind == "edit" and checkpoint.parents
+        for checkpoint in reversed(_edits_among(between))
     ]
     base = store.read(target.oid).content
     joined = reapply(hold.given.repository, store.reader, pack, base, edits)
