@@ -15,7 +15,7 @@ from gitckpt.api.writing import write
 from gitckpt.cli.notes import ends_reporter, quiet_reporter
 from gitckpt.cli.reading_words import EDIT, taken_back_words, uncaptured_lines
 from gitckpt.cli.terminal import Signals, inside, print_json, where
-from gitckpt.engine.compensations import Undecided
+from gitckpt.engine.compensations import Undecided, names_of, without_words
 from gitckpt.engine.export import export
 from gitckpt.engine.oversize import moved_files
 from gitckpt.engine.rewind import Moved, Outside
@@ -190,9 +190,8 @@ def _say(moved: Moved, *, as_json: bool, kept_edits: bool) -> None:
     edits = [checkpoint for checkpoint in moved.taken_back if checkpoint.title.kind == "edit"]
     if edits and kept_edits:
         click.echo(f"Your edits ({', '.join(f'{c.number:04d}' for c in edits)}) are applied on top.")
-    if moved.outside:
-        names = ", ".join(moved.outside)
-        click.echo(f"Outside this folder nothing is undone of {names} (gitckpt status lists it).")
+    for line in _outside(moved):
+        click.echo(line)
     for line in _uncaptured(moved):
         click.echo(line)
     if moved.rescued:
@@ -200,6 +199,20 @@ def _say(moved: Moved, *, as_json: bool, kept_edits: bool) -> None:
     beside = next((event.beside for event in moved.now.events if isinstance(event, RolledBack)), None)
     target = beside or label(moved.target)
     click.echo(f"Now at {moved.now.number:04d} = {target}. {_next(moved.now)} Take this back: gitckpt undo")
+
+
+def _outside(moved: Moved) -> list[str]:
+    """What was done outside since, and is not undone; of what has no compensation where anything has one."""
+    debt = moved.debt
+    if debt is None:
+        return []
+    names = ", ".join(names_of((*debt.owed, *debt.kept)))
+    lines = [f"Outside this folder nothing is undone of {names} (gitckpt status lists it)."] if names else []
+    if debt.pivot is not None:
+        lines.append(f"{', '.join(names_of(debt.kept))}: nothing is compensated past the pivot {debt.pivot}.")
+    if debt.without and (names or debt.walked.gone):
+        lines.append(f"{without_words(debt.without)}.")
+    return lines
 
 
 def _edit_words(moved: Moved, *, kept_edits: bool) -> str:

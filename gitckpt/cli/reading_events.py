@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
+from gitckpt.cli.reading_words import left_words
 from gitckpt.model.amount import plural
 from gitckpt.model.events import (
     Adopted,
@@ -22,6 +23,7 @@ from gitckpt.model.events import (
     ForeignChange,
     GateAnswered,
     GateOpened,
+    LeftBehind,
     Named,
     PhaseBlocked,
     PhaseCompensated,
@@ -92,8 +94,10 @@ def _other_words(event: Event) -> str:
             return f"{author} {'approved' if approved else 'rejected'} {phase}" + (f": {reason}" if reason else "")
         case GateOpened(phase=phase, prompt=prompt, expires=expires):
             return f"{phase} asks: {prompt}" + (f" (until {expires})" if expires else "")
-        case PhaseCompensated(phase=phase, duration_ms=ms):
-            return f"{phase} was compensated in {duration(ms)}"
+        case PhaseCompensated(phase=phase, duration_ms=ms, of=of):
+            return f"{phase}{f' of {of:04d}' if of else ''} was compensated in {duration(ms)}"
+        case LeftBehind(left=left):
+            return f"left behind outside this folder, not undone: {left_words(left)}"
         case CompensationFailed(phase=phase, attempt=attempt, duration_ms=ms, detail=detail):
             return f"the compensation of {phase} failed after {duration(ms)} (attempt {attempt}): {headline(detail)}"
         case WentBack(phase=phase, to=to, phases=phases):
@@ -141,8 +145,9 @@ def _items_event_words(event: ItemsEvent) -> str:
             return f"{author} skipped {plural(number, 'item')} of {phase}: {reason}"
         case ItemsReopened(phase=phase, items=items, author=author, reason=reason):
             return f"{author} made {plural(count_of(items), 'item')} of {phase} to be done again: {reason}"
-        case ItemsCompensated(phase=phase, count=number, duration_ms=ms):
-            return f"{plural(number, 'item')} of {phase} compensated in {duration(ms)}"
+        case ItemsCompensated(phase=phase, count=number, duration_ms=ms, of=of, undone=undone):
+            then = f" of {of:04d}" if of else ""
+            return f"{plural(count_of(undone) or number, 'item')} of {phase}{then} compensated in {duration(ms)}"
         case _:
             assert_never(event)
 

@@ -19,7 +19,8 @@ from gitckpt.cli.assignments import assignments, at_least_one
 from gitckpt.cli.reading_words import table, taken_back_words
 from gitckpt.cli.terminal import print_json, say_that_it_is_run, where
 from gitckpt.engine.begin import require_same_params
-from gitckpt.engine.compensations import effects_since
+from gitckpt.engine.compensations import names_of, without_words
+from gitckpt.engine.debt import debt_of_run, debt_since
 from gitckpt.engine.forecast import (
     Flags,
     Forecast,
@@ -99,7 +100,7 @@ def plan(
     with open_store(where(ctx)) as (workspace, store):
         now = with_what_waits(store, workflow, standing(store, workspace.place, active(workspace)))
         wall = datetime.now().astimezone().isoformat(timespec="seconds")
-        undoable = _undoable(workflow, store, now)
+        undone = _undone(workflow, store, now)
         if params:
             _refuse_params(workflow, resumed(now.tip.manifest if now.tip else None, again=again), params)
         older, lists = _dated(workflow, store, workspace, now)
@@ -107,7 +108,7 @@ def plan(
         limits=limits_of(workflow, request),
         start_from=begin,
         wall=wall,
-        undoable=undoable,
+        undone=undone,
         again=again,
         plan=at_once,
         totals=machine(),
@@ -146,12 +147,13 @@ def _refuse_params(workflow: Workflow, going_on: Manifest | None, given: Mapping
         require_same_params(going_on, params, given)
 
 
-def _undoable(workflow: Workflow, store: Store, now: Standing) -> frozenset[PhaseName]:
+def _undone(workflow: Workflow, store: Store, now: Standing) -> tuple[PhaseName, ...]:
     """What a goal that is pending will compensate."""
-    if now.tip is None or now.tip.manifest.goal.kind == "finish":
-        return frozenset()
+    goal = now.tip.manifest.goal if now.tip is not None else None
+    if now.tip is None or goal is None or goal.kind == "finish":
+        return ()
     look = Look(workflow=workflow, store=store, at_tip=store.read(now.tip.oid))
-    return frozenset(effects_since(look, now.tip.manifest.goal.after).undo)
+    return names_of(debt_since(look, goal.after).owed if goal.kind == "reach" else debt_of_run(look))
 
 
 @click.command()
@@ -210,12 +212,15 @@ def _back_lines(found: WayBack, now: Standing, selector: str) -> list[str]:
     lines.append(f"Takes back: {safe(taken)}" if taken else "Takes back: nothing that a phase did")
     if found.pivot is not None:
         names = ", ".join(found.outside)
-        lines.append(f"Nothing is compensated: {found.pivot} is a pivot. Outside stays as it is: {names or 'nothing'}")
-    elif found.commands:
+        what = "Not all" if found.commands else "Nothing"
+        lines.append(f"{what} is compensated: {found.pivot} is a pivot. Outside stays as it is: {names or 'nothing'}")
+    if found.commands:
         lines.append("Compensates first, in this order:")
         lines += table([(f"{n}.", name, safe(text)) for n, (name, text) in enumerate(found.commands, 1)], "  ")
-    else:
+    elif found.pivot is None:
         lines.append("Compensates nothing: nothing since then has a `compensate`.")
+    if found.without:
+        lines.append(without_words(found.without))
     lines.append(f"Then `gitckpt run` would do: {', '.join(found.left_to_do) or 'nothing'}")
     choice = " --compensate (or --no-compensate)" if found.commands else ""
     lines.append(f"next: gitckpt rollback {safe(selector)}{choice}")
@@ -232,6 +237,7 @@ def _back_json(found: WayBack, now: Standing) -> dict[str, Json]:
         "compensations": commands,
         "pivot": found.pivot,
         "outside": list(found.outside),
+        "without": list(found.without),
         "left_to_do": list(found.left_to_do),
         "notes": [safe(note) for note in now.unfinished],
     }

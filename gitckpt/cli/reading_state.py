@@ -11,6 +11,7 @@ from gitckpt.api.reading import Where, Workspace, active, open_branch
 from gitckpt.cli.reading_words import (
     at_iso,
     elapsed,
+    left_words,
     shown_folder,
     status_word,
     table,
@@ -102,7 +103,10 @@ def _pending_lines(manifest: Manifest) -> list[str]:
             failed = plural(state.items.failed, "item")
             lines.append(f"{name}: {failed} failed, so many may: gitckpt items {name} --failed")
     if manifest.outside:
-        lines.append(f"outside this folder still done: {', '.join(manifest.outside)}")
+        told = {left.phase for left in manifest.left_behind}
+        alone = [safe(name) for name in manifest.outside if name not in told]
+        what = ", ".join([*alone, *([left_words(manifest.left_behind)] if manifest.left_behind else [])])
+        lines.append(f"left behind outside this folder, not undone: {what}")
     return lines
 
 

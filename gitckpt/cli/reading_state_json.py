@@ -10,7 +10,7 @@ from gitckpt.cli.reading_state import phases_done
 from gitckpt.cli.reading_words import iso, shown_folder
 from gitckpt.engine.inspect import Flight, Running, Standing, open_gates
 from gitckpt.model.conflicts import conflicts
-from gitckpt.model.manifest import Conflict, Items, Json, Manifest, PhaseState, state_of
+from gitckpt.model.manifest import Conflict, Items, Json, Left, Manifest, PhaseState, state_of
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 from gitckpt.store.branch import Branch
@@ -33,6 +33,7 @@ def status_json(workspace: Workspace, branch: Branch, now: Standing) -> dict[str
         "params": dict(manifest.params) if manifest else {},
         "outside": list(manifest.outside) if manifest else [],
         "out_of_date": [each.phase for each in now.out_of_date],
+        "left_behind": [_left_json(left) for left in manifest.left_behind] if manifest else [],
         "gates": [_gate_json(manifest, name) for name in open_gates(manifest)] if manifest else [],
         "goal": _goal_json(manifest) if manifest else None,
         "phases": [_phase_json(name, state, now) for name, state in now.phases.items()],
@@ -108,6 +109,10 @@ def _conflict_json(name: str, conflict: Conflict) -> dict[str, Json]:
         "commit": conflict.own,
         "rescue": conflict.rescue or None,
     }
+
+
+def _left_json(left: Left) -> Json:
+    return {"phase": left.phase, "first": left.first, "last": left.last, "count": left.count}
 
 
 def _items_json(items: Items | None) -> dict[str, Json] | None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from gitckpt.engine.agenda import Agenda
-from gitckpt.engine.begin import progress_at_tip
+from gitckpt.engine.agenda import Agenda, progress_at_tip
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
 from gitckpt.execute.process import Result

@@ -12,8 +12,6 @@ from itertools import chain, islice, takewhile
 from pathlib import Path
 
 from gitckpt.engine.hold import Hold
-from gitckpt.engine.ports import AtTip
-from gitckpt.model.compensate import has_effect
 from gitckpt.model.graph import phase_named
 from gitckpt.model.items import Part, indices_of, ranges_of
 from gitckpt.model.listing import Item
@@ -23,7 +21,6 @@ from gitckpt.model.names import PhaseName
 from gitckpt.model.shard import FAILED
 from gitckpt.model.workflow import Phase, continues_after_items
 from gitckpt.plumbing.durable import put_whole
-from gitckpt.store.definition import decode_workflow
 from gitckpt.store.layout import items_folder
 from gitckpt.store.lists import ItemList
 from gitckpt.store.numbers import Numbers
@@ -61,25 +58,22 @@ class Agenda:
         self._lists: dict[str, ItemList] = {}
         self._numbers: dict[str | None, Numbers] = {}
         self.begun: set[PhaseName] = set()
-        self._stored: tuple[str, frozenset[PhaseName]] | None = None
         self._moment = Moment()
 
     def now(self, moment: Moment) -> Moment:
         """The moment with the time, and with what is next of each phase's items."""
         hold = self._hold
         manifest = hold.at_tip.manifest
-        undoing = manifest.goal.kind != "finish"
         names = [
             name
             for name, state in manifest.phases.items()
-            if self.items(name) is not None and (undoing or state.status not in DONE)
+            if manifest.goal.kind == "finish" and self.items(name) is not None and state.status not in DONE
         ]
         self._moment = replace(
             moment,
             now_ms=hold.clock.monotonic_ms(),
             wall=hold.now(),
-            offers={name: self._newest(name) if undoing else self._offer(name, moment) for name in names},
-            undoable=self._undoable() if undoing else frozenset(),
+            offers={name: self._offer(name, moment) for name in names},
         )
         return self._moment
 
@@ -117,23 +111,25 @@ class Agenda:
         """The frozen list, from a copy of it as a file."""
         items = self.items(name)
         assert items is not None  # asked for after an offer was made
+        return self.list_of(items)
+
+    def list_of(self, items: Items) -> ItemList:
+        """As `listing`, of these counts."""
         found = self._lists.get(items.list)
         if found is None:
             found = self._lists[items.list] = ItemList(list_file(self._hold, items.list))
         return found
 
-    def number(self, name: PhaseName, index: int) -> int:
-        """The number of an item, which no other one has had in this run."""
-        items = self.items(name)
-        blob = items.numbers if items else None
+    def number(self, items: Items, index: int) -> int:
+        """The number of an item, which no other one has had in its run."""
+        blob = items.numbers
         if blob not in self._numbers:
             self._numbers[blob] = Numbers(list_file(self._hold, blob) if blob else None)
         return self._numbers[blob].of(index)
 
-    def batch(self, name: PhaseName, index: int) -> int:
-        """The number of the batch that an item is in, from 1 on, which no other one has had in this run."""
-        items = self.items(name)
-        return index // (items.batch or 1) + 1 + items.batches if items else 1
+    def batch(self, items: Items, index: int) -> int:
+        """The number of the batch that an item is in, from 1 on, which no other one has had in its run."""
+        return index // (items.batch or 1) + 1 + items.batches
 
     def part(self, name: PhaseName, indices: Sequence[int]) -> Part:
         """These items, as events name them."""
@@ -152,11 +148,6 @@ class Agenda:
         """The indices of the items of a group that was just offered."""
         wanted = self._late(name, group.first) if group.late else self._early(name, group.first)
         return list(takewhile(lambda index: index <= group.last, wanted))
-
-    def undone(self, name: PhaseName, group: Group) -> list[int]:
-        """The indices of the items that the group's checkpoint completed."""
-        _, ranges = self.progress(name).newest()
-        return [index for index in indices_of(ranges) if group.first <= index <= group.last]
 
     def units(self, name: PhaseName, indices: Sequence[int]) -> list[list[int]]:
         """The indices as one list for each process: an item, or what is to be done of a batch."""
@@ -295,45 +286,16 @@ class Agenda:
         group = Group(first=index, last=index, count=1, units=1, failed=failed)
         return Offer(group=group, rest=open_items != [index], given_up=course.count)
 
-    def _newest(self, name: PhaseName) -> Offer:
-        """The items of the newest checkpoint that completed any: what is compensated first."""
-        _, ranges = self.progress(name).newest()
-        if not ranges:
-            return Offer()
-        chosen = list(indices_of(ranges))
-        units = len(self.units(name, chosen))
-        return Offer(group=Group(first=chosen[0], last=chosen[-1], count=len(chosen), units=units))
-
-    def _undoable(self) -> frozenset[PhaseName]:
-        """Phases without a compensation today that had one when they were completed."""
-        hold = self._hold
-        manifest, tip = hold.at_tip.manifest, hold.at_tip.oid
-        if self._stored is None or self._stored[0] != tip:
-            able = (
-                name
-                for name, state in manifest.phases.items()
-                if has_effect(state, manifest.goal.after) and compensation(hold, name)
-            )
-            self._stored = (tip, frozenset(able))
-        return self._stored[1]
-
 
 def _is_final(progress: Progress, index: int) -> bool:
     failure = progress.failure(index)
     return failure is not None and failure.final
 
 
-def compensation(hold: AtTip, name: PhaseName) -> Phase | None:
-    """The phase whose `compensate` is to be run: today's; where that has none, the one stored with the completion."""
-    today = phase_named(hold.workflow, name)
-    if today is not None and today.compensate:
-        return today
-    landed = state_of(hold.at_tip.manifest, name).landed
-    then = hold.store.numbered(landed)
-    if then is None:
-        return None
-    stored = phase_named(decode_workflow(hold.store.definition(then)), name)
-    return stored if stored is not None and stored.compensate else None
+def progress_at_tip(hold: Hold, name: PhaseName) -> Progress:
+    """Which items of a phase are done, as of the newest checkpoint."""
+    reader = hold.store.reader
+    return Progress(reader, phase_folder(reader, items_folder(reader, hold.at_tip.oid, hold.store.prefix), name))
 
 
 def list_file(hold: Hold, blob: str) -> Path:

@@ -12,16 +12,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from gitckpt.engine.agenda import Agenda, compensation
+from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.answers import expired, filled, new_mark
 from gitckpt.engine.freeze import freeze
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.job import COMPENSATE, COUNTER
+from gitckpt.engine.left import left_by_listing
+from gitckpt.engine.undoing import newest_without, standing
 from gitckpt.errors import GitckptError
 from gitckpt.execute.process import Result
 from gitckpt.model.dated import marks_of
 from gitckpt.model.gate import Gate
+from gitckpt.model.items import Part, ranges_of
 from gitckpt.model.manifest import Uncaptured
 from gitckpt.model.moment import Asking, Closing, Compensating, Expiring, Listing, Some, Whole
 from gitckpt.model.outcome import (
@@ -72,7 +75,7 @@ def outcome_of(
         case Some(closes=closes):
             return _of_items(hold, agenda, flight, attempt, result, uncaptured, closes=closes)
         case Compensating():
-            return _compensated(hold, agenda, flight, attempt, result)
+            return _compensated(hold, flight, attempt, result)
         case Whole() | Closing():
             return _of_phase(hold, flight, attempt, result, uncaptured)
 
@@ -169,24 +172,27 @@ def _listed(hold: Hold, pack: Pack, flight: InFlight, attempt: Attempt, result: 
     if problem is not None or phase.foreach is None:
         return _failed(hold, phase, attempt, result, problem or "it has no items")
     try:
-        return freeze(hold, pack, flight, phase.foreach, attempt)
+        listed = freeze(hold, pack, flight, phase.foreach, attempt)
+        return replace(listed, left=left_by_listing(hold, phase.name, listed.list, listed.done))
     except GitckptError as error:
         return _failed(hold, phase, attempt, result, f"{error.message}\n{error.hint}".rstrip())
 
 
-def _compensated(hold: Hold, agenda: Agenda, flight: InFlight, attempt: Attempt, result: Result) -> Outcome:
-    phase = flight.phase
-    # Its time-out is that of the definition it was taken from.
-    problem = _ended_badly(compensation(hold, phase.name) or phase, result)
+def _compensated(hold: Hold, flight: InFlight, attempt: Attempt, result: Result) -> Outcome:
+    undoing = flight.undoing
+    assert undoing is not None  # that is what it is for
+    problem = _ended_badly(flight.phase, result)
     if problem is not None:
-        return replace(_failed(hold, phase, attempt, result, problem), compensating=True)
-    at = hold.now()
-    if not flight.indices:
-        return Compensated(attempt=attempt, at=at, duration_ms=result.duration_ms)
-    part = agenda.part(phase.name, flight.indices)
-    progress = agenda.progress(phase.name)
-    newest, _ = progress.newest(before=progress.newest()[0])
-    return Compensated(attempt=attempt, at=at, duration_ms=result.duration_ms, part=part, newest=newest)
+        return replace(_failed(hold, flight.phase, attempt, result, problem), compensating=True)
+    made = Compensated(
+        attempt=attempt, at=hold.now(), duration_ms=result.duration_ms, of=undoing.effect.number, undone=undoing.undone
+    )
+    if not undoing.undone:
+        return made
+    gone = standing(hold, undoing)
+    newest = newest_without(hold, undoing, gone)
+    part = Part(ranges=ranges_of(gone), count=len(gone), label=flight.under_way.items)
+    return replace(made, part=part, newest=newest)
 
 
 def _of_gate(hold: Hold, phase: Phase, attempt: Attempt, at: str, work: Asking | Expiring) -> Outcome:

@@ -11,6 +11,7 @@ from typing import assert_never
 from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.begin import record
 from gitckpt.engine.hold import Hold
+from gitckpt.engine.left import as_event, left_by_opening
 from gitckpt.engine.rewind import arrive_at
 from gitckpt.model.events import Event, GoalSet, Reopened, WentBack
 from gitckpt.model.graph import ancestors, phase_named
@@ -43,7 +44,9 @@ def _goto(hold: Hold, agenda: Agenda, step: Return, moment: Moment) -> Moment:
     assert step.to is not None  # and it says where to
     chosen = {step.to, *dependents(hold.workflow, step.to)}
     names = (step.to, *(name for name in hold.at_tip.manifest.order if name in chosen and name != step.to))
-    record(hold, WentBack(at=hold.now(), phase=step.phase, to=step.to, phases=names, numbered=True))
+    at, left = hold.now(), left_by_opening(hold, names)
+    went = WentBack(at=at, phase=step.phase, to=step.to, phases=names, numbered=True)
+    record(hold, went, *as_event(at, left))
     hold.reporter(Note(f"{step.phase} failed: {step.reason}; going back to {step.to}"))
     agenda.forget(names)
     tried = {name: tried for name, tried in moment.tried.items() if name not in names}
@@ -63,6 +66,8 @@ def _arrive(hold: Hold) -> Stop:
     if anew:
         reason = "what they need was compensated"
         events.append(Reopened(at=hold.now(), phases=anew, author=hold.person(), reason=reason))
+        whole = (name for name in anew if state_of(manifest, name).items is None)
+        events += as_event(hold.now(), left_by_opening(hold, whole))
     record(hold, *events)
     why = (state_of(manifest, failed[0]).detail or "") if failed else ""
     reason = f"{why}; what was done outside is compensated" if why else "what was done outside is compensated"

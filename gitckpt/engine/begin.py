@@ -10,12 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from gitckpt.engine.agenda import progress_at_tip
 from gitckpt.engine.hold import Hold, open_pack, take_snapshot
 from gitckpt.engine.land import Landing, land
+from gitckpt.engine.left import as_event, left_by_items, left_by_opening
 from gitckpt.engine.listed import STATES, NotListed, open_items
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.events import Event, PhaseSkipped, Reopened, Reset, RunStarted
 from gitckpt.model.items import ItemsReopened, ItemsSkipped, ranges_of
+from gitckpt.model.left import with_left
 from gitckpt.model.manifest import (
     DONE,
     Manifest,
@@ -33,8 +36,7 @@ from gitckpt.model.text import safe
 from gitckpt.model.workflow import dependents, order
 from gitckpt.plumbing.content import Content
 from gitckpt.store.checkpoint import Checkpoint
-from gitckpt.store.layout import TREE, items_folder
-from gitckpt.store.shards import Progress, phase_folder
+from gitckpt.store.layout import TREE
 
 
 @dataclass(eq=False)
@@ -150,7 +152,11 @@ def reopen(
     states = {name: state_of(manifest, name) for name in phases}
     names = tuple(name for name, state in states.items() if not is_untouched(state) or (anew and state.items))
     if names:
-        record(hold, Reopened(at=hold.now(), phases=names, author=hold.person(), reason=reason, all_items=anew))
+        # Of items those stay done that carry over to the list made anew: what does not is told then.
+        whole = (name for name in names if anew or state_of(manifest, name).items is None)
+        at, left = hold.now(), left_by_opening(hold, whole)
+        event = Reopened(at=at, phases=names, author=hold.person(), reason=reason, all_items=anew)
+        record(hold, event, *as_event(at, left))
     return names
 
 
@@ -209,12 +215,6 @@ def _failed_items(manifest: Manifest, name: PhaseName) -> int:
     return 0 if items is None or items.stale else items.failed
 
 
-def progress_at_tip(hold: Hold, name: PhaseName) -> Progress:
-    """Which items of a phase are done, as of the newest checkpoint."""
-    reader = hold.store.reader
-    return Progress(reader, phase_folder(reader, items_folder(reader, hold.at_tip.oid, hold.store.prefix), name))
-
-
 def reopen_item(hold: Hold, name: PhaseName, index: int, reason: str) -> bool:
     """Make one item to be done again, where it or its phase is done or skipped; returns whether it was. Its files
     stay."""
@@ -232,7 +232,8 @@ def reopen_item(hold: Hold, name: PhaseName, index: int, reason: str) -> bool:
         author=hold.person(),
         reason=reason,
     )
-    record(hold, event)
+    left = left_by_items(hold, name, ((index, index),)) if state == DONE_ITEM else ()
+    record(hold, event, *as_event(event.at, left))
     return True
 
 
@@ -270,6 +271,9 @@ def skip(hold: Hold, phase: PhaseName, reason: str, author: str = "") -> Checkpo
 
 def reset(hold: Hold, reason: str) -> Checkpoint:
     """Give the run up; files stay, history stays, the next `run` begins a new one."""
-    now = hold.now()
-    manifest = fresh(hold.at_tip.manifest, run=RunId(""), at=now, order=order(hold.workflow))
+    now, given_up = hold.now(), hold.at_tip.manifest
+    manifest = fresh(given_up, run=RunId(""), at=now, order=order(hold.workflow))
+    # What a run that is complete did is its result.
+    left = () if is_complete(given_up) else left_by_opening(hold, given_up.phases)
+    manifest = with_left(manifest, left)
     return record(hold, Reset(at=now, manifest=manifest, author=hold.person(), reason=reason))

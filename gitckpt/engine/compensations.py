@@ -1,125 +1,145 @@
 """What going back leaves undone outside the workspace: what can be compensated, what cannot, and what was already.
 
-Owns the question that a rollback past a completed `compensate` puts. Must not run a compensation: that is the loop's.
+Owns the question that a way back past something completed puts. Must not run a compensation: that is the loop's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
-from gitckpt.engine.agenda import compensation, list_file
+from gitckpt.engine.agenda import list_file
+from gitckpt.engine.debt import Debt, Owing
 from gitckpt.engine.hold import Hold
-from gitckpt.engine.ports import AtTip
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.amount import plural
-from gitckpt.model.compensate import has_effect, past_pivot, to_undo
 from gitckpt.model.events import Event, PhaseCompensated
-from gitckpt.model.items import ItemsCompensated, count_of, indices_of, ranges_of
-from gitckpt.model.manifest import Status, state_of
+from gitckpt.model.items import ItemsCompensated, ItemsCompleted, Ranges, count_of, indices_of, ranges_of
+from gitckpt.model.manifest import Items, Status, state_of
 from gitckpt.model.names import PhaseName
 from gitckpt.model.shard import DONE
+from gitckpt.model.text import safe
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.layout import items_folder
 from gitckpt.store.lists import ItemList, carry_over
 from gitckpt.store.shards import Progress, phase_folder
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effects:
-    """What was done outside since a checkpoint. `undo`: phases with a compensation, newest completion first; `pivot`:
-    the completed phase that stops it, in which case all of them stay as they are."""
-
-    undo: tuple[PhaseName, ...]
-    pivot: PhaseName | None
+SHOWN = 50
+"""Commands that are listed in a question; `plan rollback` lists all."""
 
 
 @dataclass(eq=False)
 class Undecided(GitckptError):
-    """A rollback goes back past completed phases that have a compensation, and nobody said what is to become of it."""
+    """A way back goes past completions that can be compensated, and nobody said what is to become of them. `command`
+    takes the answer as a flag; `without`: phases gone back past as well that say of no way to undo them."""
 
     commands: tuple[tuple[str, str], ...]
+    without: tuple[PhaseName, ...] = ()
+    command: str = "gitckpt rollback CHECKPOINT"
 
     exit_code = ExitCode.USAGE
 
     @property
     def message(self) -> str:
-        listed = "".join(f"\n  {phase}: {command}" for phase, command in self.commands)
-        return f"going back past completed phases that can be compensated, newest first:{listed}"
+        listed = "".join(f"\n  {phase}: {command}" for phase, command in self.commands[:SHOWN])
+        more = f"\n  … {len(self.commands) - SHOWN:,} more" if len(self.commands) > SHOWN else ""
+        text = f"going back past completed phases that can be compensated, newest first:{listed}{more}"
+        return f"{text}\n{without_words(self.without)}" if self.without else text
 
     @property
     def hint(self) -> str:
         return (
-            "run these, then go back: gitckpt rollback CHECKPOINT --compensate\n"
-            "go back and leave what they did outside: gitckpt rollback CHECKPOINT --no-compensate"
+            f"run these, then go back: {self.command} --compensate\n"
+            f"go back and leave what they did outside: {self.command} --no-compensate"
         )
 
 
-def effects_since(hold: AtTip, number: int) -> Effects:
-    """What has been completed after checkpoint `number` and has a compensation, today or when it was completed."""
-    manifest = hold.at_tip.manifest
-    able = frozenset(
-        name for name, state in manifest.phases.items() if has_effect(state, number) and compensation(hold, name)
-    )
-    pivot = past_pivot(hold.workflow, manifest, number)
-    if pivot is not None:
-        return Effects(undo=tuple(sorted(able, key=lambda name: -state_of(manifest, name).landed)), pivot=pivot)
-    return Effects(undo=to_undo(hold.workflow, manifest, able, after=number), pivot=None)
+def without_words(names: Sequence[PhaseName]) -> str:
+    """That some of what is gone back past has nothing that undoes it."""
+    have = "has" if len(names) == 1 else "have"
+    return f"{', '.join(names)} {have} no `compensate`: what {'it' if len(names) == 1 else 'they'} did outside stays"
 
 
-def commands_of(hold: AtTip, effects: Effects) -> tuple[tuple[str, str], ...]:
-    """Each phase with the command that compensates it, for each of its items where it has items."""
-    told: list[tuple[str, str]] = []
-    for name in effects.undo:
-        phase, items = compensation(hold, name), state_of(hold.at_tip.manifest, name).items
-        text = " ; ".join(phase.compensate) if phase else ""
-        told.append((name, f"{text}  (for each of {plural(items.done, 'item')})" if items else text))
-    return tuple(told)
+def commands_of(debt: Debt) -> tuple[tuple[str, str], ...]:
+    """Each phase with the command that compensates it, newest completion first; neighbours of one phase and one command
+    together, with how many items or completions they are."""
+    grouped = groupby(debt.owed, key=lambda owing: (owing.effect.phase, " ; ".join(owing.phase.compensate)))
+    return tuple((name, f"{safe(text)}{_share(tuple(group))}") for (name, text), group in grouped)
 
 
-def compensated_since(hold: Hold, target: Checkpoint, between: Sequence[Checkpoint], at: str) -> tuple[Event, ...]:
+def _share(group: Sequence[Owing]) -> str:
+    """`  (for each of 2 items)`; of a phase without items: how often, where it is more than once."""
+    if group[0].effect.items:
+        return f"  (for each of {plural(sum(owing.effect.count for owing in group), 'item')})"
+    return "" if len(group) == 1 else f"  ({len(group):,} times: {_numbers(group)})"
+
+
+def _numbers(group: Sequence[Owing]) -> str:
+    told = ", ".join(f"{owing.effect.number:04d}" for owing in group[:5])
+    return f"{told}, …" if len(group) > 5 else told
+
+
+def names_of(owings: Sequence[Owing]) -> tuple[PhaseName, ...]:
+    """Their phases, each once."""
+    return tuple(dict.fromkeys(owing.effect.phase for owing in owings))
+
+
+def compensated_since(hold: Hold, target: Checkpoint, debt: Debt, at: str) -> tuple[Event, ...]:
     """What the target has as completed and was compensated since: going there does not make it completed again."""
-    gone = [event for checkpoint in between for event in checkpoint.events]
-    whole = dict.fromkeys(event.phase for event in gone if isinstance(event, PhaseCompensated))
-    events: list[Event] = [
-        PhaseCompensated(at=at, phase=name, duration_ms=0)
-        for name in whole
-        if state_of(target.manifest, name).status is Status.COMPLETED
-    ]
-    parts: dict[PhaseName, dict[str, set[int]]] = {}
-    for checkpoint in between:
-        for event in checkpoint.events:
-            items = state_of(checkpoint.manifest, event.phase).items if isinstance(event, ItemsCompensated) else None
-            if isinstance(event, ItemsCompensated) and items is not None:
-                undone = parts.setdefault(event.phase, {}).setdefault(items.list, set())
-                undone.update(indices_of(event.items))
-    return (*events, *(found for name, by_list in parts.items() if (found := _items(hold, target, name, by_list, at))))
+    events: list[Event] = []
+    for name, state in target.manifest.phases.items():
+        gone = {of: undone for (phase, of), undone in debt.walked.gone.items() if phase == name}
+        if not gone:
+            continue
+        if state.items is None:
+            if state.status is Status.COMPLETED and state.landed in gone:
+                events.append(PhaseCompensated(at=at, phase=name, duration_ms=0))
+        elif (found := _Then(hold, target, name, state.items).compensated(gone, at)) is not None:
+            events.append(found)
+    return tuple(events)
 
 
-def _items(
-    hold: Hold, target: Checkpoint, name: PhaseName, by_list: Mapping[str, set[int]], at: str
-) -> ItemsCompensated | None:
-    """`by_list`: what was compensated, as indices into the lists of then. The target may have another: by key."""
-    then = state_of(target.manifest, name).items
-    if then is None:
-        return None
-    indices: set[int] = set()
-    for frozen, undone in by_list.items():
-        if frozen == then.list:
-            indices |= undone
-        else:
-            old, new = (ItemList(list_file(hold, blob)) for blob in (frozen, then.list))
-            indices.update(indices_of(carry_over(old, ranges_of(sorted(undone)), new)))
-    reader = hold.store.reader
-    folder = phase_folder(reader, items_folder(reader, target.oid, hold.store.prefix), name)
-    progress = Progress(reader, folder)
-    still = [index for index in sorted(indices) if progress.state(index) == DONE]
-    if not still:
-        return None
-    left = (
-        progress.number(index) for index in progress.among(frozenset({DONE}), 0, then.total) if index not in indices
-    )
-    ranges = ranges_of(still)
-    return ItemsCompensated(
-        at=at, phase=name, items=ranges, count=count_of(ranges), newest=max(left, default=0), duration_ms=0
-    )
+@dataclass(frozen=True, slots=True)
+class _Then:
+    """The items of a phase as of a checkpoint that is gone back to."""
+
+    hold: Hold
+    target: Checkpoint
+    name: PhaseName
+    items: Items
+
+    def compensated(self, gone: dict[int, Ranges], at: str) -> ItemsCompensated | None:
+        """Those that were done there and undone since."""
+        reader = self.hold.store.reader
+        folder = phase_folder(reader, items_folder(reader, self.target.oid, self.hold.store.prefix), self.name)
+        progress = Progress(reader, folder)
+        stood = {index for of, undone in gone.items() for index in self._stood_on(progress, of, undone)}
+        if not stood:
+            return None
+        done = progress.among(frozenset({DONE}), 0, self.items.total)
+        left = (progress.number(index) for index in done if index not in stood)
+        ranges = ranges_of(sorted(stood))
+        return ItemsCompensated(
+            at=at, phase=self.name, items=ranges, count=count_of(ranges), newest=max(left, default=0), duration_ms=0
+        )
+
+    def _stood_on(self, progress: Progress, of: int, undone: Ranges) -> Iterator[int]:
+        """What was done because of the completion in checkpoint number `of`: by its number; what carried over from an
+        older list has the number of the list."""
+        oid = self.hold.store.numbered(of) if of <= self.target.number else None
+        then = state_of(self.hold.store.manifest(oid), self.name).items if oid else None
+        if then is None:
+            return
+        if then.list != self.items.list:
+            old, new = (ItemList(list_file(self.hold, blob)) for blob in (then.list, self.items.list))
+            undone = carry_over(old, undone, new)
+        for index in indices_of(undone):
+            number = progress.number(index)
+            if number == of or (number and not self._completed_at(number)):
+                yield index
+
+    def _completed_at(self, number: int) -> bool:
+        oid = self.hold.store.numbered(number)
+        events = self.hold.store.events(oid, (ItemsCompleted.__name__.encode(),)) if oid else ()
+        return any(isinstance(event, ItemsCompleted) and event.phase == self.name for event in events)

@@ -58,6 +58,8 @@ def land_ended(hold: Hold, fleet: Fleet, ended: Sequence[tuple[InFlight, Result]
             moment = _close(hold, fleet, flight, result, moment)
         elif flight.view is None:
             moment = land_outcome(hold, fleet.agenda, flight, result, moment)
+            if flight.undoing is not None:
+                fleet.debts.ended(flight.undoing)
             fleet.agenda.comes_down(flight.phase.name, flight.indices)
         else:
             in_views.append((flight, result))

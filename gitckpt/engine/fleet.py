@@ -19,6 +19,7 @@ from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.layer import Layer
 from gitckpt.engine.ports import Executor
 from gitckpt.engine.settle import record_edits
+from gitckpt.engine.undoing import Debts
 from gitckpt.engine.views import Layers, remove_views
 from gitckpt.model.manifest import Manifest
 from gitckpt.model.moment import Asking, Begin, Closing, Compensating, Expiring, Some
@@ -42,6 +43,7 @@ class Fleet:
         self.layers = Layers()
         self.is_overlooked = False
         self.groups = Groups(hold.place)
+        self.debts = Debts(hold)
         self.unsettled: set[PhaseName] = set()
         self._uppers: dict[str, Layer] = {}
         self._unneeded: list[str] = []
@@ -113,6 +115,8 @@ class Fleet:
 
     def needed(self, step: Begin) -> list[Arrival]:
         """What a phase needs, and is not merged yet; of what closes a phase its own items, too."""
+        if isinstance(step.work, Compensating):
+            return []  # the workflow may not have its phase any more
         needs = {*self.plan.ancestors(step.phase), *([step.phase] if isinstance(step.work, Closing) else [])}
         return [arrival for arrival in self.waiting if arrival.phase in needs]
 
@@ -139,13 +143,17 @@ class Fleet:
         edits recorded."""
         if isinstance(step.work, Asking | Expiring):
             return False
-        if self.plan.isolated(step.phase) and not isinstance(step.work, Compensating):
+        if isinstance(step.work, Compensating):
+            return bool(self.waiting) or self.hold.base is not None or self.is_overlooked
+        if self.plan.isolated(step.phase):
             return False
         return bool(self.before(step)) or self.hold.base is not None or self.is_overlooked
 
     def before(self, step: Begin) -> list[Arrival]:
         """What waits and comes before it in the workflow's order. What comes after goes on waiting: else the history's
         order would hang on what was done first."""
+        if isinstance(step.work, Compensating):
+            return list(self.waiting)
         first = step.work.group.first if isinstance(step.work, Some) else None
         place = (self.plan.rank(step.phase), first is None, first or 0)
         return [arrival for arrival in self.waiting if self._place(arrival) < place]

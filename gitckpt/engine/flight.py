@@ -24,6 +24,7 @@ from gitckpt.engine.place import AttemptUnderWay, Desk, ViewUnderWay
 from gitckpt.engine.ports import Running, View
 from gitckpt.engine.requests import serve
 from gitckpt.engine.start import Start, start_of
+from gitckpt.engine.undoing import Undoing, label_of
 from gitckpt.engine.views import make_view, mark_begun
 from gitckpt.execute.heartbeat import Heartbeat, end_in_order, mark_begin
 from gitckpt.execute.output import last_line
@@ -31,7 +32,7 @@ from gitckpt.execute.process import Job, Result
 from gitckpt.execute.processes import boot_id
 from gitckpt.model.decide import is_ending
 from gitckpt.model.manifest import Status, state_of
-from gitckpt.model.moment import Begin, Closing, Compensating, Group, Listing, Moment, Some, Whole, Work
+from gitckpt.model.moment import Begin, Closing, Compensating, Listing, Moment, Some, Whole, Work
 from gitckpt.model.workflow import Phase, phase
 from gitckpt.progress.events import ItemsBegan, OutputLine, PhaseBegan, Waiting, Warned
 from gitckpt.workspace.filling import ReplicaTooBig
@@ -45,7 +46,8 @@ TICK_S = 0.05
 def begin(hold: Hold, fleet: Fleet, step: Begin) -> None:
     """Make an attempt ready; it starts with the others that are begun at once. Does nothing where another run has its
     concurrency group, or where there is no room for one more copy. Raises ReplicaTooBig where there is none for one."""
-    chosen = phase(hold.workflow, step.phase)
+    undoing = fleet.debts.next() if isinstance(step.work, Compensating) else None
+    chosen = undoing.phase if undoing is not None else phase(hold.workflow, step.phase)
     if not fleet.groups.take(chosen.concurrency):
         if news := fleet.groups.news(chosen):
             hold.reporter(Waiting(phase=chosen.name, until_ms=0, why=news))
@@ -58,7 +60,7 @@ def begin(hold: Hold, fleet: Fleet, step: Begin) -> None:
         phase=chosen.name,
         number=state_of(hold.at_tip.manifest, chosen.name).attempts + 1,
         started=hold.now(),
-        items=agenda.part(chosen.name, indices).label if indices else "",
+        items=_label(hold, agenda, chosen, indices, undoing),
         boot=boot_id(),
     )
     start = start_of(hold, fleet.needed(step))
@@ -85,6 +87,7 @@ def begin(hold: Hold, fleet: Fleet, step: Begin) -> None:
         root=hold.given.root,
         view=view,
         indices=indices,
+        undoing=undoing,
         needs=tuple(each.own for each in start.of if each.own is not None),
     )
     agenda.takes_off(chosen.name, indices)
@@ -95,10 +98,14 @@ def _indices(agenda: Agenda, chosen: Phase, work: Work) -> tuple[int, ...]:
     match work:
         case Some(group=group):
             return tuple(agenda.chosen(chosen.name, group))
-        case Compensating(group=Group() as group):
-            return tuple(agenda.undone(chosen.name, group))
         case _:
             return ()
+
+
+def _label(hold: Hold, agenda: Agenda, chosen: Phase, indices: tuple[int, ...], undoing: Undoing | None) -> str:
+    if undoing is not None:
+        return label_of(hold, undoing)
+    return agenda.part(chosen.name, indices).label if indices else ""
 
 
 def _view_with_room(hold: Hold, fleet: Fleet, chosen: Phase, work: Work, start: Start) -> View | None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, assert_never
 
 from gitckpt.model.amount import plural
-from gitckpt.model.compensate import to_undo
 from gitckpt.model.dated import done_again
 from gitckpt.model.decide import decide
 from gitckpt.model.explain import changed_definitions, explain
@@ -75,16 +74,19 @@ class Forecast:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
     """What the forecast is for: the flags of `run`, the wall clock's time as ISO 8601 with offset, and the phases that
-    had a compensation when they were completed. `again`: one that is complete is followed by a new run. `plan` and
+    the goal of the run compensates first. `again`: one that is complete is followed by a new run. `plan` and
     `totals` as `Moment` has them."""
 
     limits: Limits
     start_from: PhaseName | None
     wall: str
-    undoable: frozenset[PhaseName] = frozenset()
+    undone: tuple[PhaseName, ...] = ()
     again: bool = False
     plan: Plan | None = None
     totals: Mapping[str, int] = field(default_factory=dict)
+
+
+_UNDONE: Fate = "will be undone"
 
 
 def foresee(workflow: Workflow, manifest: Manifest | None, flags: Flags) -> Forecast:
@@ -97,7 +99,7 @@ def foresee(workflow: Workflow, manifest: Manifest | None, flags: Flags) -> Fore
     if going_on is None and manifest is not None:
         now = fresh(manifest, run=RunId("next"), at="", order=order(workflow))
     now = _reopened(now, _chosen(workflow, now, flags.limits, flags.start_from))
-    undone = _undone(workflow, now, flags) if now.goal.kind != "finish" else None
+    undone = dict.fromkeys(flags.undone, _UNDONE) if now.goal.kind != "finish" else None
     fates, together = (undone, ()) if undone is not None else _begun(workflow, now, flags)
     wanted = _asked_for(workflow, now, flags, fates)
     phases = tuple(
@@ -183,12 +185,6 @@ def _reopened(manifest: Manifest, chosen: frozenset[PhaseName]) -> Manifest:
         name: anew(state) if name in chosen else state for name, state in manifest.phases.items()
     }
     return with_current_state(replace(manifest, phases=states))
-
-
-def _undone(workflow: Workflow, manifest: Manifest, flags: Flags) -> dict[PhaseName, Fate]:
-    """The phases that are compensated before anything else."""
-    names = to_undo(workflow, manifest, flags.undoable, after=manifest.goal.after)
-    return dict.fromkeys(names, "will be undone")
 
 
 def _begun(

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gitckpt.engine.arrival import foreseen
-from gitckpt.engine.compensations import commands_of, effects_since
+from gitckpt.engine.compensations import commands_of, names_of
+from gitckpt.engine.debt import debt_since
 from gitckpt.engine.inspect import Standing
 from gitckpt.engine.ports import AtTip
 from gitckpt.model.manifest import DONE, state_of
@@ -33,7 +34,8 @@ class Look:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WayBack:
     """A rollback to `target`. `taken_back`: newest first. `commands`: each phase that would be compensated, with its
-    command, in order. `pivot`: the phase that forbids it, in which case `outside` stays as it is."""
+    command, in order. `pivot`: the phase that forbids it of the phases `outside`, which stay as they are; `without`:
+    completed phases that say of no way to undo them, where others do."""
 
     target: Checkpoint
     label: str
@@ -41,6 +43,7 @@ class WayBack:
     commands: tuple[tuple[str, str], ...]
     pivot: PhaseName | None
     outside: tuple[PhaseName, ...]
+    without: tuple[PhaseName, ...]
     left_to_do: tuple[PhaseName, ...]
 
 
@@ -48,15 +51,16 @@ def foresee_rollback(look: AtTip, selector: str) -> WayBack:
     """What `rollback SELECTOR` would do. Raises NoSuchCheckpoint, NoCheckpoints."""
     chosen = select(look.store, selector)
     target = chosen.checkpoint
-    effects = effects_since(look, target.number)
+    debt = debt_since(look, target.number)
     manifest = target.manifest
     return WayBack(
         target=target,
         label=chosen.label,
         taken_back=_since(look, target),
-        commands=() if effects.pivot else commands_of(look, effects),
-        pivot=effects.pivot,
-        outside=effects.undo if effects.pivot else (),
+        commands=commands_of(debt),
+        pivot=debt.pivot,
+        outside=names_of(debt.kept),
+        without=debt.without if debt.owed or debt.kept else (),
         left_to_do=tuple(name for name in manifest.order if state_of(manifest, name).status not in DONE),
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gitckpt.engine.place import AttemptUnderWay, Desk
 from gitckpt.engine.ports import Running, View
+from gitckpt.engine.undoing import Undoing
 from gitckpt.model.events import Event
 from gitckpt.model.moment import Work
 from gitckpt.model.names import Oid
@@ -26,9 +27,9 @@ class InFlight:
 
     `start`: what its next commit is made on: what it began from, or the last checkpoint that it asked for. `below`:
     what its view showed when it began, which its changes are told from. `needs`: commits that what it began from is
-    made of, and that were not merged then. `indices`: its items. `staged`: what it wrote to `data`, which lands with
-    it. `heard`: how many of the user's wishes to stop were passed on to it; `line`: the last one that it printed.
-    `busy_ms`: as in ItemsCompleted, once it has ended.
+    made of, and that were not merged then. `indices`: its items; `undoing`: what it compensates. `staged`: what it
+    wrote to `data`, which lands with it. `heard`: how many of the user's wishes to stop were passed on to it; `line`:
+    the last one that it printed. `busy_ms`: as in ItemsCompleted, once it has ended.
     """
 
     phase: Phase
@@ -40,6 +41,7 @@ class InFlight:
     root: Path
     view: View | None = None
     indices: tuple[int, ...] = ()
+    undoing: Undoing | None = None
     needs: tuple[Oid, ...] = ()
     running: Running | None = None
     staged: list[Event] = field(default_factory=list)

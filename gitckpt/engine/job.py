@@ -9,15 +9,16 @@ import hashlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from gitckpt.engine.agenda import Agenda, compensation
+from gitckpt.engine.agenda import Agenda
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.place import FLIGHT, Desk
 from gitckpt.execute.process import VALIDATE, Job, Step, shell_argv
 from gitckpt.model.listing import Item
-from gitckpt.model.manifest import Manifest, state_of
+from gitckpt.model.manifest import Items, Manifest, state_of
 from gitckpt.model.moment import Closing, Compensating, Listing, Some, Whole
 from gitckpt.model.names import PhaseName
 from gitckpt.model.workflow import Phase, environment
@@ -35,8 +36,6 @@ COUNTER = "counter "
 def job_of(hold: Hold, agenda: Agenda, flight: InFlight) -> Job:
     """Everything the executor needs for this attempt. A job without steps has nothing to start."""
     phase, work, view = flight.phase, flight.work, flight.view
-    if isinstance(work, Compensating):
-        phase = compensation(hold, phase.name) or phase
     return Job(
         steps=tuple(_steps(agenda, flight, phase)),
         cwd=(view.workspace if view else hold.given.root) / phase.working_directory,
@@ -64,16 +63,19 @@ def _steps(agenda: Agenda, flight: InFlight, phase: Phase) -> list[Step]:
             return [*_conditions(phase), *printed]
         case Some():
             units = agenda.units(phase.name, flight.indices)
-            return _of_units(agenda, flight, phase, units, [*_commands(phase), *_validation(phase)])
+            items = agenda.items(phase.name)
+            assert items is not None  # some of them are to be done
+            of = _Units(agenda, items, flight.start.manifest, units)
+            return _of_units(of, flight, phase, [*_commands(phase), *_validation(phase)])
         case Closing():
             return _counters(flight.desk, phase)
-        case Compensating(group=None):
-            return [_shell(phase, COMPENSATE, text) for text in phase.compensate]
         case Compensating():
-            units = agenda.units(phase.name, flight.indices)
             commands = [_shell(phase, COMPENSATE, text) for text in phase.compensate]
-            # Newest first: of what one checkpoint completed, the last was done last.
-            return _of_units(agenda, flight, phase, units[::-1], commands)
+            undoing = flight.undoing
+            if undoing is None or undoing.items is None:
+                return commands
+            of = _Units(agenda, undoing.items, undoing.then, [undoing.unit])
+            return _of_units(of, flight, phase, commands)
         case _:
             return []
 
@@ -111,27 +113,33 @@ def _counters(desk: Desk, phase: Phase) -> list[Step]:
     return [_shell(phase, COUNTER + name, text, stdout=desk.counter(name)) for name, text in phase.counters.items()]
 
 
-def _of_units(
-    agenda: Agenda, flight: InFlight, phase: Phase, units: Sequence[Sequence[int]], commands: Sequence[Step]
-) -> list[Step]:
+@dataclass(frozen=True, slots=True)
+class _Units:
+    """Items of a frozen list, as they are done under a manifest; the indices of each process."""
+
+    agenda: Agenda
+    items: Items
+    manifest: Manifest
+    indices: Sequence[Sequence[int]]
+
+
+def _of_units(units: _Units, flight: InFlight, phase: Phase, commands: Sequence[Step]) -> list[Step]:
     """The commands once for each unit, with its items."""
     flight.desk.clear_feed()
-    listing = agenda.listing(phase.name)
-    items = agenda.items(phase.name)
-    size = items.batch if items else None
-    of_compensation = any(step.name == COMPENSATE for step in commands)
+    agenda, items, size = units.agenda, units.items, units.items.batch
+    listing = agenda.list_of(items)
     steps: list[Step] = []
-    for number, unit in enumerate(units):
+    for number, unit in enumerate(units.indices):
         of_unit = list(listing.items(unit))
-        env = {"GITCKPT_IDEMPOTENCY_KEY": _key(flight.start.manifest, phase.name, of_unit, of_compensation)}
-        env["GITCKPT_ITEM_INDEX"] = str(agenda.number(phase.name, unit[0]))
+        env = {"GITCKPT_IDEMPOTENCY_KEY": _key(units.manifest, phase.name, of_unit)}
+        env["GITCKPT_ITEM_INDEX"] = str(agenda.number(items, unit[0]))
         stdin: Path | None = None
         more: tuple[str, ...] = ()
         if size is None:
             value = os.fsdecode(of_unit[0].value)
             env |= {phase.foreach.variable if phase.foreach else "ITEM": value, "GITCKPT_ITEM": value}
         else:
-            env["GITCKPT_BATCH_ID"] = str(agenda.batch(phase.name, unit[0]))
+            env["GITCKPT_BATCH_ID"] = str(agenda.batch(items, unit[0]))
             how = "file" if phase.python else phase.batch.input if phase.batch else "args"
             if how == "args":
                 more = tuple(os.fsdecode(item.value) for item in of_unit)
@@ -164,20 +172,22 @@ def _feed(desk: Desk, phase: Phase, number: int, items: Sequence[Item]) -> Path:
 
 
 def _environment(hold: Hold, phase: Phase, flight: InFlight) -> dict[str, str]:
-    manifest = flight.start.manifest
-    state = state_of(manifest, phase.name)
+    # A compensation gets what its completion got: the params, the answers, the run, the key.
+    undoing = flight.undoing
+    manifest = flight.start.manifest if undoing is None else undoing.then
+    workflow = hold.workflow if undoing is None else undoing.workflow
     return {
         **hold.given.environment,
         **manifest.params,
         **form_answers(manifest),
-        **environment(hold.workflow, phase),
+        **environment(workflow, phase),
         "GITCKPT_WORKFLOW": hold.name,
         "GITCKPT_RUN": manifest.run,
         "GITCKPT_PHASE": phase.name,
         "GITCKPT_ATTEMPT": str(flight.under_way.number),
-        "GITCKPT_IDEMPOTENCY_KEY": _key(manifest, phase.name, (), isinstance(flight.work, Compensating)),
+        "GITCKPT_IDEMPOTENCY_KEY": _key(manifest, phase.name, ()),
         # Empty rather than unset when there is nothing to go on from, so that `set -u` scripts can look at it.
-        "GITCKPT_RESUMED": "1" if state.partial else "",
+        "GITCKPT_RESUMED": "1" if undoing is None and state_of(manifest, phase.name).partial else "",
         "GITCKPT_PYTHON": sys.executable,
         "GITCKPT_STATE": str(hold.place.live / "state.json"),
         FLIGHT: flight.name,
@@ -193,12 +203,10 @@ def form_answers(manifest: Manifest) -> dict[str, str]:
     }
 
 
-def _key(manifest: Manifest, phase: PhaseName, items: Sequence[Item], of_compensation: object) -> str:
-    """The idempotency key: the same for retry, resume and kill; each generation of a phase and each item has another.
-
-    A compensation has keys of its own: else a service that refuses a key it has seen would refuse it.
+def _key(manifest: Manifest, phase: PhaseName, items: Sequence[Item]) -> str:
+    """The idempotency key: the same for retry, resume, kill and for what undoes it; each generation of a phase and each
+    item has another. The manifest of the completion gives the same as the one that the attempt began from.
     """
     parts = [manifest.workflow, manifest.run, phase, str(state_of(manifest, phase).generation)]
-    parts += [COMPENSATE] if of_compensation else []
     keyed = b"\0".join((*(part.encode() for part in parts), *(item.key for item in items)))
     return hashlib.sha256(keyed).hexdigest()[:32]

@@ -48,6 +48,8 @@ def mirror_running(hold: Hold, flights: Sequence[InFlight]) -> None:
     manifest = hold.at_tip.manifest
     phases = dict(manifest.phases)
     for flight in flights:
+        if flight.undoing is not None:  # it runs alone, and sees what its completion saw and wrote
+            manifest = replace(manifest, data=flight.undoing.then.data, params=flight.undoing.then.params)
         if flight.staged:
             manifest = _with_staged(manifest, flight.staged)
         phases[flight.phase.name] = replace(state_of(manifest, flight.phase.name), status=Status.RUNNING)

@@ -212,6 +212,8 @@ def _event_done(
     flight = _asking(flights, request)
     # The commands of `always` run inside of no phase that it could land with.
     phase = flight.phase.name if flight and flight.phase.name in hold.at_tip.manifest.phases else None
+    if flight is not None and flight.undoing is not None:
+        phase = None if isinstance(event, Named) else phase  # no attempt of the phase begins from it
     if flight is not None and isinstance(event, Named):
         made = _named_inside(hold, flight, replace(event, phase=phase))
         flight.staged.clear()

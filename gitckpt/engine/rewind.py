@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from gitckpt.engine.begin import record
-from gitckpt.engine.compensations import Undecided, commands_of, compensated_since, effects_since
+from gitckpt.engine.compensations import Undecided, commands_of, compensated_since
 from gitckpt.engine.dating import Dating, has_younger
+from gitckpt.engine.debt import Debt, debt_since
 from gitckpt.engine.graft import reapply, with_changes
 from gitckpt.engine.hold import Hold, moving_refs, open_pack, seal, take_snapshot
 from gitckpt.engine.kept import replaced_by
 from gitckpt.engine.land import Beside, Landing, finish_landing, land
+from gitckpt.engine.left import left_by_moving
 from gitckpt.engine.oversize import with_moved
 from gitckpt.engine.recover import recover
 from gitckpt.engine.settle import NeedsDecision, clear_up, require_base, settle
@@ -30,8 +32,7 @@ from gitckpt.model.events import (
     RolledBack,
     Undone,
 )
-from gitckpt.model.manifest import Goal, rewound
-from gitckpt.model.names import PhaseName
+from gitckpt.model.manifest import Goal, Manifest, rewound
 from gitckpt.model.text import safe
 from gitckpt.plumbing.content import Change, Content, compare
 from gitckpt.plumbing.pack import Pack
@@ -111,14 +112,14 @@ class NothingToAdopt(GitckptError):
 class Moved:
     """What a rollback or undo did: from which checkpoint, to which, and what it took back (newest first).
 
-    `outside`: phases whose effects outside the workspace nothing undid.
+    `debt`: what was completed since and is not undone outside the workspace.
     """
 
     before: Checkpoint
     target: Checkpoint
     now: Checkpoint
     taken_back: tuple[Checkpoint, ...]
-    outside: tuple[PhaseName, ...] = ()
+    debt: Debt | None = None
     rescued: str | None = None
 
 
@@ -128,35 +129,35 @@ def rollback(hold: Hold, selector: str, *, keep_edits: bool = False, outside: Ou
     try:
         settle(hold)
     except NeedsDecision:
-        return _take(hold, selector)
+        return _take(hold, selector, outside)
     target = select(hold.store, selector).checkpoint
-    effects = effects_since(hold, target.number)
     if keep_edits:
         _with_edits_in_vain(hold, target)
-    if effects.undo and effects.pivot is None and outside != "leave":
+    way = _way_to(hold, target)
+    if not way.debt.owed or outside == "leave":
+        return _arrive(hold, way, keep_edits=keep_edits)
+    goal = Goal(kind="reach", checkpoint=target.oid, after=target.number, keep_edits=keep_edits)
+    if hold.at_tip.manifest.goal != goal:
+        # That one who goes on with a rollback wants what is left of it compensated was said when it began.
         if outside == "ask":
-            raise Undecided(commands_of(hold, effects))
-        goal = Goal(kind="reach", checkpoint=target.oid, after=target.number, keep_edits=keep_edits)
-        if hold.at_tip.manifest.goal != goal:
-            reason = f"to {target.number:04d}"
-            record(hold, GoalSet(at=hold.now(), goal=goal, author=hold.person(), reason=reason))
-        return None
-    return _arrive(hold, target, keep_edits=keep_edits, outside=effects.undo)
+            raise Undecided(commands_of(way.debt), way.debt.without)
+        reason = f"to {target.number:04d}"
+        record(hold, GoalSet(at=hold.now(), goal=goal, author=hold.person(), reason=reason))
+    return None
 
 
 def arrive_at(hold: Hold, goal: Goal) -> Moved:
     """The end of a rollback whose compensations are done."""
     assert goal.checkpoint is not None  # a goal to reach has one
-    return _arrive(hold, hold.store.read(goal.checkpoint), keep_edits=goal.keep_edits, outside=())
+    return _arrive(hold, _way_to(hold, hold.store.read(goal.checkpoint)), keep_edits=goal.keep_edits)
 
 
-def _arrive(hold: Hold, target: Checkpoint, *, keep_edits: bool, outside: tuple[PhaseName, ...]) -> Moved:
-    tip = hold.at_tip
-    between = _since(hold, target)
+def _arrive(hold: Hold, way: _Way, *, keep_edits: bool) -> Moved:
+    tip, target = hold.at_tip, way.target
     with open_pack(hold) as pack:
-        content = _with_edits(hold, pack, target, between) if keep_edits else target.content
-        now = _land_move(hold, _rolled_back(hold, target, outside), target, content, between)
-    return Moved(before=tip, target=target, now=now, taken_back=between, outside=outside)
+        content = _with_edits(hold, pack, target, way.between) if keep_edits else target.content
+        now = _land_move(hold, _rolled_back(hold, way), way, content)
+    return Moved(before=tip, target=target, now=now, taken_back=way.between, debt=way.debt)
 
 
 def say_what_goes(hold: Hold) -> None:
@@ -188,7 +189,7 @@ def moved_to(hold: Hold, before: Checkpoint | None) -> Moved | None:
         return None
     target = hold.store.read(arrived.target)
     back = tuple(each for each in _since(hold, target) if each.oid != now.oid)
-    return Moved(before=before, target=target, now=now, taken_back=back)
+    return Moved(before=before, target=target, now=now, taken_back=back, debt=debt_since(hold, target.number))
 
 
 def _with_edits_in_vain(hold: Hold, target: Checkpoint) -> None:
@@ -207,17 +208,17 @@ def undo(hold: Hold) -> Moved:
             break
     else:
         raise NothingToUndo
-    between = _since(hold, target)
+    way = _way_to(hold, target)
     event = Undone(
         at=hold.now(),
         of=checkpoint.number,
         target=target.oid,
-        manifest=rewound(tip.manifest, target.manifest),
+        manifest=_gone_back(hold, way),
         author=hold.person(),
     )
     content = _as_before(hold, checkpoint, target)
-    now = _land_move(hold, event, target, content, between, undoes=checkpoint)
-    return Moved(before=tip, target=target, now=now, taken_back=between)
+    now = _land_move(hold, event, way, content, undoes=checkpoint)
+    return Moved(before=tip, target=target, now=now, taken_back=way.between, debt=way.debt)
 
 
 def _as_before(hold: Hold, undone: Checkpoint, target: Checkpoint) -> Content:
@@ -290,12 +291,17 @@ def adopt(hold: Hold, remote: str | None) -> Checkpoint:
         )
 
 
-def _take(hold: Hold, selector: str) -> Moved:
-    """A rollback where this workspace never was, or is behind: its files are rescued as they are."""
+def _take(hold: Hold, selector: str, outside: Outside) -> Moved:
+    """A rollback where this workspace never was, or is behind: its files are rescued as they are. Raises Undecided,
+    also where what was done since is to be compensated: that is done from the newest checkpoint."""
     if hold.tip is None:
         _take_history(hold, None)
     tip = hold.at_tip
     target = select(hold.store, selector).checkpoint
+    way = _Way(target=target, between=(), debt=debt_since(hold, target.number))
+    if way.debt.owed and outside != "leave":
+        at_newest = "gitckpt rollback latest, then gitckpt rollback CHECKPOINT"
+        raise Undecided(commands_of(way.debt), way.debt.without, at_newest)
     with open_pack(hold) as first:
         found = take_snapshot(hold, first)
         seal(hold, first)
@@ -305,7 +311,7 @@ def _take(hold: Hold, selector: str) -> Moved:
         needed = found.content != target.content
         with open_pack(hold) as pack:
             landing = Landing(
-                events=(_rolled_back(hold, target),),
+                events=(_rolled_back(hold, way),),
                 content=target.content,
                 found=found.content,
                 second_parent=target.oid,
@@ -340,15 +346,32 @@ def _take_history(hold: Hold, remote: str | None) -> None:
     hold.tip = newest_there
 
 
-def _rolled_back(hold: Hold, target: Checkpoint, outside: tuple[PhaseName, ...] = ()) -> RolledBack:
-    now = hold.at_tip.manifest
-    manifest = rewound(now, target.manifest)
-    left = tuple(dict.fromkeys((*target.manifest.outside, *now.outside, *outside)))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """The way back to `target`: the checkpoints between, newest first, and what was done outside since."""
+
+    target: Checkpoint
+    between: tuple[Checkpoint, ...]
+    debt: Debt
+
+
+def _way_to(hold: Hold, target: Checkpoint) -> _Way:
+    return _Way(target=target, between=_since(hold, target), debt=debt_since(hold, target.number))
+
+
+def _gone_back(hold: Hold, way: _Way) -> Manifest:
+    """The manifest of the target, with what may never fall, and what is left behind outside."""
+    left, outside = left_by_moving(hold, way.target, way.debt)
+    return replace(rewound(hold.at_tip.manifest, way.target.manifest), outside=outside, left_behind=left)
+
+
+def _rolled_back(hold: Hold, way: _Way) -> RolledBack:
+    target = way.target
     return RolledBack(
         at=hold.now(),
         to=target.number,
         target=target.oid,
-        manifest=replace(manifest, goal=Goal(), outside=left),
+        manifest=_gone_back(hold, way),
         author=hold.person(),
         beside=name_beside(hold.store, target.oid),
     )
@@ -357,22 +380,22 @@ def _rolled_back(hold: Hold, target: Checkpoint, outside: tuple[PhaseName, ...] 
 def _land_move(
     hold: Hold,
     event: RolledBack | Undone,
-    target: Checkpoint,
+    way: _Way,
     content: Content,
-    between: tuple[Checkpoint, ...],
     undoes: Checkpoint | None = None,
 ) -> Checkpoint:
     """Publish the move; content is stored already, or in a pack of its own. What was compensated stays so."""
+    target = way.target
     with open_pack(hold) as second:
         landing = Landing(
-            events=(event, *compensated_since(hold, target, between, event.at)),
+            events=(event, *compensated_since(hold, target, way.debt, event.at)),
             content=content,
             found=hold.at_tip.content,
             second_parent=target.oid,
             definition=hold.store.definition(target.oid),
             ends_attempt=True,
             undoes=undoes,
-            dating=Dating(then=target.oid, younger=has_younger(hold, target, between)),
+            dating=Dating(then=target.oid, younger=has_younger(hold, target, way.between)),
         )
         return land(hold, second, landing)
 

@@ -35,7 +35,7 @@ def run(hold: Hold, executor: Executor, moment: Moment, signalled: Signalled) ->
     _require_overlays(fleet, moment)
     try:
         with ended_in_order(hold, fleet.aloft):
-            moment = land_in_turn(hold, fleet, fleet.agenda.now(moment))
+            moment = land_in_turn(hold, fleet, fleet.agenda.now(replace(moment, owed=fleet.debts.owed)))
             return _loop(hold, fleet, moment, signalled)
     finally:
         fleet.groups.close()

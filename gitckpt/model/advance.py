@@ -25,6 +25,7 @@ from gitckpt.model.events import (
     GateAnswered,
     GateOpened,
     GoalSet,
+    LeftBehind,
     Named,
     Paused,
     PhaseBlocked,
@@ -49,6 +50,7 @@ from gitckpt.model.items import (
     ItemsReopened,
     ItemsSkipped,
 )
+from gitckpt.model.left import with_left, without_effect
 from gitckpt.model.manifest import (
     DONE,
     Conflict,
@@ -63,7 +65,7 @@ from gitckpt.model.manifest import (
 )
 from gitckpt.model.merging import EditsClashed, Merged, MergeRefused, Resolved
 from gitckpt.model.names import PhaseName
-from gitckpt.model.tally import Impossible, with_items
+from gitckpt.model.tally import Impossible, with_items, without_complaint
 
 
 class IllegalEvent(ValueError):
@@ -127,6 +129,8 @@ def _apply(manifest: Manifest | None, event: Event, number: int) -> Manifest:  #
                 return _without_items(reopened_all, phases)
             anew = {name: replace(reopened_all.phases[name], items=None) for name in phases}
             return replace(reopened_all, phases={**reopened_all.phases, **anew})
+        case LeftBehind(left=left):
+            return with_left(manifest, left)
         case GoalSet(goal=goal, outside=outside):
             listed = tuple(dict.fromkeys((*manifest.outside, *outside)))
             return replace(manifest, goal=goal, outside=listed)
@@ -141,15 +145,25 @@ def _of_one_phase(manifest: Manifest, event: ItemsEvent | PhaseEvent, number: in
     match event:
         case ItemsListed() | ItemsCompleted() | ItemsFailed() | ItemsSkipped() | ItemsReopened() | ItemsCompensated():
             try:
+                if isinstance(event, ItemsCompensated) and event.of:
+                    now = with_items(state, event, number) if event.count else without_complaint(state)
+                    changed = _put(manifest, about, now)
+                    return without_effect(changed, about, event.of, event.undone, event.count)
                 return _put(manifest, about, with_items(state, event, number))
             except Impossible as error:
                 raise IllegalEvent(str(error)) from error
         case AttemptCutOff(attempt=attempt) if manifest.goal.kind != "finish":
             # It was its compensation that was cut off: what it did is as done as before.
             return _put(manifest, about, replace(state, attempts=_counted(state, attempt)))
+        case PhaseCompensated(of=of) if of:
+            stands = state.status is Status.COMPLETED and state.landed == of
+            undone = _phase(state, event, number) if stands else without_complaint(state)
+            return without_effect(_put(manifest, about, undone), about, of, (), int(stands))
         case PhaseCompleted() | PhaseCompensated():
             changed = _put(manifest, about, _phase(state, event, number))
-            # Done anew, or undone: either way nothing of it is left outside without a record.
+            if any(left.phase == about for left in changed.left_behind):
+                return changed
+            # Older versions list a phase by its name alone, and no more once it is done anew, or undone.
             return replace(changed, outside=tuple(name for name in changed.outside if name != about))
         case _:
             return _put(manifest, about, _phase(state, event, number))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from gitckpt.model.compensate import next_undone, past_pivot
+from gitckpt.model.compensate import past_pivot
 from gitckpt.model.dated import done_again
 from gitckpt.model.explain import reason_to_begin
 from gitckpt.model.graph import phase_named, unmet_needs, wanted_phases
@@ -70,7 +70,7 @@ def _when_free(workflow: Workflow, manifest: Manifest, in_flight: Sequence[Flyin
     if moment.arrived is not None:
         return moment.arrived
     if manifest.goal.kind != "finish":
-        return _undo(workflow, manifest, moment)
+        return _undo(manifest, moment)
     if moment.limits.step:
         failed = _failed_now(workflow, manifest, moment)
         if moment.landed or failed:
@@ -303,9 +303,9 @@ def _failed(workflow: Workflow, manifest: Manifest, phase: Phase, why: str, mome
     elif policy.action == "continue":
         return None
     elif policy.action == "compensate":
-        if next_undone(workflow, manifest, moment.undoable, after=0) is not None:
+        pivot = past_pivot(workflow, manifest)
+        if pivot is None and moment.owed() is not None:
             return Return(way="compensate", reason=why, phase=phase.name)
-        pivot = past_pivot(workflow, manifest, after=0)
         why = f"{why} (nothing is compensated past the pivot {pivot})" if pivot is not None else why
     return Stop(verdict=Verdict.FAILED, reason=why, phases=_and_failed(workflow, manifest, phase, moment))
 
@@ -316,11 +316,12 @@ def _and_failed(workflow: Workflow, manifest: Manifest, phase: Phase, moment: Mo
     return (phase.name, *(name for name in given_up(workflow, manifest, moment) if name in among))
 
 
-def _undo(workflow: Workflow, manifest: Manifest, moment: Moment) -> Step:
+def _undo(manifest: Manifest, moment: Moment) -> Step:
     """The next compensation, newest completion first; at the end of them, the goal itself."""
-    name = next_undone(workflow, manifest, moment.undoable, after=manifest.goal.after)
-    if name is None:
+    owed = moment.owed()
+    if owed is None:
         return Return(way="arrive", reason="nothing is left to compensate")
+    name = owed.phase
     tried = moment.tried.get(name)
     reason = "it is compensated"
     if tried is not None:
@@ -329,8 +330,7 @@ def _undo(workflow: Workflow, manifest: Manifest, moment: Moment) -> Step:
         if tried.ready_ms > moment.now_ms:
             return Await(until_ms=tried.ready_ms, reason="until its compensation is tried again", phase=name)
         reason = f"try {tried.count + 1} of its compensation"
-    offer = moment.offers.get(name, Offer())
-    return _held_back(manifest, Begin(phase=name, reason=reason, work=Compensating(offer.group)), moment)
+    return _held_back(manifest, Begin(phase=name, reason=reason, work=Compensating(owed.number)), moment)
 
 
 def _settled(manifest: Manifest) -> Stop | None:

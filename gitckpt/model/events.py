@@ -18,7 +18,7 @@ from gitckpt.model.items import (
     ItemsReopened,
     ItemsSkipped,
 )
-from gitckpt.model.manifest import Goal, Json, Manifest, Uncaptured, later
+from gitckpt.model.manifest import Goal, Json, Left, Manifest, Uncaptured, later
 from gitckpt.model.merging import EditsClashed, Merged, MergeRefused, Resolved
 from gitckpt.model.names import Oid, PhaseName, WorkflowName
 
@@ -214,11 +214,21 @@ class GoalSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseCompensated:
-    """What a phase did outside the workspace was undone by its `compensate`."""
+    """What a phase did outside the workspace was undone by its `compensate`: the completion in checkpoint number `of`.
+    Without it (0) it says only that the phase is no longer done, because a rollback came by what was undone before."""
 
     at: str
     phase: PhaseName
     duration_ms: int
+    of: int = later(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftBehind:
+    """What phases did outside the workspace stands no more for anything here, and nothing undid it."""
+
+    at: str
+    left: tuple[Left, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,6 +360,7 @@ Event: TypeAlias = (
     | GoalSet
     | PhaseCompensated
     | CompensationFailed
+    | LeftBehind
     | GateOpened
     | GateAnswered
     | Paused
@@ -372,8 +383,8 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
         RunStarted, Redefined, Edited, RemovalAccepted, ForeignChange, PhaseCompleted, PhaseSkipped, PhaseBlocked,
         AttemptFailed,
         AttemptCutOff, Named, DataSet, DataAppended, DataIncremented, Reopened, RolledBack, Undone, Reset, Adopted,
-        WentBack, GoalSet, PhaseCompensated, CompensationFailed, GateOpened, GateAnswered, Paused, Concluded,
-        ItemsListed, ItemsCompleted, ItemsFailed, ItemsSkipped, ItemsReopened, ItemsCompensated, Merged, MergeRefused,
-        EditsClashed, Resolved,
+        WentBack, GoalSet, PhaseCompensated, CompensationFailed, LeftBehind, GateOpened, GateAnswered, Paused,
+        Concluded, ItemsListed, ItemsCompleted, ItemsFailed, ItemsSkipped, ItemsReopened, ItemsCompensated, Merged,
+        MergeRefused, EditsClashed, Resolved,
     )
 }  # fmt: skip

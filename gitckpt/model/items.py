@@ -115,8 +115,9 @@ class ItemsReopened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemsCompensated:
-    """What items did outside the workspace was undone. `newest`: the number of the newest completion left, 0 for
-    none."""
+    """What items did outside the workspace was undone: of the completion in checkpoint number `of` those that
+    `undone` names, in the list of then. `items`, `count`: those of today's list that stood on it, and are no longer
+    done. `newest`: the number of the newest completion left, 0 for none."""
 
     at: str
     phase: PhaseName
@@ -125,6 +126,8 @@ class ItemsCompensated:
     newest: int
     duration_ms: int
     detail: str = ""
+    of: int = later(0)
+    undone: Ranges = later(())
 
 
 ItemsEvent: TypeAlias = ItemsListed | ItemsCompleted | ItemsFailed | ItemsSkipped | ItemsReopened | ItemsCompensated
@@ -150,3 +153,24 @@ def indices_of(ranges: Iterable[tuple[int, int]]) -> Iterator[int]:
 def count_of(ranges: Iterable[tuple[int, int]]) -> int:
     """How many indices the ranges hold."""
     return sum(last - first + 1 for first, last in ranges)
+
+
+def without(ranges: Ranges, gone: Ranges) -> Ranges:
+    """What the ranges hold and `gone` does not."""
+    found: list[tuple[int, int]] = []
+    for first, last in ranges:
+        at = first
+        for low, high in gone:
+            if high < at or low > last:
+                continue
+            if low > at:
+                found.append((at, low - 1))
+            at = high + 1
+        if at <= last:
+            found.append((at, last))
+    return tuple(found)
+
+
+def both(ranges: Ranges, others: Ranges) -> Ranges:
+    """What both hold."""
+    return without(ranges, without(ranges, others))

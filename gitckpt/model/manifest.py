@@ -167,6 +167,19 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What a phase did outside the workspace, and what was left behind of it: the completions in the checkpoints with
+    the numbers `first` to `last` that were not compensated, `count` of them (a phase without items has one, else each
+    item is one). `items`: only these of the list of then, where others of that checkpoint still stand."""
+
+    phase: PhaseName
+    first: int
+    last: int
+    count: int
+    items: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """The user's own HEAD when the run began, whether the files then differed from it (`dirty`), and who began the
     run, by git's `user.email`."""
@@ -180,7 +193,8 @@ class Source:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """Everything a resume needs. `workspace` is the workspace's folder in the repository, empty at its top; `clash`:
-    the user's edits and a phase's changes wait for a decision."""
+    the user's edits and a phase's changes wait for a decision. `outside`: the phases with something left behind
+    outside the workspace; `left_behind`: what that is, where it was made by a version that can tell."""
 
     schema: int = SCHEMA
     workflow: WorkflowName
@@ -193,6 +207,7 @@ class Manifest:
     data: Mapping[str, Json] = field(default_factory=dict)
     outside: tuple[PhaseName, ...] = ()
     current_state: str = INIT
+    left_behind: tuple[Left, ...] = later((), volatile=True)
     clash: Conflict | None = _volatile(None)
     run: RunId = _volatile("")
     sequence: int = _volatile(0)
@@ -276,11 +291,13 @@ def with_current_state(manifest: Manifest) -> Manifest:
 
 
 def fresh(manifest: Manifest, *, run: RunId, at: str, order: tuple[PhaseName, ...]) -> Manifest:
-    """The manifest of a new run after `manifest`: all pending, `data` empty, numbers that never fall kept."""
+    """The manifest of a new run after `manifest`: all pending, `data` empty, numbers that never fall and what was left
+    behind outside kept."""
 
     def anew(state: PhaseState) -> PhaseState:
         return PhaseState(
-            generation=state.generation + (state.status is not Status.PENDING),
+            # Items may be done of one that is pending: a way back into the run before must not give their keys again.
+            generation=state.generation + (not is_untouched(state)),
             attempts=state.attempts,
             previous_duration_ms=state.duration_ms or state.previous_duration_ms,
             unknown=state.unknown,
@@ -295,7 +312,6 @@ def fresh(manifest: Manifest, *, run: RunId, at: str, order: tuple[PhaseName, ..
             started_at=at,
             goal=Goal(),
             data={},
-            outside=(),
             phases={name: anew(state_of(manifest, name)) for name in names},
         )
     )

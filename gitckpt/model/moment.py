@@ -6,7 +6,7 @@ ms of a monotonic clock, but for `wall`, which is ISO 8601 with offset.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, TypeAlias
@@ -81,12 +81,21 @@ class Spent:
     batches: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A completion that is to be compensated: of which phase, in the checkpoint of which number."""
+
+    phase: PhaseName
+    number: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """Everything about now that a decision needs. `landed` counts phases ended by this call.
 
     `offers` are there for every phase with a list of items. `arrived`: this call reached a goal that was not to
-    finish, and does no more. `undoable`: phases that had a compensation when they were completed. `plan`: what may
+    finish, and does no more. `owed`: the newest completion that the goal is to compensate, or, where it is to finish,
+    the newest of this run; asked where it matters only, for the history is read for it. `plan`: what may
     run beside what, None for one after another; `totals`: how much there is of each resource; `held`: the concurrency
     groups that other runs have, and who they are. `unsettled`: phases that succeeded, but cannot be joined with what is
     there so far: whether they are done is known when their turn comes.
@@ -102,7 +111,7 @@ class Moment:
     spent: Mapping[PhaseName, Spent] = field(default_factory=dict)
     until_ms: int | None = None
     arrived: Stop | None = None
-    undoable: frozenset[PhaseName] = frozenset()
+    owed: Callable[[], Owed | None] = field(default=lambda: None)
     plan: Plan | None = None
     totals: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
@@ -158,9 +167,9 @@ class Expiring:
 
 @dataclass(frozen=True, slots=True)
 class Compensating:
-    """Undo what a phase did outside; of one with items, the newest group of them."""
+    """Undo what a phase did outside in the checkpoint of that number; of one with items, the last item or batch."""
 
-    group: Group | None = None
+    number: int
 
 
 Work: TypeAlias = Whole | Listing | Some | Closing | Asking | Expiring | Compensating

@@ -17,13 +17,14 @@ from gitckpt.model.events import (
     Event,
     GateAnswered,
     GateOpened,
+    LeftBehind,
     PhaseBlocked,
     PhaseCompensated,
     PhaseCompleted,
     PhaseSkipped,
 )
 from gitckpt.model.items import ItemsCompensated, ItemsCompleted, ItemsFailed, ItemsListed, Part, Ranges
-from gitckpt.model.manifest import Manifest, Status, Uncaptured, state_of
+from gitckpt.model.manifest import Left, Manifest, Status, Uncaptured, state_of
 from gitckpt.model.names import PhaseName
 
 
@@ -77,8 +78,8 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """The phase's list of items is frozen in the blob `list`; `done` carry over from the list before. The rest as
-    ItemsListed has it."""
+    """The phase's list of items is frozen in the blob `list`; `done` carry over from the list before. `left`: what was
+    done over that one, is not done by this one, and nothing undid. The rest as ItemsListed has it."""
 
     attempt: Attempt
     at: str
@@ -91,15 +92,19 @@ class Listed:
     next: int = 0
     batches: int = 0
     anew: bool = False
+    left: tuple[Left, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compensated:
-    """What the phase, or a `part` of its items, did outside is undone. `newest`: of the completions left."""
+    """What the phase did outside in checkpoint number `of` is undone, or the items `undone` of it. `part`: those that
+    are no longer done; `newest`: of the completions left."""
 
     attempt: Attempt
     at: str
     duration_ms: int
+    of: int
+    undone: Ranges = ()
     part: Part | None = None
     newest: int = 0
 
@@ -166,21 +171,10 @@ def judge(manifest: Manifest, outcome: Outcome) -> tuple[Event, ...]:
         case Failed():
             return (_failed(outcome),)
         case Listed():
-            return (_listed(outcome),)
-        case Compensated(at=at, duration_ms=took, part=part):
-            if part is None:
-                return (PhaseCompensated(at=at, phase=phase, duration_ms=took),)
-            return (
-                ItemsCompensated(
-                    at=at,
-                    phase=phase,
-                    items=part.ranges,
-                    count=part.count,
-                    newest=outcome.newest,
-                    duration_ms=took,
-                    detail=part.label,
-                ),
-            )
+            left = (LeftBehind(at=outcome.at, left=outcome.left),) if outcome.left else ()
+            return (_listed(outcome), *left)
+        case Compensated():
+            return (_compensated(outcome),)
         case Asked(at=at, prompt=prompt, expires=expires):
             return (GateOpened(at=at, phase=phase, prompt=prompt, expires=expires),)
         case Expired(at=at, approved=approved):
@@ -263,6 +257,23 @@ def _succeeded(outcome: Succeeded) -> tuple[Event, ...]:
             )
         )
     return tuple(events)
+
+
+def _compensated(outcome: Compensated) -> Event:
+    at, took, part = outcome.at, outcome.duration_ms, outcome.part
+    if part is None:
+        return PhaseCompensated(at=at, phase=outcome.attempt.phase, duration_ms=took, of=outcome.of)
+    return ItemsCompensated(
+        at=at,
+        phase=outcome.attempt.phase,
+        items=part.ranges,
+        count=part.count,
+        newest=outcome.newest,
+        duration_ms=took,
+        detail=part.label,
+        of=outcome.of,
+        undone=outcome.undone,
+    )
 
 
 def _failed(outcome: Failed) -> Event:

@@ -87,6 +87,12 @@ def with_items(state: PhaseState, event: ItemsEvent, number: int) -> PhaseState:
     return replace(state, items=_sane(items), status=_status(state, items, event))
 
 
+def without_complaint(state: PhaseState) -> PhaseState:
+    """The state when something older was undone than what it stands on: what that compensation failed with is over."""
+    bad = state.status in (Status.FAILED, Status.BLOCKED, Status.WAITING)
+    return state if bad or (state.items is not None and state.items.failed) else replace(state, detail=None)
+
+
 def _longer(state: PhaseState, event: ItemsCompleted | ItemsFailed) -> int:
     return (state.duration_ms or 0) + (event.duration_ms if event.busy_ms is None else event.busy_ms)
 

@@ -25,6 +25,7 @@ from gitckpt.model.events import (
     GateOpened,
     GoalSet,
     Kind,
+    LeftBehind,
     Named,
     Paused,
     PhaseBlocked,
@@ -120,6 +121,7 @@ def _title(event: Event) -> Title | None:  # noqa: C901 - one flat table of the 
             | GoalSet()
             | PhaseCompensated()
             | CompensationFailed()
+            | LeftBehind()
             | GateOpened()
             | GateAnswered()
             | Paused()
@@ -151,8 +153,16 @@ def headed(names: Sequence[str], count: int) -> str:
 
 
 def _of_ways(
-    event: WentBack | GoalSet | PhaseCompensated | CompensationFailed | GateOpened | GateAnswered | Paused | Concluded,
-) -> Title:
+    event: WentBack
+    | GoalSet
+    | PhaseCompensated
+    | CompensationFailed
+    | LeftBehind
+    | GateOpened
+    | GateAnswered
+    | Paused
+    | Concluded,
+) -> Title | None:
     """Gates, going back, and the goals of a run."""
     match event:
         case WentBack(phase=phase, to=to):
@@ -163,6 +173,8 @@ def _of_ways(
             return Title(kind="compensation", phase=phase, status="compensated")
         case CompensationFailed(phase=phase, attempt=attempt, detail=detail):
             return Title(kind="failed", phase=phase, status="compensation failed", detail=f"{phase}@{attempt} {detail}")
+        case LeftBehind():
+            return None  # it comes with what left it
         case GateOpened(phase=phase, prompt=prompt):
             return Title(kind="gate", phase=phase, status="waiting", detail=prompt)
         case GateAnswered(phase=phase, approved=approved, author=author, reason=reason):

@@ -10,11 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitckpt.model.events import RunStarted
-from gitckpt.model.events_codec import decode_events
 from gitckpt.model.names import Oid
 from gitckpt.plumbing.refs import list_refs
 from gitckpt.store import refs
-from gitckpt.store.layout import NotACheckpoint, folder, own_file
 from gitckpt.store.store import Store
 
 
@@ -64,14 +62,8 @@ def side_refs(store: Store) -> dict[str, Oid]:
 
 
 def _begins_run(store: Store, oid: Oid) -> bool:
-    commit = store.reader.commit(oid)
-    if commit is None:
-        raise NotACheckpoint(oid, "there is no such commit")
-    data = own_file(store.reader, folder(store.reader, commit, store.prefix), oid, b"events.json")
-    # A search before parsing: of ten thousand checkpoints some tens begin a run.
-    if RunStarted.__name__.encode() not in data:
-        return False
-    return isinstance(decode_events(data, f"events.json of {oid[:12]}")[0], RunStarted)
+    events = store.events(oid, (RunStarted.__name__.encode(),))
+    return bool(events) and isinstance(events[0], RunStarted)
 
 
 def _lowest_needed(store: Store, ids: Sequence[Oid], starts: Sequence[int], first: int) -> int:

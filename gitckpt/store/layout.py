@@ -75,15 +75,18 @@ def commit_of(reader: Reader, oid: Oid) -> Commit:
 
 
 def read_manifest(reader: Reader, oid: Oid, prefix: bytes) -> Manifest:
-    """Only the manifest of a commit: the cheap way, for no tree is read. Raises NotACheckpoint, Damaged."""
+    """Only the manifest of a commit. Raises NotACheckpoint, Damaged."""
+    return decode_manifest(read_own(reader, oid, prefix, "state.json"), f"state.json of {oid[:12]}")
+
+
+def read_own(reader: Reader, oid: Oid, prefix: bytes, name: str) -> bytes:
+    """A file directly in `.gitckpt` of a commit: the cheap way, for no tree is read. Raises NotACheckpoint."""
     path = os.fsdecode(prefix + b"/" + FOLDER if prefix else FOLDER)
     # A name with a newline cannot be asked for, and what is missing is to be named: both go through the trees.
-    found = None if "\n" in path else reader.read(f"{oid}:{path}/state.json")
+    found = None if "\n" in path else reader.read(f"{oid}:{path}/{name}")
     if found is None:
-        data = own_file(reader, folder(reader, commit_of(reader, oid), prefix), oid, b"state.json")
-    else:
-        data = found[1]
-    return decode_manifest(data, f"state.json of {oid[:12]}")
+        return own_file(reader, folder(reader, commit_of(reader, oid), prefix), oid, name.encode())
+    return found[1]
 
 
 def own_file(reader: Reader, found: Folder, oid: Oid, name: bytes) -> bytes:

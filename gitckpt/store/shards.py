@@ -152,7 +152,12 @@ def name_of(number: int) -> bytes:
 
 def items_after(reader: Objects, pack: Sink, base: bytes | None, events: Sequence[Event], number: int) -> bytes | None:
     """The folder `items` of the checkpoint with that number, whose events follow on the folder `base`."""
-    touched = [event for event in events if isinstance(event, _ITEMS_EVENTS)]
+    # What was undone of an older list, or gone back past, changes nothing of the list of today.
+    touched = [
+        event
+        for event in events
+        if isinstance(event, _ITEMS_EVENTS) and (not isinstance(event, ItemsCompensated) or event.items)
+    ]
     if not touched:
         return base
     folders = dict(reader.tree(base)) if base else {}

@@ -109,12 +109,3 @@ class Offers:
         for index in indices:
             units.setdefault(index // size, []).append(index)
         return list(units.values())
-
-    def newest(self, name: PhaseName) -> Offer:
-        """What is to be undone first."""
-        newest = self.shards[name].newest()
-        chosen = [i for i, number in enumerate(self.shards[name].numbers) if newest and number == newest]
-        if not chosen:
-            return Offer()
-        units = len(self.units(name, chosen))
-        return Offer(group=Group(first=chosen[0], last=chosen[-1], count=len(chosen), units=units))

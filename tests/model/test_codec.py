@@ -36,6 +36,7 @@ from gitckpt.model.events import (
     GateAnswered,
     GateOpened,
     GoalSet,
+    LeftBehind,
     Named,
     Paused,
     PhaseBlocked,
@@ -57,7 +58,7 @@ from gitckpt.model.items import (
     ItemsReopened,
     ItemsSkipped,
 )
-from gitckpt.model.manifest import SCHEMA, Goal, Json, Manifest, PhaseState, Source, Status, Uncaptured
+from gitckpt.model.manifest import SCHEMA, Goal, Json, Left, Manifest, PhaseState, Source, Status, Uncaptured
 from gitckpt.model.merging import EditsClashed, Merged, MergeRefused, Resolved
 from gitckpt.model.names import Oid, PhaseName, RunId, WorkflowName
 from tests.model.made import AT, LATER, completed, cut_off, failed, manifest, name, skipped, started
@@ -96,6 +97,7 @@ MANIFESTS = st.builds(
     phases=PHASES,
     data=st.dictionaries(WORDS, VALUES, max_size=3),
     outside=st.just((PhaseName("b"),)),
+    left_behind=st.sampled_from([(), (Left(phase=PhaseName("b"), first=2, last=9, count=3),)]),
     sequence=st.integers(0, 10**6),
     started_at=WORDS,
     source=st.builds(Source, head=st.none() | st.just(TARGET), branch=st.none() | WORDS),
@@ -162,6 +164,8 @@ EVENTS: list[Event] = [
     ItemsSkipped(at=AT, phase=name("a"), items=((3, 3),), count=1, failed=1, author="Ann", reason=""),
     ItemsReopened(at=AT, phase=name("a"), items=((0, 1),), done=2, failed=0, skipped=0, author="Ann", reason=""),
     ItemsCompensated(at=AT, phase=name("a"), items=((0, 1),), count=2, newest=0, duration_ms=7),
+    ItemsCompensated(at=AT, phase=name("a"), items=(), count=0, newest=3, duration_ms=7, of=9, undone=((2, 2),)),
+    LeftBehind(at=AT, left=(Left(phase=name("a"), first=2, last=4, count=1, items=((0, 0),)),)),
 ]
 
 

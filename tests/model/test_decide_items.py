@@ -22,6 +22,7 @@ from gitckpt.model.moment import (
     Listing,
     Moment,
     Offer,
+    Owed,
     Return,
     Some,
     Spent,
@@ -226,35 +227,30 @@ def test_a_failure_compensates_what_was_done_unless_that_is_past_the_pivot() -> 
     complete = PhaseState(status=Status.COMPLETED, landed=2)
     broken = PhaseState(status=Status.FAILED, detail="exit 1", attempts=1)
     now = manifest("a", "b", a=complete, b=broken)
-    moment = Moment(tried=FAILED_B)
+    moment = Moment(tried=FAILED_B, owed=lambda: Owed(A, 2))
     assert decide(saga(), now, (), moment) == Return(way="compensate", reason="exit 1", phase=PhaseName("b"))
     past = decide(saga(pivot=True), now, (), moment)
     assert isinstance(past, Stop)
     assert past.verdict is Verdict.FAILED
 
 
-def test_compensations_go_newest_first_down_to_the_checkpoint_and_then_arrive() -> None:
-    b = PhaseName("b")
-    flow = workflow(Phase(name=A, run=("x",), compensate=("u",)), Phase(name=b, run=("x",), compensate=("u",)))
-    both = {"a": PhaseState(status=Status.COMPLETED, landed=2), "b": PhaseState(status=Status.COMPLETED, landed=3)}
+def test_what_is_owed_is_compensated_and_then_the_goal_is_reached() -> None:
+    gone = PhaseName("gone")
+    flow, goal = workflow(Phase(name=A, run=("x",))), Goal(kind="reach", checkpoint=None, after=1)
 
-    def next_of(after: int, **states: PhaseState) -> Step:
-        goal = Goal(kind="reach", checkpoint=None, after=after)
-        return decide(flow, replace(manifest("a", "b", **states), goal=goal), (), Moment())
+    def next_of(owed: Owed | None) -> Step:
+        return decide(flow, replace(manifest("a"), goal=goal), (), Moment(owed=lambda: owed))
 
-    assert next_of(1, **both) == Begin(phase=b, reason="it is compensated", work=Compensating())
-    assert isinstance(next_of(2, **both), Begin)
-    undone = {**both, "b": PhaseState(status=Status.COMPENSATED)}
-    step = next_of(1, **undone)
-    assert isinstance(step, Begin)
-    assert step.phase == A
-    assert next_of(2, **undone) == Return(way="arrive", reason="nothing is left to compensate")
+    begins = Begin(phase=gone, reason="it is compensated", work=Compensating(7))
+    assert next_of(Owed(gone, 7)) == begins, "also of a phase that the workflow has no more"
+    assert next_of(None) == Return(way="arrive", reason="nothing is left to compensate")
 
 
 def test_a_compensation_that_failed_for_good_stops_with_its_reason() -> None:
     goal = Goal(kind="compensate")
     state = PhaseState(status=Status.COMPLETED, landed=2, detail="its compensation failed: exit 1")
-    step = step_of(saga(), state, Moment(tried={A: Tried(count=1, ready_ms=None)}), goal)
+    owed = Owed(A, 2)
+    step = step_of(saga(), state, Moment(tried={A: Tried(count=1, ready_ms=None)}, owed=lambda: owed), goal)
     assert step == Stop(verdict=Verdict.FAILED, reason="its compensation failed: exit 1", phases=(A,))
 
 

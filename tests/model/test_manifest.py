@@ -54,7 +54,7 @@ def test_a_new_run_begins_anew_but_for_numbers_that_never_fall() -> None:
     assert state_of(made, B) == PhaseState(attempts=1)
     assert state_of(made, name("c")) == PhaseState()
     assert (made.run, made.started_at, made.order) == ("r2", LATER, ("a", "b", "c"))
-    assert (made.data, made.outside, made.goal, made.current_state) == ({}, (), Goal(), "INIT")
+    assert (made.data, made.outside, made.goal, made.current_state) == ({}, (A,), Goal(), "INIT")
     assert made.unknown == {"later": 1}
 
 

@@ -25,6 +25,7 @@ from gitckpt.model.moment import (
     Limits,
     Listing,
     Moment,
+    Owed,
     Return,
     Some,
     Spent,
@@ -68,13 +69,22 @@ class World:
 
 
 @dataclass(slots=True)
+class Effect:
+    """What a phase did outside and was not undone: which of its `items`, none where it has none, and the number of the
+    checkpoint that says so."""
+
+    phase: PhaseName
+    number: int
+    items: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class WholeRun(Offers):
-    """A run over many calls. `effects`: what is done outside and not undone: the number of the checkpoint that says
-    so, for each phase, and each item of it (0 for a phase without items)."""
+    """A run over many calls. `effects`: what is done outside and not undone, oldest first."""
 
     world: World = field(default_factory=World)
     tries: dict[str, int] = field(default_factory=dict)
-    effects: dict[PhaseName, dict[int, int]] = field(default_factory=dict)
+    effects: list[Effect] = field(default_factory=list)
     ran: list[tuple[PhaseName, int]] = field(default_factory=list)
     done: list[tuple[PhaseName, int]] = field(default_factory=list)
     begun: int = 0
@@ -121,10 +131,14 @@ class WholeRun(Offers):
         raise AssertionError(f"{MOST_STEPS} steps and no end")
 
     def _now(self, moment: Moment) -> Moment:
-        undoing = self.manifest.goal.kind != "finish"
+        finishes = self.manifest.goal.kind == "finish"
         listed = [n for n, s in self.manifest.phases.items() if s.items is not None and not s.items.stale]
-        offers = {n: self.newest(n) if undoing else self.offer(n, moment) for n in listed}
-        return replace(moment, now_ms=moment.now_ms + 1, wall=AT, offers=offers)
+        offers = {n: self.offer(n, moment) for n in listed if finishes}
+        return replace(moment, now_ms=moment.now_ms + 1, wall=AT, offers=offers, owed=self._owed)
+
+    def _owed(self) -> Owed | None:
+        newest = max(self.undoable(), key=lambda effect: effect.number, default=None)
+        return Owed(newest.phase, newest.number) if newest else None
 
     # --- what happens -------------------------------------------------------------------------------------------
 
@@ -178,8 +192,8 @@ class WholeRun(Offers):
                 return _untried(moment, name)
             case Some(group=group, closes=closes):
                 return self._items(this, attempt, group, closes, moment)
-            case Compensating(group=group):
-                return self._undone(name, attempt, group, moment)
+            case Compensating(number=number):
+                return self._undone(name, attempt, number, moment)
             case Whole() | Closing():
                 return self._whole(this, attempt, moment)
 
@@ -191,12 +205,12 @@ class WholeRun(Offers):
                 return self._tried(this, moment, moment.tried.get(this.name, Tried(count=0, ready_ms=None)).count)
         self._land(_succeeded(attempt, this, self.workflow))
         if this.foreach is None:
-            self.effects[this.name] = {0: self.manifest.sequence}
+            self.effects.append(Effect(this.name, self.manifest.sequence))
             self.done.append((this.name, 0))
         return replace(_untried(moment, this.name), landed=moment.landed + 1)
 
     def _list(self, this: Phase, attempt: Attempt) -> None:
-        """The list never changes, so what is done carries over; outside it counts as done with the new list."""
+        """The list never changes, so what is done carries over."""
         assert this.foreach is not None
         total = len(this.foreach.values or ())
         shard = self.shards.get(this.name)
@@ -213,7 +227,6 @@ class WholeRun(Offers):
                 done=done,
             )
         )
-        self.effects[this.name] = dict.fromkeys(indices_of(done), self.manifest.sequence)
 
     def _items(self, this: Phase, attempt: Attempt, group: Group, closes: bool, moment: Moment) -> Moment:
         chosen = self.of_group(this.name, group)
@@ -226,7 +239,7 @@ class WholeRun(Offers):
                 return self._items_failed(this, part, moment)
         part = self._part(this.name, chosen)
         self._land(replace(_succeeded(attempt, this, self.workflow), part=part, closes=closes))
-        self.effects[this.name].update(dict.fromkeys(chosen, self.manifest.sequence))
+        self.effects.append(Effect(this.name, self.manifest.sequence, list(chosen)))
         self.done += [(this.name, index) for index in chosen]
         course = self.courses[this.name]
         course.position = chosen[-1] + 1 if chosen[0] >= course.position else course.position
@@ -263,22 +276,23 @@ class WholeRun(Offers):
     def _gave_up(self, name: PhaseName, moment: Moment) -> Moment:
         return replace(moment, tried={**moment.tried, name: Tried(count=1, ready_ms=None)})
 
-    def _undone(self, name: PhaseName, attempt: Attempt, group: Group | None, moment: Moment) -> Moment:
+    def _undone(self, name: PhaseName, attempt: Attempt, number: int, moment: Moment) -> Moment:
         if name in self.world.stuck:
             self._land(replace(_failed(attempt), compensating=True))
             this = phase(self.workflow, name)
             return self._tried(this, moment, moment.tried.get(name, Tried(count=0, ready_ms=None)).count)
-        if group is None:
-            self._land(Compensated(attempt=attempt, at=AT, duration_ms=1))
-            self.effects.pop(name)
-            return _untried(moment, name)
-        newest = self.shards[name].newest()
-        indices = [index for index, number in self.effects[name].items() if number == newest]
-        rest = [number for number in self.shards[name].numbers if number < newest]
-        part = self._part(name, sorted(indices))
-        self._land(Compensated(attempt=attempt, at=AT, duration_ms=1, part=part, newest=max(rest, default=0)))
-        for index in indices:
-            self.effects[name].pop(index)
+        (effect,) = (each for each in self.effects if (each.phase, each.number) == (name, number))
+        made = Compensated(attempt=attempt, at=AT, duration_ms=1, of=number)
+        if effect.items:
+            items = state_of(self.manifest, name).items
+            unit = self.units(name, effect.items)[-1]
+            stood = [i for i in unit if items is not None and self.shards[name].states[i] == ITEM_DONE]
+            left = (n for i, n in enumerate(self.shards[name].numbers) if i not in stood)
+            made = replace(made, undone=ranges_of(unit), part=self._part(name, stood), newest=max(left, default=0))
+            effect.items = [index for index in effect.items if index not in unit]
+        self._land(made)
+        if not effect.items:
+            self.effects.remove(effect)
         return _untried(moment, name)
 
     def _back(self, step: Return, moment: Moment) -> Moment:
@@ -300,26 +314,24 @@ class WholeRun(Offers):
                 return replace(moment, arrived=Stop(verdict=Verdict.FAILED, reason="compensated"))
 
     def _from(self, name: PhaseName) -> tuple[PhaseName, ...]:
-        """The phase and what needs it, in order; what they did outside is nobody's to undo any more."""
+        """The phase and what needs it, in order."""
         chosen = {name, *dependents(self.workflow, name)}
         names = tuple(each for each in self.manifest.order if each in chosen)
         for each in names:
             self.courses.pop(each, None)
-            self.effects.pop(each, None)
         return names
 
     def reopen(self, name: PhaseName) -> None:
         """`run --from`, without the run."""
         self._record(Reopened(at=AT, phases=self._from(name), author="a", reason="r"))
 
-    def undoable(self) -> dict[PhaseName, int]:
-        """The newest completion of each phase that can be undone; none past a pivot."""
+    def undoable(self) -> list[Effect]:
+        """What can be undone; nothing past a pivot."""
         pivots = [each for each in self.workflow.phases if each.pivot]
         if any(state_of(self.manifest, each.name).status is Status.COMPLETED for each in pivots):
-            return {}
-        done = {name: max(found.values(), default=0) for name, found in self.effects.items()}
+            return []
         able = {each.name for each in self.workflow.phases if each.compensate}
-        return {name: number for name, number in done.items() if number and name in able and not self._stale(name)}
+        return [effect for effect in self.effects if effect.phase in able]
 
     def answer(self, approved: Callable[[PhaseName], bool]) -> None:
         """Somebody answers every gate that waits."""
@@ -352,14 +364,11 @@ class WholeRun(Offers):
                 assert budget.items is None or spent.items < budget.items, "a budget was passed"
                 assert budget.batches is None or spent.batches < budget.batches, "a budget was passed"
 
-    def _stale(self, name: PhaseName) -> bool:
-        items = state_of(self.manifest, name).items
-        return items is not None and items.stale
-
     def _undoes_the_newest(self, step: Begin) -> None:
-        left = self.undoable()
-        assert step.phase in left, f"{step.phase} has nothing to undo, or is past a pivot"
-        assert left[step.phase] == max(left.values()), "what was done before it was undone first"
+        left = {effect.number: effect.phase for effect in self.undoable()}
+        assert isinstance(step.work, Compensating)
+        assert left.get(step.work.number) == step.phase, f"{step.phase} has nothing to undo, or is past a pivot"
+        assert step.work.number == max(left), "what was done before it was undone first"
 
     def _stops_rightly(self, stop: Stop) -> None:
         assert (stop.verdict is Verdict.COMPLETE) == is_complete(self.manifest) or stop.verdict is Verdict.FAILED
