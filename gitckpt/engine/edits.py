@@ -15,7 +15,7 @@ from gitckpt.engine.graft import with_changes
 from gitckpt.engine.hold import Hold, open_pack
 from gitckpt.engine.land import Landing, land
 from gitckpt.engine.place import AttemptUnderWay, Decided
-from gitckpt.execute.heartbeat import never_started
+from gitckpt.execute.heartbeat import begin_ns, never_started
 from gitckpt.model.events import Edited
 from gitckpt.model.whose import Later, Mark, whose
 from gitckpt.plumbing.content import Change
@@ -36,7 +36,9 @@ def mark_of(hold: Hold, under_way: AttemptUnderWay, policy: EditPolicy = "tell-a
         case "tell-apart" if never_started(hold.place.desk.folder, under_way.boot):
             return "all"
         case "tell-apart":
-            return Later(border_ns(hold))
+            # Each command of `always` begins anew.
+            began = begin_ns(hold.place.live) if under_way.number else None
+            return Later(border_ns(hold), began or 0)
 
 
 def users_paths(hold: Hold, files: Collection[bytes], others: Collection[bytes], mark: Mark) -> frozenset[bytes]:
@@ -45,12 +47,13 @@ def users_paths(hold: Hold, files: Collection[bytes], others: Collection[bytes],
     if decided is None:
         return _whose(hold, (*files, *others), mark)
     # Some files were moved away since that was decided: what is missing now, and a folder's time, tell nothing.
-    return decided.users | _whose(hold, files, Later(decided.ns))
+    return decided.users | _whose(hold, files, Later(decided.ns))  # what is older is among the decided
 
 
 def _whose(hold: Hold, paths: Iterable[bytes], mark: Mark) -> frozenset[bytes]:
     before = partial(StatCache.load, hold.place.cache, hold.given.repository.object_format)
-    return whose(changed_of(hold.given.root, paths, before), mark)
+    began = mark.began_ns if isinstance(mark, Later) else 0
+    return whose(changed_of(hold.given.root, paths, before, began), mark)
 
 
 def users_changes(hold: Hold, changes: Collection[Change], mark: Mark) -> list[Change]:

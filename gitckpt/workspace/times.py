@@ -56,11 +56,12 @@ def wait_past(folder: Path | bytes, moment_ns: int) -> int:
         time.sleep(0.0005)
 
 
-def changed_of(root: Path, paths: Iterable[bytes], before: Callable[[], StatCache]) -> list[Changed]:
+def changed_of(root: Path, paths: Iterable[bytes], before: Callable[[], StatCache], began_ns: int = 0) -> list[Changed]:
     """What the disk says of each of `paths`, relative to `root`: when it was changed, and its folder. `before` gives
-    what was known of the files as the checkpoint has them. No symlink is followed at a path itself. Raises OSError.
+    what was known of the files as the checkpoint has them; only what changed before `began_ns` can be as it was then.
+    No symlink is followed at a path itself. Raises OSError.
     """
-    look = _Look(os.fsencode(root), before)
+    look = _Look(os.fsencode(root), before, began_ns)
     found = [look.at(path) for path in paths]
     return [each if each.changed_ns is not None else look.with_reasons(each) for each in found]
 
@@ -68,8 +69,9 @@ def changed_of(root: Path, paths: Iterable[bytes], before: Callable[[], StatCach
 class _Look:
     """One look at a tree: every folder is asked once."""
 
-    def __init__(self, top: bytes, before: Callable[[], StatCache]) -> None:
+    def __init__(self, top: bytes, before: Callable[[], StatCache], began_ns: int) -> None:
         self._top = top
+        self._began_ns = began_ns
         self._before = cache(before)
         self._known: dict[bytes, dict[bytes, Entry]] = {}
         self._folders: dict[bytes, tuple[bytes, Folder]] = {}
@@ -85,7 +87,9 @@ class _Look:
             return Changed(path=path, changed_ns=None, folder=folder)
         if not stat.S_ISDIR(found.st_mode):
             self._here[_identity(found)] = path
-        return Changed(path=path, changed_ns=found.st_ctime_ns, folder=folder)
+        known = self._entry(path) if found.st_ctime_ns < self._began_ns else None
+        as_before = known is not None and known.stat[1:] == (*_identity(found), found.st_ctime_ns)
+        return Changed(path=path, changed_ns=found.st_ctime_ns, folder=folder, as_before=as_before)
 
     def with_reasons(self, gone: Changed) -> Changed:
         """To be asked when every path has been looked at."""

@@ -59,3 +59,28 @@ def test_all_or_nothing_can_be_the_users_whatever_the_times_say() -> None:
     each = [Changed(path=b"a", changed_ns=1, folder=TOP), Changed(path=b"b", changed_ns=None, folder=TOP)]
     assert whose(each, "all") == {b"a", b"b"}
     assert whose(each, "nothing") == set()
+
+
+@pytest.mark.parametrize(
+    ("folder", "as_before", "is_users"),
+    [
+        (TOP, False, True),
+        (Folder(changed_ns=90, written_ns=90, above=TOP), False, True),  # written to, and where it was
+        (Folder(changed_ns=90, written_ns=20, above=Folder(changed_ns=95, written_ns=95, above=None)), False, False),
+        (Folder(changed_ns=90, written_ns=20, above=Folder(changed_ns=95, written_ns=95, above=None)), True, True),
+    ],
+)
+def test_what_is_older_than_the_attempt_is_the_users_unless_it_may_have_been_moved_here(
+    folder: Folder, as_before: bool, is_users: bool
+) -> None:
+    each = Changed(path=b"a/b", changed_ns=59, folder=folder, as_before=as_before)
+    assert whose([each], Later(100, 60)) == ({b"a/b"} if is_users else set())
+    assert whose([each], Later(100)) == set()
+
+
+def test_what_rules_of_the_attempt_have_captured_is_not_the_users() -> None:
+    older = [Changed(path=path, changed_ns=10, folder=TOP) for path in (b"a/log", b"log")]
+    rules = Changed(path=b"a/.gitignore", changed_ns=90, folder=TOP)
+    assert whose([*older, rules], Later(100, 60)) == {b"log"}
+    mine = Changed(path=b"a/.gitignore", changed_ns=110, folder=TOP)
+    assert whose([*older, mine], Later(100, 60)) == {b"log", b"a/log", b"a/.gitignore"}
