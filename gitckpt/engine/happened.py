@@ -81,7 +81,7 @@ def _attempt(place: Place, before: Stand, under_way: AttemptUnderWay) -> str:
     name = "always" if under_way.number == 0 else f"{under_way.phase}@{under_way.number}"
     if never_started(place.desk.folder, under_way.boot):
         return f"{name} was to begin, and nothing of it ran"
-    ran = "was cut off before" if before.record.attempt == under_way else "ran"
+    ran = "had run before" if before.record.attempt == under_way else "ran"
     kept = "keeps that apart" if under_way.number == 0 else f"keeps that as {name}"
     return f"{name} {ran}, and that is not recorded; what it left is among your files: the next command {kept}"
 

@@ -182,6 +182,27 @@ def test_an_error_after_the_phase_says_what_ran_and_what_you_do_then_is_yours(re
     assert not (repo.path / "big").exists()
 
 
+@pytest.mark.sweep
+def test_an_error_while_a_phase_runs_ends_it_and_what_you_do_then_is_yours(repo: Repo) -> None:
+    limit = "resource.prlimit(int(open('../runner').read()), resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))"
+    repo.write("one.sh", f'echo one > one; python3 -c "import resource; {limit}"; rm .gitckpt/heartbeat; sleep 30\n')
+    define(repo, "one: {run: 'echo $$ > ../pid; . ./one.sh'}")
+    repo.write("notes.txt", "notes\n")
+    words = ["sh", "-c", 'echo $$ > ../runner; exec "$@"', "sh", sys.executable, "-m", "gitckpt", "run"]
+    began = time.monotonic()
+    refused = subprocess.run(
+        words, cwd=repo.path, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 1, refused.stderr
+    assert "one@1 ran, and that is not recorded" in refused.stderr
+    assert time.monotonic() - began < 20
+    assert not Path("/proc", (repo.path.parent / "pid").read_text().strip()).exists()
+    append(repo, "notes.txt")
+    repo.run("checkpoint", "-m", "here")
+    assert edit_of(repo) == ["M notes.txt"]
+    assert not (repo.path / "one").exists()
+
+
 STRUCK = "test ! -e ../wait || { kill -9 $(cat ../runner); sleep 30; }"
 COMPENSATED = f"""
 zero: {{run: echo zero > zero}}

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 WORKFLOW = """\
@@ -66,13 +68,20 @@ def full(folder: Path) -> None:
     mount(folder, "size=8m")
     repository(folder)
     head, index = git(folder, "rev-parse", "HEAD"), (folder / ".git/index").read_bytes()
-    refused(gitckpt(folder, "run"), "No space left on device")
+    told = gitckpt(folder, "run")
+    refused(told, "No space left on device")
+    for words in ("recorded before that: 0002 a done", "b@1 ran, and that is not recorded"):
+        assert words in told.stderr, told.stderr
+    assert "nothing was" not in told.stderr, told.stderr
     git(folder, "fsck", "--strict", "--no-dangling")
     done = git(folder, "log", "--format=%s", "gitckpt/demo").splitlines()
     assert done == ["0002 a done", "0001 start started"], done
     (folder / "mine").write_bytes(b"")
     tip = git(folder, "rev-parse", "gitckpt/demo")
-    refused(gitckpt(folder, "run"), "No space left on device")
+    told = gitckpt(folder, "run")
+    refused(told, "No space left on device")
+    assert "b@1 had run before, and that is not recorded" in told.stderr, told.stderr
+    assert "recorded before" not in told.stderr, told.stderr
     assert git(folder, "rev-parse", "gitckpt/demo") == tip
     assert (folder / "big").stat().st_size == 5_000_000, "what the phase made is still there"
     mount(folder, "remount,size=64m")
@@ -80,10 +89,57 @@ def full(folder: Path) -> None:
     assert again.returncode == 0, again.stderr
     git(folder, "fsck", "--strict", "--no-dangling")
     assert (folder / "mine").exists(), "the user's own file is kept"
+    assert edits(folder) == ["mine"]
     names = git(folder, "ls-tree", "--name-only", "gitckpt/demo").split()
     assert names == [".gitckpt", "a", "b", "big", "gitckpt.yaml", "mine"], names
     assert (git(folder, "rev-parse", "HEAD"), (folder / ".git/index").read_bytes()) == (head, index)
     assert gitckpt(folder, "verify").returncode == 0
+
+
+def edits(folder: Path) -> list[str]:
+    """What the checkpoints of the user's edits changed."""
+    ids = git(folder, "log", "--first-parent", "--format=%H", "--grep=edit by", "gitckpt/demo").split()
+    commands = (("diff", "--name-only", f"{oid}^", oid, "--", ":!.gitckpt") for oid in ids)
+    return [name for command in commands for name in git(folder, *command).split()]
+
+
+def inodes(folder: Path) -> None:
+    """Room for no more files in the workspace, whose git directory is on another disk: no process of b can be started.
+    What the user does then is the user's."""
+    mount(folder, "size=64m,nr_inodes=200")
+    apart = folder.parent / "apart"
+    git(folder.parent, "init", "-q", "-b", "main", f"--separate-git-dir={apart}", str(folder))
+    (folder / "gitckpt.yaml").write_text(WORKFLOW)
+    (folder / ".gitignore").write_text("filler/\n")
+    (folder / "notes").write_text("notes\n")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "mine")
+    assert gitckpt(folder, "run", "--until", "a").returncode == 75
+    for name in ("stamp", "begin"):
+        (folder / ".gitckpt" / name).unlink()
+    fill(folder / "filler")
+    told = gitckpt(folder, "run")
+    refused(told, "No space left on device")
+    assert "b@1 was to begin, and nothing of it ran" in told.stderr, told.stderr
+    with (folder / "notes").open("a") as file:
+        file.write("mine\n")
+    refused(gitckpt(folder, "run"), "No space left on device")
+    with (folder / "notes").open("a") as file:
+        file.write("mine, too\n")
+    shutil.rmtree(folder / "filler")
+    again = gitckpt(folder, "run")
+    assert again.returncode == 0, again.stderr
+    assert (folder / "notes").read_text() == "notes\nmine\nmine, too\n"
+    assert set(edits(folder)) == {"notes"}
+    assert "cut off" not in again.stderr, again.stderr
+
+
+def fill(folder: Path) -> None:
+    """As many files as there is room for."""
+    folder.mkdir()
+    with suppress(OSError):
+        for number in range(1000):
+            (folder / str(number)).touch()
 
 
 def copies(folder: Path) -> None:
@@ -118,5 +174,5 @@ def read_only(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"full": full, "read_only": read_only, "copies": copies}[sys.argv[1]](Path(sys.argv[2]))
+    {"full": full, "inodes": inodes, "read_only": read_only, "copies": copies}[sys.argv[1]](Path(sys.argv[2]))
     print("fine")

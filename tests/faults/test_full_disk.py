@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).parents[2]
 ALONE = ("unshare", "--user", "--map-root-user", "--mount")
 
 
-@pytest.mark.parametrize("scenario", ["full", "read_only", "copies"])
+@pytest.mark.parametrize("scenario", ["full", "inodes", "read_only", "copies"])
 def test_a_disk_that_refuses_is_said_and_nothing_is_lost(scenario: str, tmp_path: Path) -> None:
     if shutil.which("unshare") is None or subprocess.run([*ALONE, "true"], capture_output=True, check=False).returncode:
         pytest.skip("a disk of its own needs a user namespace, and this machine permits none")
