@@ -66,8 +66,11 @@ def _event_words(event: Event) -> str:
             return "the workflow file changed" + (
                 f"; completed before under another: {_list(changed)}" if changed else ""
             )
-        case Edited(author=author, restored=restored):
-            return f"{author} brought files from {restored}" if restored else f"{author} changed files"
+        case Edited(author=author, restored=restored, dropped=dropped, dropped_count=count):
+            what = f"{author} brought files from {restored}" if restored else f"{author} changed files"
+            return (
+                f"{what}; captured no longer: {_list(dropped)}{' …' if count > len(dropped) else ''}" if count else what
+            )
         case ForeignChange(workflow=workflow):
             return f"workflow {workflow} changed files here"
         case Named(message=message, phase=phase):

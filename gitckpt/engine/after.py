@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from gitckpt.engine.agenda import Agenda, progress_at_tip
+from gitckpt.engine.capturing import uncaptured_words
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
 from gitckpt.execute.process import Result
@@ -123,7 +124,7 @@ def report(hold: Hold, flight: InFlight, outcome: Outcome, result: Result, check
     number = checkpoint.number if checkpoint else None
     match outcome:
         case Succeeded(uncaptured=uncaptured):
-            _say_uncaptured(hold, phase, uncaptured)
+            _warn_uncaptured(hold, phase, uncaptured)
             for survivor in result.survivors:
                 hold.reporter(Warned(f"{phase} left a process running: {survivor.pid} {survivor.command}"))
             for gone in result.ended:
@@ -135,6 +136,8 @@ def report(hold: Hold, flight: InFlight, outcome: Outcome, result: Result, check
             anew = f"; to do all again: gitckpt run --from {phase} --all-items" if known else ""
             hold.reporter(Note(f"{phase}: {plural(total, 'item')}{more}{anew}"))
             return
+        case Failed(uncaptured=uncaptured) | CutOff(uncaptured=uncaptured):
+            _warn_uncaptured(hold, phase, uncaptured)
         case Asked(prompt=prompt):
             hold.reporter(PhaseEnded(phase=phase, status="waiting", detail=prompt, checkpoint_number=number))
             return
@@ -210,14 +213,6 @@ def _words(outcome: Outcome) -> tuple[str, str]:
             assert_never(outcome)
 
 
-def _say_uncaptured(hold: Hold, phase: PhaseName, uncaptured: Uncaptured | None) -> None:
-    if uncaptured is None:
-        return
-    names = ", ".join(uncaptured.paths[:3]) + (" …" if uncaptured.count > 3 else "")
-    what = "1 ignored file" if uncaptured.count == 1 else f"{uncaptured.count:,} ignored files"
-    hold.reporter(
-        Warned(
-            f"{phase} changed {what} that no checkpoint holds: {names}\n"
-            f"  to capture: {uncaptured.include}, or the phase's `outs:`"
-        )
-    )
+def _warn_uncaptured(hold: Hold, phase: PhaseName, uncaptured: Uncaptured | None) -> None:
+    if uncaptured is not None:
+        hold.reporter(Warned(uncaptured_words(phase, uncaptured)))

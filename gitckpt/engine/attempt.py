@@ -80,6 +80,11 @@ def outcome_of(
             return _of_phase(hold, flight, attempt, result, uncaptured)
 
 
+def with_uncaptured(outcome: Outcome, uncaptured: Uncaptured | None) -> Outcome:
+    """A failure or a cut-off that names what it changed and no checkpoint holds, as a success does."""
+    return replace(outcome, uncaptured=uncaptured) if isinstance(outcome, Failed | CutOff) else outcome
+
+
 def _said_no(phase: Phase, attempt: Attempt, at: str, result: Result) -> Outcome | None:
     step = result.step
     if step is None or result.code in CANNOT_START or result.timed_out or result.signal:

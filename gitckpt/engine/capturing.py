@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.model.manifest import Uncaptured
+from gitckpt.model.names import PhaseName
 from gitckpt.model.workflow import Workflow, secrets
 from gitckpt.workspace.rules import CaptureRules
+from gitckpt.workspace.snapshot import Uncaptured as Changed
 
 
 @dataclass(eq=False)
@@ -44,6 +47,7 @@ def capture_rules(workflow: Workflow, environment: Mapping[str, str]) -> Capture
         exclude=workflow.workspace.exclude,
         outs=tuple(out for phase in workflow.phases for out in phase.outs),
         secrets=secret_values(workflow, environment),
+        history=workflow.workflow,
     )
 
 
@@ -51,3 +55,21 @@ def secret_values(workflow: Workflow, environment: Mapping[str, str]) -> tuple[b
     """The values of the declared secrets that are set now."""
     values = (environment.get(name, "") for name in secrets(workflow))
     return tuple(os.fsencode(value) for value in values if value)
+
+
+def shown_uncaptured(changed: Changed) -> Uncaptured | None:
+    """What an attempt changed that no checkpoint holds, as the manifest tells it; None for nothing."""
+    if not changed.count:
+        return None
+    paths = tuple(os.fsencode(path).decode(errors="backslashreplace") for path in map(os.fsdecode, changed.paths))
+    return Uncaptured(paths=paths, count=changed.count, size=changed.size)
+
+
+def uncaptured_words(phase: PhaseName, uncaptured: Uncaptured) -> str:
+    """What an attempt changed that no checkpoint holds, and how to have it captured."""
+    names = ", ".join(uncaptured.paths[:3]) + (" …" if uncaptured.count > 3 else "")
+    what = "1 ignored file" if uncaptured.count == 1 else f"{uncaptured.count:,} ignored files"
+    return (
+        f"{phase} changed {what} that no checkpoint holds: {names}\n"
+        f"  to capture: {uncaptured.include}, or the phase's `outs:`"
+    )

@@ -7,10 +7,11 @@ how a difference is shown.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from gitckpt.engine.dropping import dropped_by_edits
 from gitckpt.engine.history import merged_in
 from gitckpt.engine.place import Place
 from gitckpt.errors import GitckptError
@@ -133,11 +134,16 @@ def edits(store: Store, desk: Desk, base: Checkpoint, rules: CaptureRules) -> Di
             defaults=defaults,
             known=base.content,
             reader=store.reader,
+            held=base.content,
         )
         pack.finish()
-    changes = compare(store.reader, base.content, found.content)
+    dropped = dropped_by_edits(desk.repository, desk.prefix, store.reader, base.content, found.content, cache.held)
+    changes = {change.path: change for change in compare(store.reader, base.content, found.content)}
+    for change in dropped:
+        was = changes.get(change.path, change)
+        changes[change.path] = replace(was, new=None)
     return Difference(
-        changes=tuple(changes),
+        changes=tuple(changes[path] for path in sorted(changes)),
         old=label(base),
         new="your files",
         before=defaults,

@@ -5,14 +5,13 @@ Owns what each outcome does to branch, workspace and retries. Must not know how 
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import assert_never
 
 from gitckpt.engine.after import after, report, with_end_of_tries
 from gitckpt.engine.agenda import Agenda
-from gitckpt.engine.attempt import outcome_of
-from gitckpt.engine.capturing import secret_values
+from gitckpt.engine.attempt import outcome_of, with_uncaptured
+from gitckpt.engine.capturing import secret_values, shown_uncaptured
 from gitckpt.engine.dating import border_ns
 from gitckpt.engine.edits import land_edit, mark_of, users_changes
 from gitckpt.engine.failures import write_failed_items
@@ -46,7 +45,6 @@ from gitckpt.plumbing.pack import Pack
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.workspace.snapshot import Snapshot
-from gitckpt.workspace.snapshot import Uncaptured as Changed
 
 
 def land_outcome(hold: Hold, agenda: Agenda, flight: InFlight, result: Result, moment: Moment) -> Moment:
@@ -65,7 +63,7 @@ def land_outcome(hold: Hold, agenda: Agenda, flight: InFlight, result: Result, m
             outcome = Failed(
                 attempt=outcome.attempt, at=outcome.at, duration_ms=result.duration_ms, exit_code=1, detail=detail
             )
-        outcome = with_end_of_tries(agenda, flight, outcome, moment)
+        outcome = with_end_of_tries(agenda, flight, with_uncaptured(outcome, changed), moment)
         if isinstance(outcome, Failed | CutOff) and not outcome.partial and flight.running is not None:
             _keep_edits(hold, pack, flight, found)
         checkpoint = _land(hold, pack, flight, outcome, found, result.output_from if flight.running else None)
@@ -168,11 +166,3 @@ def _landed(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
         return land(hold, pack, landing)
     with open_pack(hold) as second:
         return land(hold, second, landing)
-
-
-def shown_uncaptured(changed: Changed) -> Uncaptured | None:
-    """What an attempt changed that no checkpoint holds, as the manifest tells it; None for nothing."""
-    if not changed.count:
-        return None
-    paths = tuple(os.fsencode(path).decode(errors="backslashreplace") for path in map(os.fsdecode, changed.paths))
-    return Uncaptured(paths=paths, count=changed.count, size=changed.size)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from gitckpt.engine.after import after, report, with_end_of_tries
 from gitckpt.engine.arrival import Arrival
-from gitckpt.engine.attempt import outcome_of
-from gitckpt.engine.capturing import secret_values
-from gitckpt.engine.close import land_outcome, only_asked, shown_uncaptured
+from gitckpt.engine.attempt import outcome_of, with_uncaptured
+from gitckpt.engine.capturing import secret_values, shown_uncaptured
+from gitckpt.engine.close import land_outcome, only_asked
 from gitckpt.engine.failures import write_failed_items
 from gitckpt.engine.fleet import Fleet
 from gitckpt.engine.hold import Hold, open_pack
@@ -105,6 +105,7 @@ def _judged(hold: Hold, fleet: Fleet, pack: Pack, flight: InFlight, result: Resu
         outcome = Failed(
             attempt=outcome.attempt, at=outcome.at, duration_ms=result.duration_ms, exit_code=1, detail=detail
         )
+    outcome = with_uncaptured(outcome, shown_uncaptured(scan.uncaptured))
     outcome = with_end_of_tries(fleet.agenda, flight, outcome, moment)
     return Judged(flight=flight, result=result, outcome=outcome, content=content, changes=scan.changes)
 

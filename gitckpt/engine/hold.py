@@ -263,6 +263,7 @@ def take_snapshot(hold: Hold, pack: Pack) -> Snapshot:
         defaults=workspace_defaults(hold),
         known=known,
         reader=hold.store.reader,
+        held=hold.base.content if hold.base else known,
     )
     hold.unsynced = hold.unsynced or found.read > 0 or found.uncaptured.count > 0
     say_once(hold, found)

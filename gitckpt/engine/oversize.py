@@ -21,7 +21,7 @@ from gitckpt.execute.heartbeat import begin_ns
 from gitckpt.model.amount import plural
 from gitckpt.model.names import PhaseName, WorkflowName
 from gitckpt.model.whose import Mark
-from gitckpt.plumbing.content import Content, Item, list_content
+from gitckpt.plumbing.content import Content, Item, Lookup, list_content
 from gitckpt.plumbing.extra import MODE_BITS
 from gitckpt.plumbing.file_system import sync_tree
 from gitckpt.plumbing.pack import Pack
@@ -39,13 +39,15 @@ def move_oversize(hold: Hold, phase: PhaseName, number: int, mark: Mark) -> None
     if mark == "all" or since is None or _free_of_doubt(hold, limit):
         return
     given = hold.given
-    rules = capture_rules(given.workflow, given.environment)
+    rules, held = capture_rules(given.workflow, given.environment), Lookup(hold.store.reader, hold.at_tip.content)
     changed = changed_files(
-        root=given.root, repository=given.repository, prefix=given.prefix, rules=rules, since_ns=since
+        root=given.root, repository=given.repository, prefix=given.prefix, rules=rules, held=held, since_ns=since
     )
     if sum(changed.values()) <= limit:
         return
-    files, folders = captured_paths(root=given.root, repository=given.repository, prefix=given.prefix, rules=rules)
+    files, folders = captured_paths(
+        root=given.root, repository=given.repository, prefix=given.prefix, rules=rules, held=held
+    )
     known = list_content(hold.store.reader, hold.at_tip.content)
     gone = [path for path in known if path not in files and path not in folders]
     mine = users_paths(hold, files, (*folders, *gone), mark)

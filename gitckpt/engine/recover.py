@@ -13,7 +13,7 @@ from itertools import count
 from typing import Literal, TypeAlias
 
 from gitckpt.engine.arrival import Arrival
-from gitckpt.engine.capturing import secret_values
+from gitckpt.engine.capturing import secret_values, shown_uncaptured, uncaptured_words
 from gitckpt.engine.catch_up import catch_up
 from gitckpt.engine.hold import Hold, moving_refs, open_pack, say_once
 from gitckpt.engine.land import Beside, Landing, land
@@ -34,7 +34,7 @@ from gitckpt.model.schedule import Plan
 from gitckpt.model.workflow import secrets
 from gitckpt.plumbing.amend import amend
 from gitckpt.plumbing.refs import RefUpdate, list_refs, transact
-from gitckpt.progress.events import Note
+from gitckpt.progress.events import Note, Warned
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 
@@ -200,9 +200,7 @@ def _set_aside(hold: Hold, view: ViewUnderWay, *, beside: bool) -> None:
     partial = phase is not None and phase.keep_partial
     number = max(view.under_way.number, state.attempts + 1)
     attempt = Attempt(phase=name, number=number, started=view.under_way.started)
-    events = judge(
-        hold.at_tip.manifest, CutOff(attempt=attempt, at=hold.now(), reason="died", partial=partial, beside=beside)
-    )
+    cut_off = CutOff(attempt=attempt, at=hold.now(), reason="died", partial=partial, beside=beside)
     if view.kind == "overlay" and not partial:
         move_oversize_view(hold, hold.place.views / view.view, name, number)
     below = _read(hold, view.start)
@@ -212,6 +210,8 @@ def _set_aside(hold: Hold, view: ViewUnderWay, *, beside: bool) -> None:
         scan = scan_dead(hold, view, pack, below.content)
         say_once(hold, scan)
         note_dates(hold, hold.place.views / view.view, scan)
+        uncaptured = shown_uncaptured(scan.uncaptured)
+        events = judge(hold.at_tip.manifest, replace(cut_off, uncaptured=uncaptured))
         content = amend(hold.store.reader, pack, below.content, scan.changes)
         if partial:
             arrival = Arrival(
@@ -242,6 +242,8 @@ def _set_aside(hold: Hold, view: ViewUnderWay, *, beside: bool) -> None:
             land(hold, pack, landing)
     files = f"{len(scan.changes):,} path{'' if len(scan.changes) == 1 else 's'}"
     hold.reporter(Note(f"{name}@{number} was cut off; what it left ({files}) is kept: gitckpt diff {name}@{number}"))
+    if uncaptured is not None:
+        hold.reporter(Warned(uncaptured_words(name, uncaptured)))
 
 
 def _read(hold: Hold, start: Oid) -> Checkpoint:

@@ -6,11 +6,13 @@ workspace may go on, setting a dead attempt's leavings aside, and recording the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gitckpt.engine.capturing import secret_values
+from gitckpt.engine.capturing import secret_values, shown_uncaptured, uncaptured_words
 from gitckpt.engine.dating import border_ns, keep_dates
+from gitckpt.engine.dropping import dropped_by_edits
 from gitckpt.engine.edits import EditPolicy, land_edit, mark_of, users_changes
 from gitckpt.engine.graft import with_changes
 from gitckpt.engine.hold import Hold, open_pack, seal, sweep_locks, sweep_packs, take_snapshot
@@ -29,13 +31,14 @@ from gitckpt.model.amount import plural
 from gitckpt.model.codec import loads
 from gitckpt.model.events import CUT_OFF, Concluded, Edited, Event, ForeignChange, Redefined
 from gitckpt.model.graph import phase_named
+from gitckpt.model.merging import MOST_NAMED
 from gitckpt.model.names import Oid, WorkflowName
 from gitckpt.model.outcome import Attempt, CutOff, judge
 from gitckpt.model.text import safe
 from gitckpt.model.workflow import digest, order, secrets
 from gitckpt.plumbing.content import Content, compare
 from gitckpt.plumbing.pack import Pack
-from gitckpt.progress.events import Note
+from gitckpt.progress.events import Note, Warned
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.layout import NotACheckpoint
@@ -85,6 +88,7 @@ def settle(
         _refuse_clone(hold)
         return
     require_base(hold)
+    settled = hold.at_tip
     if is_due(hold):
         recover(hold, finished)
     attempt = hold.record.attempt
@@ -95,7 +99,7 @@ def settle(
         _set_conclusion_aside(hold, attempt, policy)
     elif attempt is not None:
         _set_aside(hold, attempt, policy)
-    record_edits(hold, closing)
+    record_edits(hold, closing, since=_before_edits(hold, settled))
     mend_mirror(hold)
 
 
@@ -208,13 +212,15 @@ def _set_aside(hold: Hold, under_way: AttemptUnderWay, policy: EditPolicy) -> No
     phase = phase_named(hold.workflow, under_way.phase)
     partial = phase is not None and phase.keep_partial
     attempt = Attempt(phase=under_way.phase, number=under_way.number, started=under_way.started)
-    events = judge(hold.at_tip.manifest, CutOff(attempt=attempt, at=hold.now(), reason="died", partial=partial))
+    cut_off = CutOff(attempt=attempt, at=hold.now(), reason="died", partial=partial)
     mark = mark_of(hold, under_way, policy)
     if not partial:
         move_oversize(hold, under_way.phase, under_way.number, mark)
     with open_pack(hold) as pack:
         found = take_snapshot(hold, pack)
         seal(hold, pack)
+        uncaptured = shown_uncaptured(found.uncaptured)
+        events = judge(hold.at_tip.manifest, replace(cut_off, uncaptured=uncaptured))
         mine = users_changes(hold, compare(hold.store.reader, hold.at_tip.content, found.content), mark)
         if mine:
             land_edit(hold, mine)
@@ -237,6 +243,8 @@ def _set_aside(hold: Hold, under_way: AttemptUnderWay, policy: EditPolicy) -> No
                 ),
             )
     _say_set_aside(hold, under_way)
+    if uncaptured is not None:
+        hold.reporter(Warned(uncaptured_words(under_way.phase, uncaptured)))
 
 
 def _known_definition(hold: Hold) -> bytes:
@@ -267,24 +275,72 @@ def _say_set_aside(hold: Hold, under_way: AttemptUnderWay) -> None:
     hold.reporter(Note(text))
 
 
-def record_edits(hold: Hold, closing: Sequence[Event] = ()) -> None:
-    """Record what changed since the base: another workflow's part as `foreign`, the rest as the user's edit."""
+def _before_edits(hold: Hold, settled: Checkpoint) -> Content:
+    """The content before the user's edits, of which some may be recorded since `settled`."""
+    before = hold.at_tip.content
+    for checkpoint in hold.store.history():
+        if checkpoint.oid == settled.oid:
+            return before
+        if checkpoint.parents and any(isinstance(event, Edited) for event in checkpoint.events):
+            before = hold.store.read(checkpoint.parents[0]).content
+    return hold.at_tip.content
+
+
+def record_edits(hold: Hold, closing: Sequence[Event] = (), since: Content | None = None) -> None:
+    """Record what changed since the base: another workflow's part as `foreign`, the rest as the user's edit. `since`:
+    what the user's edits began from, where it is not the tip."""
     with open_pack(hold) as pack:
         found = take_snapshot(hold, pack)
-        moved = differs(hold, pack, found.content)
-        if moved and _land_foreign(hold, found.content):
-            record_edits(hold, closing)
+        content = _without_dropped(hold, pack, found.content, since or hold.at_tip.content)
+        moved = differs(hold, pack, content)
+        if moved and _land_foreign(hold, content):
+            record_edits(hold, closing, since)
             return
-        edited: list[Event] = [Edited(at=hold.now(), author=hold.person())] if moved else []
+        edited = [_edit(hold, content)] if moved else []
         events = (*edited, *_redefined(hold), *closing)
         if events:
             with open_pack(hold) as second:
-                land(hold, second, Landing(events=events, content=found.content, found=found.content))
+                land(hold, second, Landing(events=events, content=content, found=content))
         elif hold.record.last != hold.name:
             arrive(hold, hold.at_tip)
         elif hold.cache.displaced:
             # Files have other dates than at the base, and nothing else: from here on these are the base's.
             keep_dates(hold, hold.at_tip.number)
+
+
+def _without_dropped(hold: Hold, pack: Pack, found: Content, since: Content) -> Content:
+    """The content without what an ignore rule of the user's takes out of it."""
+    if not hold.cache.held:
+        return found
+    seal(hold, pack)
+    given, reader = hold.given, hold.store.reader
+    gone = dropped_by_edits(given.repository, given.prefix, reader, since, found, hold.cache.held)
+    if not gone:
+        return found
+    for change in gone:
+        hold.cache.leave_undecided(change.path)
+    with open_pack(hold) as second:
+        content = with_changes(reader, second, found, gone)
+        seal(hold, second)
+    return content
+
+
+def _edit(hold: Hold, content: Content) -> Edited:
+    """The user's edit; what is no longer captured, and is still there, is named with the checkpoint that has it."""
+    top = os.fsencode(hold.given.root) + b"/"
+    gone = [
+        change.path
+        for change in compare(hold.store.reader, hold.at_tip.content, content)
+        if change.new is None and change.old and change.old.kind != "dir" and os.path.lexists(top + change.path)
+    ]
+    paths = tuple(safe(path) for path in gone)
+    if gone:
+        number = hold.at_tip.number
+        shown = ", ".join(paths[:MOST_NAMED]) + (" …" if len(paths) > MOST_NAMED else "")
+        hold.reporter(
+            Warned(f"no longer captured: {shown}\n  last held by {number:04d}: gitckpt restore {number} -- {paths[0]}")
+        )
+    return Edited(at=hold.now(), author=hold.person(), dropped=paths[:MOST_NAMED], dropped_count=len(paths))
 
 
 def differs(hold: Hold, pack: Pack, found: Content) -> bool:

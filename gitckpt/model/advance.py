@@ -260,6 +260,7 @@ def _unfinished(state: PhaseState, event: OpenEvent, number: int) -> PhaseState:
                 exit_code=event.exit_code,
                 detail=event.detail,
                 partial=state.partial or event.partial,
+                uncaptured=event.uncaptured or state.uncaptured,
                 conflict=None,
             )
         case AttemptCutOff():
@@ -270,6 +271,7 @@ def _unfinished(state: PhaseState, event: OpenEvent, number: int) -> PhaseState:
                 cut_offs=state.cut_offs + (not event.beside) if event.reason == "died" else 0,
                 detail="cut off" if event.reason == "died" else "interrupted",
                 partial=state.partial or event.partial,
+                uncaptured=event.uncaptured or state.uncaptured,
             )
         case Named():
             return replace(state, partial=True)

@@ -51,6 +51,8 @@ class Edited:
 
     `mixed`: paths that a phase changed as well, meanwhile; they hold both changes. `removed`: files that went with it,
     at most twenty of the `removals` by name; `outs_of`: the completed phases that had made some of them as their outs.
+    `dropped`: the first of `dropped_count` files that are still there and are captured no longer: the checkpoint before
+    was the last with them.
     """
 
     at: str
@@ -60,6 +62,8 @@ class Edited:
     removed: tuple[str, ...] = later(())
     removals: int = later(0)
     outs_of: tuple[PhaseName, ...] = later(())
+    dropped: tuple[str, ...] = later(())
+    dropped_count: int = later(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +119,8 @@ class PhaseBlocked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFailed:
-    """An attempt ended badly. `partial`: its files were kept as the start of the next attempt."""
+    """An attempt ended badly. `partial`: its files were kept as the start of the next attempt. `uncaptured`: what it
+    changed that no checkpoint holds, and that stays so."""
 
     at: str
     phase: PhaseName
@@ -125,12 +130,13 @@ class AttemptFailed:
     exit_code: int | None
     detail: str
     partial: bool = False
+    uncaptured: Uncaptured | None = later()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptCutOff:
     """An attempt did not come to its end: its runner died, or it was interrupted. `beside`: so did another one of the
-    same phase with it, which counts for both."""
+    same phase with it, which counts for both. `uncaptured`: as in AttemptFailed."""
 
     at: str
     phase: PhaseName
@@ -138,6 +144,7 @@ class AttemptCutOff:
     reason: Literal["died", "interrupted"]
     partial: bool = False
     beside: bool = False
+    uncaptured: Uncaptured | None = later()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

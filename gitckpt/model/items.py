@@ -70,7 +70,7 @@ class ItemsCompleted:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemsFailed:
     """A try of items ended badly; `newly` of them had not failed before. `final`: the call gave them up with it.
-    `busy_ms`: as in ItemsCompleted."""
+    `busy_ms`: as in ItemsCompleted; `uncaptured`: as in AttemptFailed."""
 
     at: str
     phase: PhaseName
@@ -84,6 +84,7 @@ class ItemsFailed:
     partial: bool = False
     final: bool = False
     busy_ms: int | None = None
+    uncaptured: Uncaptured | None = later()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

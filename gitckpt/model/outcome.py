@@ -74,6 +74,7 @@ class Failed:
     part: Part | None = None
     compensating: bool = False
     final: bool = False
+    uncaptured: Uncaptured | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +140,7 @@ class CutOff:
     reason: Literal["died", "interrupted"]
     partial: bool = False
     beside: bool = False
+    uncaptured: Uncaptured | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,9 +194,8 @@ def judge(manifest: Manifest, outcome: Outcome) -> tuple[Event, ...]:
                     made_from=outcome.attempt.made_from,
                 ),
             )
-        case CutOff(attempt=attempt, at=at, reason=reason, partial=partial, beside=beside):
-            number = attempt.number
-            return (AttemptCutOff(at=at, phase=phase, attempt=number, reason=reason, partial=partial, beside=beside),)
+        case CutOff():
+            return (_cut_off(outcome),)
         case Unwanted(at=at, reason=reason):
             return (PhaseSkipped(at=at, phase=phase, reason=reason),)
         case Refused(at=at, reason=reason):
@@ -276,6 +277,18 @@ def _compensated(outcome: Compensated) -> Event:
     )
 
 
+def _cut_off(outcome: CutOff) -> Event:
+    return AttemptCutOff(
+        at=outcome.at,
+        phase=outcome.attempt.phase,
+        attempt=outcome.attempt.number,
+        reason=outcome.reason,
+        partial=outcome.partial,
+        beside=outcome.beside,
+        uncaptured=outcome.uncaptured,
+    )
+
+
 def _failed(outcome: Failed) -> Event:
     attempt, part = outcome.attempt, outcome.part
     if outcome.compensating:
@@ -297,6 +310,7 @@ def _failed(outcome: Failed) -> Event:
             exit_code=outcome.exit_code,
             detail=outcome.detail,
             partial=outcome.partial,
+            uncaptured=outcome.uncaptured,
         )
     return ItemsFailed(
         at=outcome.at,
@@ -311,4 +325,5 @@ def _failed(outcome: Failed) -> Event:
         partial=outcome.partial,
         final=outcome.final,
         busy_ms=attempt.busy_ms,
+        uncaptured=outcome.uncaptured,
     )

@@ -51,20 +51,8 @@ def with_items(state: PhaseState, event: ItemsEvent, number: int) -> PhaseState:
                 uncaptured=event.uncaptured or state.uncaptured,
             )
         case ItemsFailed():
-            _require_open(state, event)
-            if event.attempt <= state.attempts:
-                raise Impossible(f"attempt {event.attempt} was used before")
             items = replace(items, failed=items.failed + event.newly)
-            state = replace(
-                state,
-                attempts=event.attempt,
-                cut_offs=0,
-                started=state.started or event.started,
-                duration_ms=_longer(state, event),
-                exit_code=event.exit_code,
-                detail=event.detail,
-                partial=state.partial or event.partial,
-            )
+            state = _after_failure(state, event)
         case ItemsSkipped():
             items = replace(items, skipped=items.skipped + event.count, failed=items.failed - event.failed)
         case ItemsReopened():
@@ -91,6 +79,23 @@ def without_complaint(state: PhaseState) -> PhaseState:
     """The state when something older was undone than what it stands on: what that compensation failed with is over."""
     bad = state.status in (Status.FAILED, Status.BLOCKED, Status.WAITING)
     return state if bad or (state.items is not None and state.items.failed) else replace(state, detail=None)
+
+
+def _after_failure(state: PhaseState, event: ItemsFailed) -> PhaseState:
+    _require_open(state, event)
+    if event.attempt <= state.attempts:
+        raise Impossible(f"attempt {event.attempt} was used before")
+    return replace(
+        state,
+        attempts=event.attempt,
+        cut_offs=0,
+        started=state.started or event.started,
+        duration_ms=_longer(state, event),
+        exit_code=event.exit_code,
+        detail=event.detail,
+        partial=state.partial or event.partial,
+        uncaptured=event.uncaptured or state.uncaptured,
+    )
 
 
 def _longer(state: PhaseState, event: ItemsCompleted | ItemsFailed) -> int:

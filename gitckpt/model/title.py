@@ -134,10 +134,8 @@ def _title(event: Event) -> Title | None:  # noqa: C901 - one flat table of the 
             return _of_merging(event)
         case ForeignChange(workflow=workflow):
             return Title(kind="foreign", status=f"by {workflow}")
-        case Edited(author=author, restored=restored):
-            told = [f"restored from {restored}"] if restored else []
-            told += [f"removed {headed(event.removed, event.removals)}"] if event.removals else []
-            return Title(kind="edit", status=f"by {author}", detail="; ".join(told))
+        case Edited():
+            return _of_edit(event)
         case RemovalAccepted(phases=phases):
             return Title(kind="manual", status="goes on without outs of", detail=", ".join(phases))
         case Redefined():
@@ -150,6 +148,13 @@ def headed(names: Sequence[str], count: int) -> str:
     """The first names, and how many more there are."""
     shown = names[:3]
     return ", ".join(shown) + (f" and {count - len(shown):,} more" if count > len(shown) else "")
+
+
+def _of_edit(event: Edited) -> Title:
+    told = [f"restored from {event.restored}"] if event.restored else []
+    told += [f"removed {headed(event.removed, event.removals)}"] if event.removals else []
+    told += [f"no longer captures {headed(event.dropped, event.dropped_count)}"] if event.dropped else []
+    return Title(kind="edit", status=f"by {event.author}", detail="; ".join(told))
 
 
 def _of_ways(

@@ -53,6 +53,12 @@ class Ignore:
         `!pattern` takes back is not ignored. Raises GitFailed, for example for a path beyond a symlink;
         ValueError for b"".
         """
+        return [rule is not None for rule in self.ignored_by(paths)]
+
+    def ignored_by(self, paths: Sequence[bytes]) -> list[bytes | None]:
+        """As `ignored`, for each path the file whose rule ignores it, as git names it: one of the repository's
+        relative to its top. None for a path that is not ignored.
+        """
         if not paths:
             return []
         if b"" in paths:
@@ -67,7 +73,7 @@ class Ignore:
             self.close()
             raise GitFailed(("check-ignore",), 128, str(ended)) from None
 
-    def _ask(self, paths: Sequence[bytes]) -> list[bool]:
+    def _ask(self, paths: Sequence[bytes]) -> list[bytes | None]:
         if self._dialogue is None:
             self._dialogue = Dialogue(
                 # It refuses the literal ones; `./` before each path keeps `:(top)x` a name.
@@ -84,16 +90,16 @@ class Ignore:
             )
         dialogue = self._dialogue
         dialogue.send(b"".join([b"./%b\0" % path for path in paths]))
-        answers = []
+        answers: list[bytes | None] = []
         for path in paths:
             # Where the rule stands (file, line), the rule, the path.
-            dialogue.until(b"\0")
+            source = dialogue.until(b"\0")
             dialogue.until(b"\0")
             pattern = dialogue.until(b"\0")
             if dialogue.until(b"\0") != b"./" + path:
                 self.close()
                 raise GitFailed(("check-ignore",), 0, f"it answered for another path than {path!r}")
-            answers.append(pattern != b"" and not pattern.startswith(b"!"))
+            answers.append(None if pattern == b"" or pattern.startswith(b"!") else source)
         return answers
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from gitckpt.model.names import LIVE_FOLDER
-from gitckpt.plumbing.content import Content, Defaults, list_content
+from gitckpt.plumbing.content import Content, Defaults, Lookup, list_content
 from gitckpt.plumbing.gitfile import stand_for
 from gitckpt.plumbing.objects import object_id
 from gitckpt.plumbing.pack import Pack
@@ -94,7 +94,8 @@ def make_replica(
     """
     matcher = Matcher(rules)
     key = decided_by(matcher, defaults)
-    walk = Walk(root=root, repository=repository, prefix=prefix, matcher=matcher, cache=cache, key=key)
+    held = Lookup(reader, content)
+    walk = Walk(root=root, repository=repository, prefix=prefix, matcher=matcher, cache=cache, key=key, held=held)
     items = list_content(reader, content)
     for path in items:
         require_inside(root, path)
@@ -169,6 +170,7 @@ def read_replica(replica: Replica, *, pack: Pack, start: Content, reader: Reader
         defaults=replica.defaults,
         known=start,
         reader=reader,
+        held=start,
         skipped=_by_folder((own.links | own.copies.keys()) - gone),
     )
     replica.cache.save()

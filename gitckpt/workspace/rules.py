@@ -60,12 +60,14 @@ class CaptureRules:
     root.
 
     `exclude` beats all; `include` and `outs` capture although git ignores; `secrets` are the secrets' values.
+    `history`: the workflow whose checkpoints hold what stays captured although git ignores it by now.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     outs: tuple[str, ...] = ()
     secrets: tuple[bytes, ...] = ()
+    history: str = ""
 
 
 def _text(path: bytes) -> str:
@@ -90,7 +92,8 @@ class Matcher:
     def key(self) -> bytes:
         """A digest of everything that decides by name; cached decisions hold while it is the same."""
         rules = self._rules
-        return _digest("\0".join(patterns).encode() for patterns in (rules.include, rules.exclude, rules.outs))
+        patterns = (rules.include, rules.exclude, rules.outs, (rules.history,))
+        return _digest("\0".join(each).encode() for each in patterns)
 
     @cached_property
     def secret_key(self) -> bytes:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from gitckpt.plumbing.content import Content, Defaults
+from gitckpt.plumbing.content import Content, Defaults, Lookup
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.repository import Repository
@@ -91,13 +91,15 @@ def snapshot(
     defaults: Defaults,
     known: Content | None = None,
     reader: Reader | None = None,
+    held: Content | None = None,
     skipped: Mapping[bytes, frozenset[str]] = MappingProxyType({}),
 ) -> Snapshot:
     """Read the workspace at `root` (real, absolute; `prefix` below the repository's top) into `pack`.
 
-    Everything reachable from the new content and not from `known` is in the pack; with `known`, give the
-    `reader` of its repository. The entries named by `skipped`, by folder, count as not there. Changes `cache` to what
-    was seen; the caller saves it. Raises Unreadable, PackFailed, GitFailed.
+    Everything reachable from the new content and not from `known` is in the pack; with `known` or `held`, give the
+    `reader` of its repository. What `held` has stays captured although git ignores it by now. The entries named by
+    `skipped`, by folder, count as not there. Changes `cache` to what was seen; the caller saves it. Raises Unreadable,
+    PackFailed, GitFailed.
     """
     scan_ns = _clock(root)
     matcher = Matcher(rules)
@@ -106,7 +108,16 @@ def snapshot(
         # Every file must be searched again, so no cached id may stand for its bytes.
         for record in cache.folders.values():
             record.dirty = list(range(len(record.kinds)))
-    walk = Walk(root=root, repository=repository, prefix=prefix, matcher=matcher, cache=cache, key=key, skipped=skipped)
+    walk = Walk(
+        root=root,
+        repository=repository,
+        prefix=prefix,
+        matcher=matcher,
+        cache=cache,
+        key=key,
+        held=Lookup(reader, held) if held is not None and reader is not None else None,
+        skipped=skipped,
+    )
     with Disk(root) as disk:
         capture = Capture(
             disk=disk,
@@ -116,30 +127,29 @@ def snapshot(
             default_file=defaults.file,
             reader=reader,
         )
-        assembler = Assembler(
-            pack=pack,
-            capture=capture,
-            cache=cache,
-            defaults=defaults,
-            known=Known(cache, known, reader),
-            scan_ns=scan_ns,
-        )
+        there = Known(cache, known, reader)
+        assembler = Assembler(pack=pack, capture=capture, cache=cache, defaults=defaults, known=there, scan_ns=scan_ns)
         content = assembler.content(walk.folders)
     records = assembler.records
-    found = Snapshot(
+    found = _found(walk, assembler, content, _uncaptured(root, walk.folders, cache.folders, records), capture.read)
+    cache.replace(records, walk.basis, content.escaped or b"")
+    cache.key, cache.secret_key, cache.held = key, matcher.secret_key, frozenset(walk.only_held)
+    return found
+
+
+def _found(walk: Walk, assembler: Assembler, content: Content, uncaptured: Uncaptured, read: int) -> Snapshot:
+    records = assembler.records
+    return Snapshot(
         content=content,
         files=walk.folders[0].files,
         size=walk.folders[0].size,
         unstable=tuple(sorted(assembler.unstable)),
         left_out=_left_out(records),
         not_kept=_not_kept(records),
-        uncaptured=_uncaptured(root, walk.folders, cache.folders, records),
+        uncaptured=uncaptured,
         large=_largest(records),
-        read=capture.read,
+        read=read,
     )
-    cache.replace(records, walk.basis, content.escaped or b"")
-    cache.key, cache.secret_key = key, matcher.secret_key
-    return found
 
 
 def decided_by(matcher: Matcher, defaults: Defaults) -> bytes:

@@ -22,7 +22,7 @@ FIELDS = 5
 """Integers a record keeps for an entry: mode, inode, size, mtime ns, ctime ns (only the mode for a folder).
 """
 
-_MAGIC = b"gitckpt stat cache 3\n"
+_MAGIC = b"gitckpt stat cache 4\n"
 FULL_INODE = (1 << 63) - 1
 _NUMBER = array("q").itemsize
 
@@ -93,6 +93,7 @@ class _Stored(msgspec.Struct, array_like=True):
     secret_key: bytes
     escaped: bytes
     basis: Basis
+    held: frozenset[bytes]
     folders: dict[bytes, Record]
 
 
@@ -113,6 +114,8 @@ class StatCache:
         self.secret_key = b""
         self.escaped = b""
         self.basis = Basis()
+        # What is captured only because the checkpoint before had it.
+        self.held: frozenset[bytes] = frozenset()
         self.folders: dict[bytes, Record] = {}
         self.displaced: list[Displaced] = []
 
@@ -133,7 +136,7 @@ class StatCache:
             return cache
         if stored.object_format == object_format:
             cache.key, cache.secret_key, cache.escaped = stored.key, stored.secret_key, stored.escaped
-            cache.basis, cache.folders = stored.basis, stored.folders
+            cache.basis, cache.held, cache.folders = stored.basis, stored.held, stored.folders
         return cache
 
     def save(self) -> None:
@@ -148,6 +151,7 @@ class StatCache:
             secret_key=self.secret_key,
             escaped=self.escaped,
             basis=self.basis,
+            held=self.held,
             folders=self.folders,
         )
         payload = msgspec.msgpack.encode(stored)

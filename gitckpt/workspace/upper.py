@@ -20,7 +20,6 @@ from gitckpt.plumbing.repository import Repository
 from gitckpt.workspace import kinds
 from gitckpt.workspace.capture import Capture, Gone
 from gitckpt.workspace.disk import Disk
-from gitckpt.workspace.marks import Silence, said_of
 from gitckpt.workspace.rules import CaptureRules, Matcher
 from gitckpt.workspace.scan import ViewScan
 from gitckpt.workspace.snapshot import LeftOut
@@ -32,14 +31,9 @@ from gitckpt.workspace.walk import VERBATIM, Folder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpperScan(ViewScan):
-    """As every ViewScan. `moved_rules`: a `.gitignore` of a folder that was there before says something else now.
-
-    `released` are paths that `changes` take out of the content although the attempt left them where they are: an ignore
-    file hides them now, or an ignored folder holds nothing captured any more. On the disk they stay.
-    """
+    """As every ViewScan. `moved_rules`: a `.gitignore` of a folder that was there before says something else now."""
 
     moved_rules: bool = False
-    released: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +94,7 @@ def scan(
             for place in (upper, lower)
         )
         unseen = Unseen(opened.enter_context(Disk(workspace)), lookup, matcher)
-        return _Scanning(walk, lookup, own, below, unseen).result(opened.enter_context(Disk(upper)))
+        return _Scanning(walk, lookup, own, below, unseen).result()
 
 
 @dataclass(slots=True)
@@ -109,7 +103,6 @@ class _Found:
 
     new: dict[bytes, Item] = field(default_factory=dict)
     covered: set[bytes] = field(default_factory=set)
-    emptied: set[bytes] = field(default_factory=set)
     unstable: list[bytes] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     not_kept: list[bytes] = field(default_factory=list)
@@ -130,7 +123,7 @@ class _Scanning:
         self._holding: set[bytes] = set()
         self._present = {folder.path: folder for folder in walk.folders}
 
-    def result(self, upper: Disk) -> UpperScan:
+    def result(self) -> UpperScan:
         self._cover()
         for folder in reversed(self._walk.folders):
             for entry in self._entries(folder):
@@ -141,8 +134,6 @@ class _Scanning:
             old, new = self._lookup.item(path), found.new.get(path)
             if old != new:
                 changes.append(Change(path=path, old=old, new=new))
-        moved = any(folder.stale for folder in self._walk.folders)
-        gone = [change.path for change in changes if change.new is None] if moved else []
         return UpperScan(
             changes=tuple(changes),
             unstable=tuple(sorted(found.unstable)),
@@ -151,10 +142,7 @@ class _Scanning:
             uncaptured=self._unseen.uncaptured(),
             hidden=self._unseen.hidden(),
             dates=found.dates,
-            moved_rules=moved,
-            released=tuple(
-                sorted(found.emptied.union(path for path in gone if said_of(upper, path) is Silence.AS_BELOW))
-            ),
+            moved_rules=any(folder.stale for folder in self._walk.folders),
         )
 
     # --- what is not there any more -------------------------------------------------------------------------
@@ -270,17 +258,9 @@ class _Scanning:
             return
         if not entry.inherited and entry.known is not None and entry.known.kind != "dir":
             self._found.covered.add(path)
-        if entry.kind != kinds.HIDDEN_FOLDER or path in self._holding or self._holds_still(folder):
+        if entry.kind != kinds.HIDDEN_FOLDER or path in self._holding:
             self._hold(parent, path, Item(kind="dir", mode=entry.mode & MODE_BITS))
             return
         self._found.covered.add(path)
-        if entry.known is not None and entry.known.kind == "dir":
-            self._found.emptied.add(path)
         if not entry.inherited:
             self._unseen.has_folder(path, entry.mode, is_fresh=path in self._walk.fresh)
-
-    def _holds_still(self, folder: Folder) -> bool:
-        """Whether something captured shows through in an ignored folder in which the attempt captured nothing."""
-        if folder.stale or folder.path in self._walk.fresh:
-            return False
-        return any(path not in self._found.covered for path, _ in self._lookup.below(folder.path))

@@ -60,18 +60,34 @@ class ViewRules(Hiding):
         self._remember_tracked(sorted(hidden))
         return [path in hidden for path in paths]
 
+    def ignored_here(self, paths: Sequence[bytes]) -> set[bytes]:
+        """Those of `paths` (folders are among `folders`, and above what is asked) that a `.gitignore` in the repository
+        ignores, not one of the user's own settings. Raises GitFailed."""
+        if not paths:
+            return set()
+        ignore = self._placed_for(paths)
+        sources = ignore.ignored_by([self._prefix + path for path in paths])
+        return {
+            path
+            for path, source in zip(paths, sources, strict=True)
+            if source is not None and not source.startswith(b"/") and source.rpartition(b"/")[2] == _GITIGNORE
+        }
+
     def tracked(self, path: bytes) -> bool:
         """As Hiding's, for paths at or below those that were found to be ignored."""
         return path in self._tracked or path in self._tracked_above
 
     def _ask(self, paths: Sequence[bytes]) -> list[bool]:
+        return self._placed_for(paths).ignored([self._prefix + path for path in paths])
+
+    def _placed_for(self, paths: Sequence[bytes]) -> Ignore:
         if self._ignore is None or self._scratch is None:
             self._open()
         assert self._scratch is not None
         assert self._ignore is not None
         for path in paths:
             self._place(self._scratch, path)
-        return self._ignore.ignored([self._prefix + path for path in paths])
+        return self._ignore
 
     def _remember_tracked(self, hidden: list[bytes]) -> None:
         below = len(self._prefix)

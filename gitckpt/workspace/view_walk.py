@@ -58,7 +58,9 @@ class ViewWalk(Walk):
         self._matcher = matcher
         self._cache = StatCache(repository.object_format)
         self._blank = bytes(self._cache.width)
-        self._lookup = lookup
+        self._lookup = self._held = lookup
+        self._was_held = {}
+        self.only_held = set()
         self._reader = reader
         # The text of the `.gitignore` files that the upper directory speaks of; b"" for one that it hides.
         self._texts: dict[bytes, bytes] = {}

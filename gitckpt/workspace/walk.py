@@ -10,12 +10,13 @@ import errno
 import os
 import stat
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from gitckpt.errors import Unreadable
 from gitckpt.model.names import LIVE_FOLDER
+from gitckpt.plumbing.content import Lookup
 from gitckpt.plumbing.objects import refusable
 from gitckpt.plumbing.repository import Repository
 from gitckpt.workspace import kinds
@@ -83,7 +84,8 @@ class Folder:
 class Walk:
     """The folders of one walk, parents before children, and the basis its decisions rest on.
 
-    The entries named by `skipped`, by folder, count as not there.
+    The entries named by `skipped`, by folder, count as not there. What is `held` already stays captured although git
+    ignores it by now; `only_held` are the paths that are captured for no other reason.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Walk:
         matcher: Matcher,
         cache: StatCache,
         key: bytes,
+        held: Lookup | None = None,
         skipped: Mapping[bytes, frozenset[str]] = MappingProxyType({}),
     ) -> None:
         self._root = os.fsencode(root)
@@ -104,6 +107,9 @@ class Walk:
         self._matcher = matcher
         self._cache = cache
         self._blank = bytes(cache.width)
+        self._held = held
+        self._was_held = _by_folder(cache.held)
+        self.only_held: set[bytes] = set()
         self.folders: list[Folder] = []
         with Hiding(repository, prefix, cache.basis) as hiding:
             self._hiding = hiding
@@ -147,7 +153,31 @@ class Walk:
                 self._merge(folder, record, unknown)
         else:
             self._merge(folder, record, unknown)
+        self._check_held(folder, unknown)
         return True
+
+    def _check_held(self, folder: Folder, unknown: list[tuple[Folder, int]]) -> None:
+        """What is held now is told by the content, never by the cache: that may be of another checkpoint."""
+        names = self._was_held.get(folder.path, set())
+        if not names and (kinds.HIDDEN_FOLDER not in folder.kinds or not self._may_hold(folder)):
+            return
+        wrong = []
+        for index, name in enumerate(folder.names):
+            kind = folder.kinds[index]
+            if kind == kinds.UNDECIDED or (name not in names and kind != kinds.HIDDEN_FOLDER):
+                continue
+            path = folder.child_path(name)
+            if self._is_held(path, folder.numbers[index * FIELDS]) != (name in names):
+                wrong.append(index)
+            elif name in names:
+                self.only_held.add(path)
+        if wrong and folder.same and folder.record is not None:
+            folder.same = False
+            self._merge(folder, folder.record, unknown)
+        for index in wrong:
+            if folder.kinds[index] != kinds.UNDECIDED:
+                folder.kinds[index] = kinds.UNDECIDED
+                unknown.append((folder, index))
 
     def _scan(self, path: bytes) -> tuple[bytes, list[int]]:
         """The names of a folder, joined by slashes, and the numbers of each. Through a descriptor: 15 %
@@ -248,13 +278,30 @@ class Walk:
         if self._matcher.brought_in(path + b"/" if folder else path):
             return self._decide_seen(path, name, mode)
         if not folder:
-            return self._decide_seen(path, name, mode) if self._hiding.tracked(path) else kinds.HIDDEN
-        if (self._matcher.leads(path) or self._hiding.tracked(path)) and not refusable(name):
-            # By its name alone, never by what it holds now: so it is there again after a restore.
-            return kinds.WAY
+            counts = self._hiding.tracked(path) or self._counts_as_held(path, mode)
+            return self._decide_seen(path, name, mode) if counts else kinds.HIDDEN
+        if not refusable(name):
+            leads = self._matcher.leads(path) or self._hiding.tracked(path)
+            if leads or self._counts_as_held(path, mode):
+                # By its name alone, never by what it holds now: so it is there again after a restore.
+                return kinds.WAY
         if name in QUIET_CACHES and not self._hiding.tracked(path) and not self._matcher.looks_into(name):
             return kinds.QUIET
         return kinds.HIDDEN_FOLDER
+
+    def _counts_as_held(self, path: bytes, mode: int) -> bool:
+        if not self._is_held(path, mode):
+            return False
+        self.only_held.add(path)
+        return True
+
+    def _may_hold(self, folder: Folder) -> bool:
+        return self._held is not None and (not folder.path or self._held.item(folder.path) is not None)
+
+    def _is_held(self, path: bytes, mode: int) -> bool:
+        """Whether the held content has something of that sort there: a folder, or anything else."""
+        item = self._held.item(path) if self._held is not None else None
+        return item is not None and (item.kind == "dir") == stat.S_ISDIR(mode)
 
     def _decide_seen(self, path: bytes, _name: bytes, mode: int) -> int:
         kind = _TYPES.get(stat.S_IFMT(mode), kinds.DEVICE)
@@ -283,6 +330,14 @@ class Walk:
             child.parent, child.name, child.mode = folder, name, folder.numbers[index * FIELDS]
             child.stale = folder.stale
             folder.children.append(child)
+
+
+def _by_folder(paths: Iterable[bytes]) -> dict[bytes, set[bytes]]:
+    found: dict[bytes, set[bytes]] = {}
+    for path in paths:
+        folder, _, name = path.rpartition(b"/")
+        found.setdefault(folder, set()).add(name)
+    return found
 
 
 def _decision_holds(kind: int, changed_bits: int, unchanged: bool) -> bool:  # noqa: FBT001 - a fact, not a choice

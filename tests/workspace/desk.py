@@ -34,6 +34,7 @@ class Desk:
         self.reader = Reader(self.repository)
         self.cache_path = self.repository.git_dir / "gitckpt-test-cache"
         self.known: Content | None = None
+        self.held: Content | None = None
         self.packed = 0
 
     def load(self) -> StatCache:
@@ -61,6 +62,7 @@ class Desk:
                 defaults=self.defaults,
                 known=self.known,
                 reader=self.reader,
+                held=self.held,
             )
             self.packed = len(pack)
             if publish:
@@ -81,6 +83,8 @@ class Desk:
                 pack=pack,
                 cache=StatCache(self.repository.object_format),
                 defaults=self.defaults,
+                reader=self.reader,
+                held=self.held,
             ).content
 
     def changes(self, after: Content) -> list[Change]:

@@ -153,6 +153,8 @@ def fresh(desk: Desk) -> Content:
             pack=pack,
             cache=StatCache(desk.repository.object_format),
             defaults=desk.defaults,
+            reader=desk.reader,
+            held=desk.held,
         ).content
         pack.finish()
     return content
@@ -186,7 +188,7 @@ def run(scenario: Scenario, folder: Path) -> None:
     prepare(desk)
     if scenario.before is not None:
         scenario.before(desk.root)
-    start = desk.take().content
+    start = desk.held = desk.take().content
     before = list_content(desk.reader, start)
     view = desk.repository.git_dir / "views" / "one"
     began = wait_past(desk.root, ctime_now(desk.root))
@@ -221,8 +223,7 @@ def run(scenario: Scenario, folder: Path) -> None:
     layer(desk, folder, found, content, upper, wanted)
 
     cache = StatCache(desk.repository.object_format)
-    on_disk = [change for change in found.changes if change.path not in found.released]
-    apply(desk.root, desk.reader, on_disk, cache)
+    apply(desk.root, desk.reader, found.changes, cache)
     for _ in range(2):
         assert carry(upper, found.hidden, desk.root, since_ns=began) == ()
         assert manifest(desk.root) == wanted, explained(manifest(desk.root), wanted)
@@ -238,8 +239,9 @@ def layer(
     # Not in the workspace: the system refuses two lower directories of which one lies in the other.
     place = folder / "layer"
     place.mkdir(parents=True)
-    make_layer(place, desk.reader, [each for each in found.changes if each.path not in found.released], after=content)
+    make_layer(place, desk.reader, found.changes, after=content)
     assert carry(upper, found.hidden, place, since_ns=None) == ()
+    desk.held = content
     view = desk.repository.git_dir / "views" / "two"
     Viewed.asked = (lambda: fresh(desk), lambda: manifest(desk.root))
     viewed = Viewed(desk.root, view, (place,))

@@ -48,7 +48,16 @@ SCENARIOS = {
         hidden=(b"build/one", b"build/sub/two", b"ig/deep/b.o", b"d/e/old.log", b"d/n.tmp", b"run.log"),
     ),
     "ignored folders made again": Scenario(
-        change=views.ignored_anew, hidden=(b"build", b"d/e/old.log", b"d/n.tmp", b"data/cache", b"node_modules")
+        change=views.ignored_anew,
+        hidden=(
+            b"build/fresh",
+            b"build/one",
+            b"build/sub/two",
+            b"d/e/old.log",
+            b"d/n.tmp",
+            b"data/cache",
+            b"node_modules",
+        ),
     ),
     "ignored links and pipes": Scenario(change=views.ignored_links),
     "captured though ignored": Scenario(change=views.brought_in),

@@ -154,18 +154,14 @@ def test_our_own_folders_in_an_upper_directory_are_not_looked_at(desk: Desk, upp
     )
 
 
-def test_a_changed_ignore_file_is_reported_with_what_it_releases(desk: Desk, upper: Path) -> None:
+def test_a_changed_ignore_file_is_reported_and_what_was_captured_stays_so(desk: Desk, upper: Path) -> None:
     desk.write("a.log")
     desk.write("b")
     start = desk.take().content
     (upper / ".gitignore").write_text("*.log\n")
     found = scanned(desk, upper, start)
     assert found.moved_rules
-    assert [(change.path, change.new is None) for change in found.changes] == [
-        (b".gitignore", False),
-        (b"a.log", True),
-    ]
-    assert found.released == (b"a.log",)
+    assert [(change.path, change.new is None) for change in found.changes] == [(b".gitignore", False)]
 
 
 def test_a_lookup_says_of_every_path_what_the_list_does(desk: Desk) -> None:
