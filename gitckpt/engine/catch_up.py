@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
+from gitckpt.engine.carried import carry_hidden
 from gitckpt.engine.dating import move_dates
 from gitckpt.engine.go import Move, go, rescue
 from gitckpt.engine.healing import secure
@@ -19,7 +20,6 @@ from gitckpt.engine.land import Landing, land
 from gitckpt.engine.mirror import write_mirror
 from gitckpt.engine.place import LandingUnderWay
 from gitckpt.engine.touches import bring_touches
-from gitckpt.engine.views import carry_hidden
 from gitckpt.model.events import Edited, Event
 from gitckpt.model.merging import MOST_NAMED, EditsClashed
 from gitckpt.model.text import safe
@@ -45,8 +45,7 @@ def catch_up(hold: Hold, still_used: Collection[str], made: Sequence[Made] = ())
         before = _join(hold, base, edited) if edited else base.content
         _go(hold, base, before, made)
     gone = [view for view in hold.record.views if view.view not in still_used]
-    for view in gone:
-        carry_hidden(hold, view)
+    carry_hidden(hold, gone, are_last=not still_used)
     bring_touches(hold, [hold.place.views / view.view for view in gone])
     move_dates(hold, hold.at_tip.number - 1)
     if base is not None or gone:

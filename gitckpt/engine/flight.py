@@ -163,7 +163,7 @@ def launch(hold: Hold, fleet: Fleet) -> None:
 def _job(hold: Hold, fleet: Fleet, flight: InFlight) -> Job:
     flight.desk.begin()
     if flight.view is not None:
-        mark_begun(flight.view.folder, hold.given.root)
+        mark_begun(flight.view, hold.given.root)
     job = job_of(hold, fleet.agenda, flight)
     return replace(job, locks=fleet.groups.descriptors(flight.phase.concurrency))
 

@@ -36,6 +36,7 @@ from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.publish import PROGRAM
 from gitckpt.store.store import Store
 from gitckpt.workspace import kinds
+from gitckpt.workspace.carrying import Brought
 from gitckpt.workspace.dates import Dates
 from gitckpt.workspace.scan import ViewScan
 from gitckpt.workspace.snapshot import Measure, Snapshot, measure, snapshot
@@ -115,7 +116,8 @@ class Hold:
     `unsynced`: whether files were found written, be it with the bytes that they had, and may not be on the disk yet.
     `starts`: those that attempts under way began from. `refused`: commits that could not be merged. `paused`: who asked
     the run to stop at the next boundary. `dates`: when files were written. `ignored_at`: the number of the checkpoint
-    in the making when this command last saw that ignored files had changed.
+    in the making when this command last saw that ignored files had changed. `carried`: who brought which ignored files;
+    `unjoined`: how many attempts had some that could not be joined with these.
     """
 
     given: Given
@@ -136,6 +138,8 @@ class Hold:
     paused: str | None = None
     unsynced: bool = False
     ignored_at: int | None = None
+    carried: dict[bytes, Brought] = field(default_factory=dict)
+    unjoined: int = 0
 
     @property
     def workflow(self) -> Workflow:

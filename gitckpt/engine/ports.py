@@ -65,12 +65,14 @@ class Executor(Protocol):
 
 
 class View(Protocol):
-    """The workspace as one attempt sees it, apart from all others. `workspace`: where its processes see it."""
+    """The workspace as one attempt sees it, apart from all others. `workspace`: where its processes see it; `lowers`:
+    what it lies over, topmost first."""
 
     name: str
     kind: Literal["overlay", "copy"]
     folder: Path
     workspace: Path
+    lowers: tuple[Path, ...]
 
     def mount(self) -> Overlay | None:
         """What its processes' own mounts are to be."""

@@ -24,13 +24,11 @@ from gitckpt.errors import ExitCode, GitckptError, Unreadable
 from gitckpt.execute.namespace import probe
 from gitckpt.execute.process import Overlay
 from gitckpt.model.names import PhaseName
-from gitckpt.model.text import safe
 from gitckpt.model.workflow import Phase
 from gitckpt.plumbing.content import Change, Content, Item, Lookup, compare
 from gitckpt.plumbing.environment import ACROSS_MOUNTS
 from gitckpt.plumbing.file_system import sync_tree
 from gitckpt.plumbing.pack import Pack
-from gitckpt.progress.events import Warned
 from gitckpt.workspace.carrying import carry
 from gitckpt.workspace.layers import make_layer, remove_view
 from gitckpt.workspace.replica import Replica, load_replica, make_replica, read_replica
@@ -152,6 +150,7 @@ def flatten(hold: Hold, layers: Layers) -> None:
     stacked = [layer for layer in layers.landed if layer.stacks]
     for layer in stacked:
         carry(layer.folder, hidden_of(layer.folder.parent), folder, since_ns=None)
+    _mark_seen(folder.parent, [layer.folder for layer in stacked])
     others = [layer for layer in layers.landed if not layer.stacks]
     layers.landed[:] = [*others, Layer(folder=folder, changes=tuple(changes))]
 
@@ -168,7 +167,7 @@ class OverlayView:
         self.workspace = hold.given.root
         self.upper = self.folder / "upper"
         self._work = self.folder / "work"
-        self._lowers = tuple(lowers)
+        self.lowers = tuple(lowers)
 
     @classmethod
     def make(cls, hold: Hold, name: str, lowers: Sequence[Path]) -> OverlayView:
@@ -188,7 +187,7 @@ class OverlayView:
         tops = [path for path in binds if not any(other in path.parents for other in binds)]
         return Overlay(
             target=self.workspace,
-            lowers=self._lowers,
+            lowers=self.lowers,
             upper=self.upper,
             work=self._work,
             binds=tuple((path, path) for path in tops),
@@ -223,7 +222,7 @@ class OverlayView:
             defaults=workspace_defaults(hold),
         )
         found = _all_read(once, self.upper, self.upper if seen is None else seen)
-        return touched_over(found, self._lowers)
+        return touched_over(found, self.lowers)
 
 
 class CopyView:
@@ -237,6 +236,7 @@ class CopyView:
         self.folder = hold.place.views / name
         self._replica = replica
         self.workspace = replica.root
+        self.lowers: tuple[Path, ...] = ()
 
     @classmethod
     def make(cls, hold: Hold, name: str, start: Content) -> CopyView:
@@ -297,11 +297,28 @@ NOTHING = ViewScan(changes=(), unstable=(), left_out=(), not_kept=(), uncaptured
 
 _BEGUN = "begun"
 _HIDDEN = "hidden"
+_SEEN = "seen"
 
 
-def mark_begun(folder: Path, root: Path) -> None:
-    """Remember when the view began, by the clock of the workspace's file system."""
-    (folder / _BEGUN).write_text(str(ctime_now(root)), encoding="ascii")
+def mark_begun(view: View, root: Path) -> None:
+    """Remember when the view began, by the clock of the workspace's file system, and of which others it shows all."""
+    (view.folder / _BEGUN).write_text(str(ctime_now(root)), encoding="ascii")
+    _mark_seen(view.folder, view.lowers)
+
+
+def _mark_seen(folder: Path, lowers: Sequence[Path]) -> None:
+    above = [lower.parent for lower in lowers if lower.name == "upper"]
+    seen = {name for place in above for name in (place.name, *seen_by(place))}
+    if seen:
+        (folder / _SEEN).write_text("\n".join(sorted(seen)), encoding="ascii")
+
+
+def seen_by(folder: Path) -> frozenset[str]:
+    """The names of the views of which the one in this folder shows all."""
+    try:
+        return frozenset((folder / _SEEN).read_text(encoding="ascii").split("\n"))
+    except (OSError, ValueError):
+        return frozenset()
 
 
 def begun_ns(folder: Path) -> int:
@@ -340,24 +357,6 @@ def remove_views(hold: Hold, names: Sequence[str]) -> None:
     """Take views away, whatever is in them."""
     for name in names:
         remove_view(hold.place.views / name)
-
-
-def carry_hidden(hold: Hold, view: ViewUnderWay) -> None:
-    """Bring what no checkpoint holds of what an attempt changed to the workspace; what the user changed there meanwhile
-    stays as it is, and that is said."""
-    folder = hold.place.views / view.view
-    hidden = hidden_of(folder)
-    if not hidden:
-        return
-    source = folder / "upper" if view.kind == "overlay" else folder / "copy" / os.fsdecode(hold.given.prefix)
-    left = carry(source, hidden, hold.given.root, since_ns=begun_ns(folder))
-    if left:
-        shown = ", ".join(safe(path) for path in left[:5]) + (" …" if len(left) > 5 else "")
-        hold.reporter(
-            Warned(
-                f"{view.under_way.phase} changed {shown}, which no checkpoint holds and you changed too; yours stays"
-            )
-        )
 
 
 def scan_dead(hold: Hold, view: ViewUnderWay, pack: Pack, start: Content) -> ViewScan:

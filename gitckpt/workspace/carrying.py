@@ -13,11 +13,12 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from gitckpt.workspace.become import naming, require_inside
-from gitckpt.workspace.capture import numbers_of
+from gitckpt.workspace.capture import numbers_of, open_to_read
 from gitckpt.workspace.cloning import Cloner
 from gitckpt.workspace.disk import Disk
 from gitckpt.workspace.linking import link_or_copy
@@ -32,20 +33,44 @@ from gitckpt.workspace.marks import (
 )
 
 _NEW = b".gitckpt-new-"
+_CHUNK = 1 << 20
 _LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def carry(upper: Path, hidden: Sequence[bytes], root: Path, *, since_ns: int | None) -> tuple[bytes, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """Who brought a file: the name of the view, what to call the attempt, when (a ctime); `file` is its inode, size and
+    mtime in ns, by which it is known again: the ctime changes when another name of it goes."""
+
+    view: str
+    label: str
+    at_ns: int
+    file: tuple[int, int, int]
+
+
+class Bringing(Protocol):
+    """Who is asked and told while files are brought."""
+
+    def saw(self, path: bytes, found: os.stat_result) -> bool:
+        """Whether the view showed what is there now, so that it may be replaced however new it is."""
+
+    def has_placed(self, path: bytes, found: os.stat_result) -> None:
+        """It was brought."""
+
+
+def carry(
+    upper: Path, hidden: Sequence[bytes], root: Path, *, since_ns: int | None, bringing: Bringing | None = None
+) -> tuple[bytes, ...]:
     """Bring the paths `hidden` of a view's own directory to `root`; those that are gone there go here, too.
 
     Call it after what is captured has been applied; calling it again, also after a kill, changes nothing more. A file
     is the same one afterwards (a hard link) where that can be, so the view may not run any more. What was changed in
-    `root` after `since_ns` (a ctime) is left alone: those paths are the answer. With None `root` is a layer: what is
-    gone is hidden by it. Raises CannotRestore, Unreadable.
+    `root` after `since_ns` (a ctime), and is not what the view `bringing` this saw, is left alone: those paths are the
+    answer. With None `root` is a layer: what is gone is hidden by it. Raises CannotRestore, Unreadable.
     """
     with ExitStack() as opened:
         source, target = opened.enter_context(Disk(upper)), opened.enter_context(Disk(root))
-        carrying = _Carrying(source, target, since_ns)
+        carrying = _Carrying(source, target, since_ns, bringing)
         for path in hidden:
             if since_ns is not None:
                 require_inside(root, path)
@@ -59,11 +84,12 @@ def carry(upper: Path, hidden: Sequence[bytes], root: Path, *, since_ns: int | N
 class _Carrying:
     """One call, path by path."""
 
-    def __init__(self, source: Disk, target: Disk, since_ns: int | None) -> None:
+    def __init__(self, source: Disk, target: Disk, since_ns: int | None, bringing: Bringing | None) -> None:
         self._source = source
         self._target = target
         self._cloner = Cloner(source)
         self._since_ns = since_ns
+        self._bringing = bringing
         self._device = os.fstat(target.folder(b"")).st_dev
         # What folders are to have in the end: those made here, and those opened for the time being.
         self._modes: dict[bytes, int] = {}
@@ -120,7 +146,7 @@ class _Carrying:
     def _make_folder(self, path: bytes, found: os.stat_result | None, own: os.stat_result) -> bool:
         """Make one that is as the source's; False where something newer is in its place."""
         if found is not None:
-            if self._is_newer(found):
+            if self._is_newer(path, found):
                 return False
             parent, name = self._target.place(path)
             os.unlink(name, dir_fd=parent)
@@ -186,13 +212,14 @@ class _Carrying:
         if stat.S_ISSOCK(own.st_mode) or stat.S_ISCHR(own.st_mode) or stat.S_ISBLK(own.st_mode):
             return
         found = self._target.look(path)
-        if found is not None and self._is_done(found, own):
+        if found is not None and self._is_done(path, found, own):
+            self._note(path)
             return
         if found is not None and stat.S_ISDIR(found.st_mode):
             if not self._remove(path):
                 self.left.add(path)
                 return
-        elif found is not None and self._is_newer(found):
+        elif found is not None and self._is_newer(path, found):
             self.left.add(path)
             return
         # A later try finds the unfinished one by its name.
@@ -203,6 +230,12 @@ class _Carrying:
         link_or_copy(self._cloner, path, own, parent, _NEW + digest)
         os.rename(_NEW + digest, name, src_dir_fd=parent, dst_dir_fd=parent)
         self._done += 1
+        self._note(path)
+
+    def _note(self, path: bytes) -> None:
+        found = self._target.look(path) if self._bringing is not None else None
+        if self._bringing is not None and found is not None:
+            self._bringing.has_placed(path, found)
 
     # --- what goes ------------------------------------------------------------------------------------------
 
@@ -213,7 +246,7 @@ class _Carrying:
         if found is not None and stat.S_ISDIR(found.st_mode):
             clean = self._remove_folder(path)
         elif found is not None and not (self._since_ns is None and is_whiteout(found)):
-            clean = not self._is_newer(found) or path.rpartition(b"/")[2].startswith(_NEW)
+            clean = not self._is_newer(path, found) or path.rpartition(b"/")[2].startswith(_NEW)
             if clean:
                 parent, name = self._target.place(path)
                 os.unlink(name, dir_fd=parent)
@@ -249,7 +282,7 @@ class _Carrying:
                 if stat.S_ISDIR(found.st_mode):
                     if found.st_dev == self._device:
                         folders.append(at)
-                elif self._is_newer(found) and not name.startswith(_NEW):
+                elif self._is_newer(at, found) and not name.startswith(_NEW):
                     self.left.add(at)
                 else:
                     parent, last = self._target.place(at)
@@ -269,15 +302,63 @@ class _Carrying:
         self._done += 1
         return clean
 
-    def _is_done(self, found: os.stat_result, own: os.stat_result) -> bool:
+    def _is_done(self, path: bytes, found: os.stat_result, own: os.stat_result) -> bool:
         """Whether it is the very file, or the copy of it that an earlier try made."""
         if os.path.samestat(found, own):
             return True
         here, there = numbers_of(found), numbers_of(own)
-        return self._is_newer(found) and (here[0], here[2], here[3]) == (there[0], there[2], there[3])
+        is_like = self._is_later(found) and (here[0], here[2], here[3]) == (there[0], there[2], there[3])
+        # Two attempts may write as much within one tick of the clock.
+        return is_like and _same_bytes(self._source, self._target, path, own)
 
-    def _is_newer(self, found: os.stat_result) -> bool:
+    def _is_newer(self, path: bytes, found: os.stat_result) -> bool:
+        """Whether somebody changed it whom the view did not see."""
+        return self._is_later(found) and not (self._bringing is not None and self._bringing.saw(path, found))
+
+    def _is_later(self, found: os.stat_result) -> bool:
         return self._since_ns is not None and found.st_ctime_ns > self._since_ns
+
+
+def keep_aside(upper: Path, paths: Sequence[bytes], folder: Path) -> frozenset[bytes]:
+    """Put what a view's own directory has at the paths, and below them, into `folder`, under the same paths and for its
+    owner alone. Those of which there was something. May be done again. Raises OSError, Unreadable.
+    """
+    kept = set()
+    with Disk(upper) as source, Disk(folder) as target:
+        cloner = Cloner(source)
+        for top in paths:
+            todo = [top]
+            while todo:
+                path = todo.pop()
+                found = source.look(path)
+                if found is not None and stat.S_ISDIR(found.st_mode):
+                    todo += [path + b"/" + name for name, _ in _listed(source, path)]
+                elif found is not None and (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
+                    target.ensure(path.rpartition(b"/")[0])
+                    parent, name = target.place(path)
+                    with suppress(FileNotFoundError):
+                        os.unlink(name, dir_fd=parent)
+                    link_or_copy(cloner, path, found, parent, name)
+                    if stat.S_ISREG(found.st_mode):
+                        target.set_mode(path, 0o600)
+                    kept.add(top)
+    return frozenset(kept)
+
+
+def _same_bytes(one: Disk, other: Disk, path: bytes, state: os.stat_result) -> bool:
+    if stat.S_ISLNK(state.st_mode):
+        targets = [os.readlink(name, dir_fd=parent) for parent, name in (one.place(path), other.place(path))]
+        return targets[0] == targets[1]
+    if not stat.S_ISREG(state.st_mode):
+        return True
+    try:
+        with open(open_to_read(one, path), "rb") as first, open(open_to_read(other, path), "rb") as second:
+            while (data := first.read(_CHUNK)) == second.read(_CHUNK):
+                if not data:
+                    return True
+    except OSError:  # it is brought anew
+        pass
+    return False
 
 
 def _listed(disk: Disk, path: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
