@@ -15,10 +15,11 @@ from gitckpt.api.writing import write
 from gitckpt.cli.notes import ends_reporter, quiet_reporter
 from gitckpt.cli.reading_words import EDIT, taken_back_words, uncaptured_lines
 from gitckpt.cli.terminal import Signals, inside, print_json, where
+from gitckpt.engine.changes import changed_by
 from gitckpt.engine.compensations import Undecided, names_of, without_words
 from gitckpt.engine.export import export
 from gitckpt.engine.oversize import moved_files
-from gitckpt.engine.rewind import Moved, Outside
+from gitckpt.engine.rewind import Extent, Moved, Outside
 from gitckpt.engine.rewind import adopt as adopt_files
 from gitckpt.engine.rewind import restore as restore_files
 from gitckpt.engine.rewind import undo as take_back
@@ -103,13 +104,23 @@ def undo(ctx: click.Context, *, as_json: bool) -> int:
 @click.command()
 @click.argument("checkpoint")
 @click.argument("paths", nargs=-1, type=click.Path())
+@click.option("--all", "extent", flag_value="all", help="Of an attempt or rescue the whole tree, not what it changed.")
 @click.option("--to", "folder", metavar="DIR", help="Write them into a new folder instead; nothing else changes.")
 @click.option("--json", "as_json", is_flag=True, help="Say it as JSON on stdout.")
 @click.pass_context
-def restore(ctx: click.Context, *, checkpoint: str, paths: tuple[str, ...], folder: str | None, as_json: bool) -> int:
+def restore(
+    ctx: click.Context,
+    *,
+    checkpoint: str,
+    paths: tuple[str, ...],
+    extent: Extent | None,
+    folder: str | None,
+    as_json: bool,
+) -> int:
     """Bring files of any checkpoint, attempt (load@2) or rescue (rescue@3); the workflow's state stays.
 
-    PATHS are relative to the current folder. What it overwrites is in a checkpoint first.
+    Of an attempt or a rescue that is what `gitckpt diff` of it shows. PATHS are relative to the current folder. What it
+    overwrites is kept first.
     """
     place = where(ctx)
     if folder is not None:
@@ -117,27 +128,33 @@ def restore(ctx: click.Context, *, checkpoint: str, paths: tuple[str, ...], fold
             chosen = select(store, checkpoint)
             wanted = tuple(inside(workspace.root, path, place.directory) for path in paths)
             moved = moved_files(workspace.place, store.workflow, chosen)
+            if chosen.is_part and not paths and extent is None:
+                changes = changed_by(store, chosen, chosen.checkpoint.content)
+                wanted = (*(change.path for change in changes if change.new is not None), *moved)
+                if not wanted:
+                    click.echo(f"{chosen.label} changed no file; all that is in it: --all")
+                    return 0
             written = export(store, chosen, wanted, Path(folder), moved)
         click.echo(f"{plural(written, 'file')} of {chosen.label} {'is' if written == 1 else 'are'} in {folder}")
         return 0
     with write(place, quiet_reporter()) as hold:
         wanted = tuple(inside(hold.given.root, path, place.directory) for path in paths)
         chosen = select(hold.store, checkpoint)
-        before = hold.at_tip.number
-        made, changes = restore_files(hold, chosen, wanted)
+        made, changes = restore_files(hold, chosen, wanted, extent or "changed")
     if as_json:
         listed: list[Json] = [safe(change.path) for change in changes]
         print_json({"checkpoint": made.number, "paths": listed, "from": chosen.label})
         return 0
     if not changes:
-        click.echo(f"The files are as at {chosen.label} already.")
+        what = f"as {chosen.label} left them" if chosen.is_part else f"as at {chosen.label}"
+        click.echo(f"The files are {what} already.")
         return 0
     for change in changes[:20]:
         mark = "D" if change.new is None else "A" if change.old is None else "M"
         click.echo(f"  {mark} {safe(change.path)}")
     if len(changes) > 20:
         click.echo(f"  … {len(changes) - 20} more")
-    click.echo(f"Brought from {chosen.label}, recorded as {made.number:04d}. As before: gitckpt restore {before}")
+    click.echo(f"Brought from {chosen.label}, recorded as {made.number:04d}. Take this back: gitckpt undo")
     return 0
 
 

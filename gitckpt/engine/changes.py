@@ -82,13 +82,22 @@ def made_by(store: Store, selector: str) -> Difference:
 
 def of_one(store: Store, chosen: Selected) -> Difference:
     """What one checkpoint, attempt or rescue changed, seen from its first parent."""
-    checkpoint = chosen.checkpoint
-    parent = store.read(checkpoint.parents[0]) if checkpoint.parents else None
-    changes = compare(store.reader, parent.content if parent else None, checkpoint.content)
+    checkpoint, parent = chosen.checkpoint, _began_from(store, chosen)
+    changes = changed_by(store, chosen, checkpoint.content)
     before = label(parent) if parent else "nothing"
     if parent is not None and chosen.beside and parent.oid not in store.ids():
         before = f"what {chosen.label} began from"  # it has a number that a checkpoint has, too
     return _difference(store, changes, (parent, before), (checkpoint, chosen.label))
+
+
+def changed_by(store: Store, chosen: Selected, content: Content) -> list[Change]:
+    """What leads to `content`, all that one checkpoint, attempt or rescue left, from its first parent."""
+    parent = _began_from(store, chosen)
+    return compare(store.reader, parent.content if parent else None, content)
+
+
+def _began_from(store: Store, chosen: Selected) -> Checkpoint | None:
+    return store.read(chosen.checkpoint.parents[0]) if chosen.checkpoint.parents else None
 
 
 def between(store: Store, first: str, second: str) -> Difference:

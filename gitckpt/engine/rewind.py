@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from gitckpt.engine.begin import record
+from gitckpt.engine.changes import changed_by
 from gitckpt.engine.compensations import Undecided, commands_of, compensated_since
 from gitckpt.engine.dating import Dating, has_younger
 from gitckpt.engine.debt import Debt, debt_since
@@ -34,7 +35,7 @@ from gitckpt.model.events import (
 )
 from gitckpt.model.manifest import Goal, Manifest, rewound
 from gitckpt.model.text import safe
-from gitckpt.plumbing.content import Change, Content, compare
+from gitckpt.plumbing.content import Change, Content, Lookup, compare
 from gitckpt.plumbing.pack import Pack
 from gitckpt.plumbing.refs import RefUpdate, transact
 from gitckpt.progress.events import Note
@@ -231,19 +232,48 @@ def _as_before(hold: Hold, undone: Checkpoint, target: Checkpoint) -> Content:
     return hold.store.read(record.before).content if record is not None and record.before in kept else target.content
 
 
-def restore(hold: Hold, selected: Selected, paths: tuple[bytes, ...]) -> tuple[Checkpoint, list[Change]]:
+Extent: TypeAlias = Literal["changed", "all"]
+"""What is restored of an attempt or a rescue: what it changed, as `diff` of it shows, or its whole tree."""
+
+
+def restore(
+    hold: Hold, selected: Selected, paths: tuple[bytes, ...], extent: Extent = "changed"
+) -> tuple[Checkpoint, list[Change]]:
     """Bring files of a checkpoint, attempt or rescue; state stays. Your own edits became a checkpoint first."""
     settle(hold)
     with open_pack(hold) as moved:
         there = with_moved(hold, moved, selected)
         if len(moved):
             seal(hold, moved)
-        changes = compare(hold.store.reader, hold.at_tip.content, there)
+        if paths or extent == "all" or not selected.is_part:
+            changes = compare(hold.store.reader, hold.at_tip.content, there)
+        else:
+            changes = _what_it_changed(hold, selected, there)
         for path in paths:
             if not any(_covers(path, change.path) for change in changes):
                 raise NoSuchPath(os.fsdecode(path), selected.label)
         wanted = [c for c in changes if not paths or any(_covers(path, c.path) for path in paths)]
         return (_land_restored(hold, selected, wanted) if wanted else hold.at_tip), wanted
+
+
+def _what_it_changed(hold: Hold, selected: Selected, there: Content) -> list[Change]:
+    """What leads from the tip to a tree that has, of an attempt or a rescue, just what it changed."""
+    reader = hold.store.reader
+    now, then = Lookup(reader, hold.at_tip.content), Lookup(reader, there)
+    found: dict[bytes, Change] = {}
+    for change in changed_by(hold.store, selected, there):
+        path, item = change.path, now.item(change.path)
+        if item != change.new:
+            found[path] = Change(path=path, old=item, new=change.new)
+        if change.new is None:
+            continue
+        if change.new.kind != "dir" and item is not None and item.kind == "dir":
+            found |= {below: Change(path=below, old=each, new=None) for below, each in now.below(path)}
+        for above in (path[:at] for at in range(len(path)) if path[at : at + 1] == b"/"):
+            item = now.item(above)
+            if item is None or item.kind != "dir":
+                found.setdefault(above, Change(path=above, old=item, new=then.item(above)))
+    return [found[path] for path in sorted(found)]
 
 
 def _land_restored(hold: Hold, selected: Selected, wanted: list[Change]) -> Checkpoint:

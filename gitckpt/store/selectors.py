@@ -44,6 +44,11 @@ class Selected:
     label: str
     beside: bool = False
 
+    @property
+    def is_part(self) -> bool:
+        """Whether it is what somebody changed, beside the history: an attempt or a rescue."""
+        return self.beside and not self.label.startswith("diverged@")
+
 
 def select(store: Store, selector: str) -> Selected:
     """Find a checkpoint. Raises NoCheckpoints, NoSuchCheckpoint with the near names, and what reading raises."""

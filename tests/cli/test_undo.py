@@ -6,7 +6,9 @@ sequences are in tests/properties.
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -115,3 +117,61 @@ def test_what_only_the_rules_of_then_leave_out_is_not_deleted_with_what_came_sin
     repo.run("undo")
     assert entries(repo.path) == before | {"big": (before["big"][0], b"changed since\n")}
     assert "mine" in repo.git("log", "--all", "-p", "--format=")
+
+
+def changed(repo: Repo, selector: str) -> set[str]:
+    return {change["path"] for change in json.loads(repo.run("diff", "--json", selector).stdout)["changes"]}
+
+
+def test_a_rescue_or_an_attempt_brings_what_its_diff_shows_and_the_whole_tree_only_with_all(repo: Repo) -> None:
+    """The rescue is of a workspace that was never at a checkpoint, as in a clone; both have moved on since."""
+    file = "version: 1\nworkflow: w\nphases: {a: {run: 'echo 2 > made; rm gone; mkdir d; echo 2 > d/x; exit 1'}}\n"
+    repo.write("gitckpt.yaml", file)
+    repo.write("gone", "1\n")
+    repo.write("log", "1\n")
+    repo.run("run", ok=1)
+    attempt, wanted = changed(repo, "a@1"), {"made", "gone", "d", "d/x"}
+    assert attempt == wanted
+    repo.write("log", "2\n")
+    repo.write("d", "a file of mine, where the attempt had a folder\n")
+    before = entries(repo.path)
+    repo.run("restore", "a@1")
+    after = entries(repo.path)
+    assert {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)} == wanted
+    assert after["log"][1] == b"2\n"
+    repo.run("undo")
+    assert entries(repo.path) == before
+    repo.run("restore", "--all", "a@1")
+    assert entries(repo.path) == after | {"log": (after["log"][0], b"1\n")}
+    repo.run("restore", "a@1", "--to", "../some")
+    assert sorted(entries(repo.path.parent / "some")) == ["d", "d/x", "made"]
+    repo.run("restore", "--all", "a@1", "--to", "../all")
+    assert sorted(entries(repo.path.parent / "all")) == ["d", "d/x", "gitckpt.yaml", "log", "made"]
+
+    shutil.rmtree(repo.path / ".git/gitckpt")  # as in a clone, where no base is known
+    repo.write("made", "mine\n", mode=0o600)
+    before = entries(repo.path)
+    repo.run("rollback", "start")
+    assert changed(repo, "rescue@1") == {"made"}
+    repo.write("log", "3\n")
+    here = entries(repo.path)
+    repo.run("restore", "rescue@1")
+    assert entries(repo.path) == here | {"made": before["made"]}
+
+
+def test_undo_of_a_rollback_where_no_base_was_known_gives_back_the_files_as_they_were(repo: Repo) -> None:
+    repo.write("gitckpt.yaml", "version: 1\nworkflow: w\nphases: {a: {run: 'echo 1 > x; echo 1 > hidden'}}\n")
+    repo.run("run")
+    shutil.rmtree(repo.path / ".git/gitckpt")
+    repo.write("gitckpt.yaml", (repo.path / "gitckpt.yaml").read_text() + "workspace: {exclude: [hidden]}\n")
+    repo.write("x", "mine\n")
+    repo.write("hidden", "mine, excluded\n", mode=0o640)
+    (repo.path / "y").symlink_to("x")
+    before = entries(repo.path)
+    repo.run("run", ok=5)
+    repo.run("rollback", "latest")
+    assert (repo.path / "hidden").read_text() == "1\n"
+    assert not (repo.path / "y").is_symlink()
+    repo.run("undo")
+    assert entries(repo.path) == before
+    assert "mine, excluded" not in repo.git("cat-file", "--batch-all-objects", "--batch", "--unordered")

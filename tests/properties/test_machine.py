@@ -234,7 +234,7 @@ class Machine(RuleBasedStateMachine):
         paths = pick([(), *((path,) for path in differing)], which)
         before = self.files
         with self.bench.writing() as hold:
-            restore(hold, selected, tuple(map(os.fsencode, paths)))
+            restore(hold, selected, tuple(map(os.fsencode, paths)), "all")
         if not paths:
             self.expect(there)
             return
