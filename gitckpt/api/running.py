@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
 from gitckpt.api.beginning import TooMuch, guard
 from gitckpt.api.definition import load
 from gitckpt.api.params import params_of
 from gitckpt.api.reading import Where, find_workspace
 from gitckpt.api.writing import SystemClock, given_of, phase_name
-from gitckpt.engine.begin import ensure_run, reopen, reopen_from, reopen_item
+from gitckpt.engine.begin import ensure_run, record, reopen, reopen_from, reopen_item
 from gitckpt.engine.conclude import conclude, is_concluded, promise
 from gitckpt.engine.edited import edited_items
 from gitckpt.engine.edits import EditPolicy
@@ -24,7 +25,8 @@ from gitckpt.engine.last_run import remembered
 from gitckpt.engine.listed import NotListed, find_item
 from gitckpt.engine.out_of_date import unfinished_lists, what_is_out_of_date
 from gitckpt.engine.ports import Reporter
-from gitckpt.engine.rewind import say_what_goes
+from gitckpt.engine.removals import outs_gone
+from gitckpt.engine.rewind import restore, say_what_goes
 from gitckpt.engine.run import run
 from gitckpt.engine.settle import settle
 from gitckpt.engine.terrain import warn_of_network
@@ -34,16 +36,20 @@ from gitckpt.execute import inbox
 from gitckpt.execute.executor import LocalExecutor
 from gitckpt.model.amount import plural
 from gitckpt.model.dated import OutOfDate
+from gitckpt.model.events import RemovalAccepted
 from gitckpt.model.explain import changed_definitions, changed_midway
+from gitckpt.model.gone import NeedsOuts
+from gitckpt.model.graph import wanted_phases
 from gitckpt.model.items import ItemsListed
 from gitckpt.model.manifest import DONE, is_complete, state_of
 from gitckpt.model.moment import Limits, Moment, Stop, Verdict
 from gitckpt.model.names import PhaseName
 from gitckpt.model.schedule import Plan, jobs
 from gitckpt.model.text import safe
-from gitckpt.model.workflow import Workflow
+from gitckpt.model.workflow import Workflow, dependents, order
 from gitckpt.progress.events import Note, RunBegan, RunEnded
 from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.selectors import select
 
 
 @dataclass(eq=False)
@@ -62,10 +68,15 @@ class NeedsFirst(GitckptError):
         return f"run that too: gitckpt run --until {self.phase}"
 
 
+WithoutOuts: TypeAlias = Literal["restore", "again", "without"]
+"""What becomes of outs that the user removed: they are brought back, made anew, or not needed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """The flags of `run`. `all_items`: with `start_from`, no item that is done carries over. `jobs`: how many attempts
-    may run at once; `fail_fast`: a failure ends what still runs, None: as the workflow says."""
+    may run at once; `fail_fast`: a failure ends what still runs, None: as the workflow says. `accept_edits`: it goes
+    on without outs that the user removed; `removed` asks what is to become of them, None: nothing is to run."""
 
     again: bool = False
     until: str | None = None
@@ -81,6 +92,8 @@ class RunRequest:
     params: Mapping[str, str] = field(default_factory=dict)
     edits: EditPolicy = "tell-apart"
     large: Callable[[TooMuch], bool] = lambda _: False
+    accept_edits: bool = False
+    removed: Callable[[NeedsOuts], WithoutOuts | None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +147,7 @@ def run_workflow(where: Where, request: RunRequest, reporter: Reporter, signalle
             limits = _limited_to_item(hold, request.item, limits)
         began = ensure_run(hold, again="anew" if request.again else "never", params=params, given=tuple(request.params))
         _prepare(hold, start_from, limits, request)
+        _settle_outs(hold, limits, request)
         complete = is_complete(hold.at_tip.manifest)
         last = f"{hold.at_tip.number:04d}" if goes_on and not began else None
         plan = plan_of(hold.workflow, request)
@@ -240,6 +254,37 @@ def _prepare(hold: Hold, start_from: PhaseName | None, limits: Limits, request: 
             reopen_item(hold, limits.only, limits.item, f"run --item {safe(os.fsencode(key))}")
         elif state_of(manifest, limits.only).status in DONE:
             reopen(hold, (limits.only,), f"run --only {limits.only}")
+
+
+def _settle_outs(hold: Hold, limits: Limits, request: RunRequest) -> None:
+    """Nothing runs on outs that the user removed before somebody has said that it is right so. Raises NeedsOuts."""
+    gone = outs_gone(hold, hold.given.root)
+    if gone and request.accept_edits:
+        names = tuple(each.phase for each in gone)
+        record(hold, RemovalAccepted(at=hold.now(), phases=names, author=hold.person()))
+        hold.reporter(Note(f"it goes on without outs of {', '.join(names)}, as you said"))
+        return
+    manifest, wanted = hold.at_tip.manifest, wanted_phases(hold.workflow, limits)
+    left = [name for name in order(hold.workflow) if name in wanted and state_of(manifest, name).status not in DONE]
+    needs = {each.phase: [name for name in left if name in dependents(hold.workflow, each.phase)] for each in gone}
+    for each in gone:
+        if not needs[each.phase]:
+            hold.reporter(Note(f"{each.words}; nothing that is left to run needs them; back: {each.ways[0]}"))
+    needed = [each for each in gone if needs[each.phase]]
+    if not needed:
+        return
+    problem = NeedsOuts(needed, needs[needed[0].phase][0])
+    match request.removed(problem):
+        case None:
+            raise problem
+        case "restore":
+            for each in needed:
+                restore(hold, select(hold.store, each.phase), each.paths)
+        case "again":
+            for each in needed:
+                reopen_from(hold, each.phase)
+        case "without":
+            _settle_outs(hold, limits, replace(request, accept_edits=True))
 
 
 def _say_changed(hold: Hold) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -16,6 +17,7 @@ from gitckpt.api.reading import Where, Workspace, active, find_workspace
 from gitckpt.api.running import RunRequest, limits_of, machine, plan_of
 from gitckpt.api.writing import NoSuchPhase, near_names, phase_name
 from gitckpt.cli.assignments import assignments, at_least_one
+from gitckpt.cli.reading_gone import gone_json
 from gitckpt.cli.reading_words import table, taken_back_words
 from gitckpt.cli.terminal import print_json, say_that_it_is_run, where
 from gitckpt.engine.begin import require_same_params
@@ -37,7 +39,9 @@ from gitckpt.engine.groups import who_has
 from gitckpt.engine.inspect import Standing, standing
 from gitckpt.engine.out_of_date import ListChange, unfinished_lists, what_is_out_of_date
 from gitckpt.engine.place import Place
+from gitckpt.engine.removals import outs_gone
 from gitckpt.model.dated import OutOfDate, lines_of
+from gitckpt.model.gone import OutsGone
 from gitckpt.model.graph import phase_named
 from gitckpt.model.manifest import DONE, Json, Manifest, state_of
 from gitckpt.model.names import PhaseName
@@ -103,7 +107,7 @@ def plan(
         undone = _undone(workflow, store, now)
         if params:
             _refuse_params(workflow, resumed(now.tip.manifest if now.tip else None, again=again), params)
-        older, lists = _dated(workflow, store, workspace, now)
+        known = Known(dated=_dated(workflow, store, workspace, now), gone=_gone(workflow, store, workspace, now))
     flags = Flags(
         limits=limits_of(workflow, request),
         start_from=begin,
@@ -114,16 +118,30 @@ def plan(
         totals=machine(),
     )
     found = foresee(workflow, now.tip.manifest if now.tip else None, flags)
-    notes = [*now.unfinished, *(() if params else _missing_params(workflow, found)), *map(_list_line, lists)]
-    stays = {each.phase for each in found.phases if each.fate == "done"}
-    older = () if found.begins_run else tuple(each for each in older if each.phase in stays)
+    missing = () if params else _missing_params(workflow, found)
+    known = replace(known, notes=(*now.unfinished, *missing, *map(_list_line, known.dated[1])))
     if as_json:
-        dated: list[Json] = [each.phase for each in older]
-        print_json({**_plan_json(workflow, found, now, notes), "out_of_date": dated, "jobs": at_once.jobs})
+        print_json({**_plan_json(workflow, found, now, known), "jobs": at_once.jobs})
     else:
-        lines = [*_plan_lines(workflow, found, now), *lines_of(older), *_at_once_lines(found, at_once.jobs)]
-        click.echo("\n".join([*lines, *(f"note: {safe(note)}" for note in notes)]))
+        lines = [*_plan_lines(workflow, found, now, known), *_at_once_lines(found, at_once.jobs)]
+        for each in known.gone:
+            lines += [each.words, *(f"  {way}" for way in each.ways)]
+        click.echo("\n".join([*lines, *(f"note: {safe(note)}" for note in known.notes)]))
     return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a plan says beside the fate of each phase: what is out of date, which outs somebody removed, and notes."""
+
+    dated: Dated
+    gone: tuple[OutsGone, ...]
+    notes: tuple[str, ...] = ()
+
+    def older(self, found: Forecast) -> tuple[OutOfDate, ...]:
+        """What is out of date and stays so."""
+        stays = {each.phase for each in found.phases if each.fate == "done" and not found.begins_run}
+        return tuple(each for each in self.dated[0] if each.phase in stays)
 
 
 def _dated(workflow: Workflow, store: Store, workspace: Workspace, now: Standing) -> Dated:
@@ -133,6 +151,13 @@ def _dated(workflow: Workflow, store: Store, workspace: Workspace, now: Standing
     look = Look(workflow=workflow, store=store, at_tip=store.read(now.tip.oid))
     older = what_is_out_of_date(look, workspace.place, workspace.root)
     return older, unfinished_lists(look, workspace.place, workspace.root)
+
+
+def _gone(workflow: Workflow, store: Store, workspace: Workspace, now: Standing) -> tuple[OutsGone, ...]:
+    """Outs that somebody removed, whether that is recorded or not."""
+    if now.tip is None or now.running is not None or now.unfinished:
+        return ()
+    return outs_gone(Look(workflow=workflow, store=store, at_tip=store.read(now.tip.oid)), workspace.root)
 
 
 def _list_line(change: ListChange) -> str:
@@ -297,7 +322,7 @@ def _at_once_lines(found: Forecast, jobs: int) -> list[str]:
     return lines
 
 
-def _plan_lines(workflow: Workflow, found: Forecast, now: Standing) -> list[str]:
+def _plan_lines(workflow: Workflow, found: Forecast, now: Standing, known: Known) -> list[str]:
     goal = now.tip.manifest.goal if now.tip else None
     if goal is not None and goal.kind == "reach":
         head = f"`gitckpt run` goes on with the rollback to {goal.after:04d}"
@@ -319,12 +344,13 @@ def _plan_lines(workflow: Workflow, found: Forecast, now: Standing) -> list[str]
             f"changed since it was done, which reruns nothing: {', '.join(found.changed)}; "
             f"to run it anew: gitckpt run --from {first}"
         )
+    lines += lines_of(known.older(found))
     if found.dropped:
         lines.append(f"no longer in the workflow file: {', '.join(map(safe, found.dropped))}")
     return lines
 
 
-def _plan_json(workflow: Workflow, found: Forecast, now: Standing, notes: list[str]) -> dict[str, Json]:
+def _plan_json(workflow: Workflow, found: Forecast, now: Standing, known: Known) -> dict[str, Json]:
     return {
         "workflow": workflow.workflow,
         "checkpoint": now.tip.number if now.tip else None,
@@ -334,7 +360,9 @@ def _plan_json(workflow: Workflow, found: Forecast, now: Standing, notes: list[s
         "together": [list(wave) for wave in found.together],
         "changed": list(found.changed),
         "dropped": list(found.dropped),
-        "notes": [safe(note) for note in notes],
+        "out_of_date": [each.phase for each in known.older(found)],
+        "outs_gone": [gone_json(each) for each in known.gone],
+        "notes": [safe(note) for note in known.notes],
     }
 
 

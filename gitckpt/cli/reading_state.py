@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,6 +28,9 @@ from gitckpt.model.names import PhaseName
 from gitckpt.model.text import headline, safe
 from gitckpt.progress.text import duration
 from gitckpt.store.branch import Branch
+
+if TYPE_CHECKING:
+    from gitckpt.model.gone import OutsGone
 
 
 @click.command()
@@ -77,11 +81,25 @@ def _status_lines(workspace: Workspace, branch: Branch, now: Standing) -> list[s
     ]
     lines += [f"note: {safe(text)}" for text in now.unfinished]
     if now.tip is not None:
+        for gone in outs_gone(workspace, branch, now):
+            lines += [safe(gone.words), *(f"  {way}" for way in gone.ways)]
         lines += lines_of(now.out_of_date)
         lines += _pending_lines(now.tip.manifest)
     if now.next_command is not None:
         lines.append(f"next: {now.next_command}")
     return lines
+
+
+def outs_gone(workspace: Workspace, branch: Branch, now: Standing) -> tuple[OutsGone, ...]:
+    """Outs that somebody removed: looked for where a phase has any, for that takes longer than all the rest."""
+    if now.tip is None or now.running is not None or now.unfinished or not phases_done(now.tip.manifest):
+        return ()
+    if b'"outs": [\n' not in branch.definition(now.tip.oid):
+        return ()
+    found: tuple[OutsGone, ...] = import_module("gitckpt.engine.inspect_outs").outs_gone_at(
+        branch, now.tip, workspace.root
+    )
+    return found
 
 
 def _pending_lines(manifest: Manifest) -> list[str]:

@@ -6,7 +6,8 @@ Owns its shape. Loaded when it is asked for: text is what people ask for all the
 from __future__ import annotations
 
 from gitckpt.api.reading import Workspace
-from gitckpt.cli.reading_state import phases_done
+from gitckpt.cli.reading_gone import gone_json
+from gitckpt.cli.reading_state import outs_gone, phases_done
 from gitckpt.cli.reading_words import iso, shown_folder
 from gitckpt.engine.inspect import Flight, Running, Standing, open_gates
 from gitckpt.model.conflicts import conflicts
@@ -34,6 +35,7 @@ def status_json(workspace: Workspace, branch: Branch, now: Standing) -> dict[str
         "outside": list(manifest.outside) if manifest else [],
         "out_of_date": [each.phase for each in now.out_of_date],
         "left_behind": [_left_json(left) for left in manifest.left_behind] if manifest else [],
+        "outs_gone": [gone_json(each) for each in outs_gone(workspace, branch, now)],
         "gates": [_gate_json(manifest, name) for name in open_gates(manifest)] if manifest else [],
         "goal": _goal_json(manifest) if manifest else None,
         "phases": [_phase_json(name, state, now) for name, state in now.phases.items()],

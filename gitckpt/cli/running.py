@@ -16,7 +16,7 @@ from gitckpt.api.beginning import TooMuch
 from gitckpt.api.gates import question
 from gitckpt.api.opening import open_store
 from gitckpt.api.reading import Where
-from gitckpt.api.running import EXIT_CODES, Ran, RunRequest, run_workflow
+from gitckpt.api.running import EXIT_CODES, Ran, RunRequest, WithoutOuts, run_workflow
 from gitckpt.cli import gates
 from gitckpt.cli.assignments import assignments, at_least_one
 from gitckpt.cli.live import reporter_for
@@ -26,6 +26,7 @@ from gitckpt.errors import GitckptError
 from gitckpt.model.amount import plural
 from gitckpt.model.dated import lines_of
 from gitckpt.model.duration import parse_duration
+from gitckpt.model.gone import NeedsOuts
 from gitckpt.model.manifest import Status, state_of
 from gitckpt.model.moment import Verdict
 from gitckpt.model.names import PhaseName
@@ -52,30 +53,12 @@ from gitckpt.progress.text import count
 @click.option("--set", "given", metavar="K=V", multiple=True, help="Set a param; recorded with the run.")
 @click.option("--discard-edits", is_flag=True, help="After a dead run: set your own changes aside too.")
 @click.option("--keep-everything", is_flag=True, help="After a dead run: count all changes as your own.")
+@click.option("--accept-edits", is_flag=True, help="Go on without the outs of completed phases that you removed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for every event, on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
 @click.pass_context
 def run(
-    ctx: click.Context,
-    *,
-    again: bool,
-    until: str | None,
-    start_from: str | None,
-    all_items: bool,
-    only: str | None,
-    item: str | None,
-    budget: str | None,
-    step: bool,
-    jobs: str | None,
-    keep_going: bool,
-    fail_fast: bool,
-    detach: bool,
-    dry_run: bool,
-    given: tuple[str, ...],
-    discard_edits: bool,
-    keep_everything: bool,
-    as_json: bool,
-    quiet: bool,
+    ctx: click.Context, /, *, step: bool, detach: bool, dry_run: bool, as_json: bool, quiet: bool, **_flags: Any
 ) -> int:
     """Run the workflow, or resume it where it stopped.
 
@@ -89,22 +72,7 @@ def run(
         code: int = _loaded("detached").detach(ctx, as_json=as_json)
         return code
     began_ms = time.monotonic_ns() // 1_000_000
-    request = RunRequest(
-        again=again,
-        until=until,
-        start_from=start_from,
-        all_items=all_items,
-        only=only,
-        step=step,
-        item=item,
-        budget_ms=_duration(budget),
-        jobs=at_least_one(jobs),
-        keep_going=keep_going,
-        fail_fast=True if fail_fast else None,
-        params=assignments(given),
-        edits="discard" if discard_edits else "keep" if keep_everything else "tell-apart",
-        large=_ask_large,
-    )
+    request = _request(ctx.params)
     quiet = quiet or ctx.obj["quiet"]
     mode: Literal["auto", "quiet", "json"] = "json" if as_json else "quiet" if quiet else "auto"
     ran = _run(ctx, request, mode)
@@ -115,6 +83,28 @@ def run(
         ran = _run(ctx, request, mode)
     _say(where(ctx), ran, quiet=quiet or as_json)
     return int(EXIT_CODES[ran.stop.verdict])
+
+
+def _request(given: Mapping[str, Any]) -> RunRequest:
+    """The flags of the call as the run takes them."""
+    return RunRequest(
+        again=given["again"],
+        until=given["until"],
+        start_from=given["start_from"],
+        all_items=given["all_items"],
+        only=given["only"],
+        step=given["step"],
+        item=given["item"],
+        budget_ms=_duration(given["budget"]),
+        jobs=at_least_one(given["jobs"]),
+        keep_going=given["keep_going"],
+        fail_fast=True if given["fail_fast"] else None,
+        params=assignments(given["given"]),
+        edits="discard" if given["discard_edits"] else "keep" if given["keep_everything"] else "tell-apart",
+        large=_ask_large,
+        accept_edits=given["accept_edits"],
+        removed=_ask_about_outs,
+    )
 
 
 def _refuse(given: Mapping[str, Any]) -> None:
@@ -182,6 +172,11 @@ def _ask_large(problem: TooMuch) -> bool:
         return False
     click.echo(problem.message, err=True)
     return click.confirm("Make it all the same?", err=True)
+
+
+def _ask_about_outs(problem: NeedsOuts) -> WithoutOuts | None:
+    answer: WithoutOuts | None = _loaded("reading_gone").ask_about_outs(problem)
+    return answer
 
 
 def _loaded(module: str) -> ModuleType:

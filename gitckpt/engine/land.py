@@ -17,6 +17,7 @@ from gitckpt.engine.housekeeping import note_pack
 from gitckpt.engine.kept import forget_records
 from gitckpt.engine.mirror import write_mirror
 from gitckpt.engine.place import LandingUnderWay, Record
+from gitckpt.engine.removals import with_removals
 from gitckpt.model.advance import advance
 from gitckpt.model.events import CUT_OFF, Concluded, Event
 from gitckpt.model.manifest import Manifest
@@ -76,6 +77,7 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
     moves = landing.found != landing.content or landing.undoes is not None
     if moves:
         secure(hold, landing.found, landing.content, pack)
+    landing = replace(landing, events=with_removals(hold, pack, landing.events, landing.content))
     draft = _draft(hold, tip, landing)
     oid = write_commit(hold.store, pack, draft)
     updates = [*landing.more_refs]

@@ -15,7 +15,7 @@ from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.refs import list_refs, resolve, rev_list
 from gitckpt.plumbing.repository import Repository
 from gitckpt.store import refs
-from gitckpt.store.layout import NotACheckpoint, commit_of, read_manifest
+from gitckpt.store.layout import NotACheckpoint, commit_of, read_manifest, read_own
 
 
 @dataclass(eq=False)
@@ -104,6 +104,10 @@ class Branch:
     def manifest(self, oid: Oid) -> Manifest:
         """Only the manifest. Raises NotACheckpoint, Damaged."""
         return read_manifest(self.reader, oid, self.prefix)
+
+    def definition(self, oid: Oid) -> bytes:
+        """`definition.json` of a checkpoint."""
+        return read_own(self.reader, oid, self.prefix, "definition.json")
 
     def made_at(self, oid: Oid) -> int:
         """When a checkpoint was made, in seconds since 1970. Raises NotACheckpoint."""

@@ -66,10 +66,6 @@ class Store(Branch):
         """A checkpoint, attempt or rescue by its commit."""
         return read_checkpoint(self.reader, oid, self.prefix)
 
-    def definition(self, oid: Oid) -> bytes:
-        """`definition.json` of a checkpoint."""
-        return read_own(self.reader, oid, self.prefix, "definition.json")
-
     def events(self, oid: Oid, words: Sequence[bytes] = (b"",)) -> tuple[Event, ...]:
         """What a checkpoint says has happened, where its state cannot be read, too; nothing where none of the words
         stands in it: of ten thousand checkpoints most say nothing of what is looked for. Raises as `read`."""

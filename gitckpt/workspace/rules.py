@@ -166,6 +166,12 @@ def _spec(patterns: Sequence[str]) -> GitIgnoreSpec:
     return spec
 
 
+def matches(patterns: Sequence[str]) -> Callable[[bytes], bool]:
+    """Whether a path, seen from the workspace's top, is one that the patterns name."""
+    spec = _spec(patterns)
+    return lambda path: spec.match_file(_text(path))
+
+
 def conflict_rules(merge: Merge) -> Callable[[bytes], Rule]:
     """What says the rule of a path, seen from the workspace's top: that of the last pattern that matches it."""
     # One by one: a spec of all patterns lets one that names the file go before a later one that names its folder.
