@@ -10,6 +10,7 @@ from gitckpt.api.definition import definition_of
 from gitckpt.api.opening import open_store
 from gitckpt.api.reading import Where, active
 from gitckpt.api.writing import write
+from gitckpt.engine.beyond import Beyond, beyond
 from gitckpt.engine.diagnosis import diagnose
 from gitckpt.engine.finding import Diagnosis, Patient
 from gitckpt.engine.history_findings import look_at_objects
@@ -43,11 +44,18 @@ def examine(where: Where) -> Diagnosis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What `verify` found, and how many of the objects that cannot be read the workspace still holds."""
+    """What `verify` found, and how many of the objects that cannot be read the workspace still holds. `known`: what
+    the branch should have and has not."""
 
     workflow: WorkflowName
     report: Report
     healable: int
+    known: Beyond | None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong, and nothing is missing."""
+        return not self.report.findings and (self.known is None or self.known.kind == "other")
 
 
 def check(where: Where) -> Checked:
@@ -58,7 +66,15 @@ def check(where: Where) -> Checked:
             raise store.no_checkpoints()
         objects = look_at_objects(patient)
         assert objects.report is not None  # there is a history
-        return Checked(workflow=store.workflow, report=objects.report, healable=len(objects.healable))
+        known = None if patient.who else _beyond(patient)
+        return Checked(workflow=store.workflow, report=objects.report, healable=len(objects.healable), known=known)
+
+
+def _beyond(patient: Patient) -> Beyond | None:
+    try:
+        return beyond(patient.store, patient.place, patient.store.newest())
+    except GitckptError:
+        return None  # what is wrong with the newest checkpoint is said
 
 
 def mend(where: Where, reporter: Reporter) -> Mended:

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from gitckpt.engine.beyond import BranchGone, beyond
 from gitckpt.engine.place import Place
 from gitckpt.errors import GitckptError, Holder, NotARepository
 from gitckpt.execute.lock import holder
@@ -22,7 +23,7 @@ from gitckpt.model.source import declared_name
 from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.repository import Repository, discover
 from gitckpt.spec.find import FILE_NAME, NoWorkflowFile, find
-from gitckpt.store.branch import Branch
+from gitckpt.store.branch import Branch, NoCheckpoints
 
 
 @dataclass(eq=False)
@@ -207,7 +208,21 @@ def open_branch(where: Where) -> Iterator[tuple[Workspace, Branch]]:
     """Read access to where a workflow stands."""
     workspace = find_workspace(where, "known")
     with Reader(workspace.repository) as reader:
-        yield workspace, Branch(workspace.repository, reader, workflow_name(workspace), workspace.prefix)
+        branch = Branch(workspace.repository, reader, workflow_name(workspace), workspace.prefix)
+        with told_if_gone(workspace, branch):
+            yield workspace, branch
+
+
+@contextmanager
+def told_if_gone(workspace: Workspace, branch: Branch) -> Iterator[None]:
+    """Where there are no checkpoints to read, and something remembers some, that is told. Raises BranchGone."""
+    try:
+        yield
+    except NoCheckpoints:
+        known = beyond(branch, workspace.place, None)
+        if known is None:
+            raise
+        raise BranchGone(branch.workflow, known) from None
 
 
 def active(workspace: Workspace) -> Holder | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -14,13 +15,15 @@ from gitckpt.api.writing import near_names, phase_name, write
 from gitckpt.cli.notes import quiet_reporter
 from gitckpt.cli.terminal import print_json, where
 from gitckpt.engine import begin
+from gitckpt.engine.aside import forget_history
 from gitckpt.engine.requests import Request
-from gitckpt.engine.settle import settle
+from gitckpt.engine.settle import NeedsDecision, settle
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.amount import plural
 from gitckpt.model.manifest import Json
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
+from gitckpt.store import refs
 
 
 @dataclass(eq=False)
@@ -106,15 +109,39 @@ def pause(ctx: click.Context, *, message: str, as_json: bool) -> int:
 
 @click.command()
 @click.option("-m", "--message", default="", help="Why; recorded with your name.")
+@click.option("--forget", is_flag=True, help="Give the history up, too: it is put aside, the next run begins at 1.")
 @click.pass_context
-def reset(ctx: click.Context, *, message: str) -> int:
-    """Give the run up: the next `run` begins a new one. Files and history stay."""
+def reset(ctx: click.Context, *, message: str, forget: bool) -> int:
+    """Give the run up: the next `run` begins a new one. Files and history stay.
+
+    With --forget the branch and its tags go, the history stays on a ref of its own (diverged@N), and the next run is
+    the first of a new history, with idempotency keys of its own: what the old one did outside it does once more.
+    """
+    if forget:
+        return _forget(ctx, message)
     with write(where(ctx), quiet_reporter()) as hold:
         settle(hold)
         if hold.tip is None:
             raise hold.store.no_checkpoints()
         made = begin.reset(hold, message)
     click.echo(f"The run is given up ({made.number:04d}). `gitckpt run` begins anew. Take this back: gitckpt undo")
+    return 0
+
+
+def _forget(ctx: click.Context, message: str) -> int:
+    with write(where(ctx), quiet_reporter()) as hold:
+        with contextlib.suppress(NeedsDecision):  # this is the decision
+            settle(hold)
+        kept, owed = forget_history(hold, message)
+        folder = refs.diverged(hold.name)
+    if owed:
+        click.echo(f"Outside this folder nothing is undone of {', '.join(owed)}.")
+    if kept is None:
+        click.echo("The history is given up; nothing of it was left. `gitckpt run` begins anew, at 0001.")
+        return 0
+    ref = f"{folder}{kept.rpartition('@')[2]}"
+    click.echo(f"The history is put aside as {kept} (git log {ref}). `gitckpt run` begins anew, at 0001.")
+    click.echo(f"  as before   git branch {folder.split('/')[1]}/{folder.split('/')[2]} {ref}")
     return 0
 
 

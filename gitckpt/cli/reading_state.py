@@ -64,7 +64,8 @@ def _look(place: Where) -> tuple[list[str], list[tuple[str, ...]], bool]:
 
 def _status_lines(workspace: Workspace, branch: Branch, now: Standing) -> list[str]:
     if now.tip is None:
-        lines = [f"{branch.workflow}   no checkpoints yet in {shown_folder(workspace.root)}"]
+        there = "on its branch" if now.unfinished else "yet"
+        lines = [f"{branch.workflow}   no checkpoints {there} in {shown_folder(workspace.root)}"]
     else:
         manifest = now.tip.manifest
         lines = [f"{branch.workflow}   {_stands(manifest)}{_progress(manifest)}, at {now.tip.number:04d}"]

@@ -23,14 +23,16 @@ def verify(ctx: click.Context, *, as_json: bool) -> int:
         print_json(_report_json(checked))
     else:
         click.echo("\n".join(_report_lines(checked)))
-    return int(ExitCode.FAILED if checked.report.findings else ExitCode.DONE)
+    return int(ExitCode.DONE if checked.is_sound else ExitCode.FAILED)
 
 
 def _report_lines(checked: Checked) -> list[str]:
     report = checked.report
     looked = f"{plural(report.checkpoints, 'checkpoint')}, {plural(report.objects, 'object')}"
+    if checked.is_sound:
+        return [f"Sound: {looked}.", *_known_lines(checked)]
     if not report.findings:
-        return [f"Sound: {looked}."]
+        return [f"Sound as far as it goes: {looked}. But checkpoints are missing.", *_known_lines(checked)]
     lines = [f"NOT sound: {plural(len(report.findings), 'problem')} in {looked}."]
     lines += [f"  {safe(finding.where)}: {safe(finding.what)}" for finding in report.findings]
     rest = len(report.findings) - checked.healable
@@ -44,16 +46,23 @@ def _report_lines(checked: Checked) -> list[str]:
             lines.append("  or begin again under another name in `workflow:`; no checkpoint is sound by itself")
         else:
             lines.append(f"  or go back to the newest sound checkpoint: gitckpt rollback {report.sound_up_to}")
-    return lines
+    return [*lines, *_known_lines(checked)]
+
+
+def _known_lines(checked: Checked) -> list[str]:
+    """What is known beyond the branch, and the ways on."""
+    known = checked.known
+    return [f"  {known.what}", *(f"    {way}" for way in known.ways(checked.workflow, None))] if known else []
 
 
 def _report_json(checked: Checked) -> dict[str, Json]:
-    report = checked.report
+    report, known = checked.report, checked.known
     return {
-        "sound": not report.findings,
+        "sound": checked.is_sound,
         "checkpoints": report.checkpoints,
         "objects": report.objects,
         "findings": [{"where": safe(found.where), "what": safe(found.what)} for found in report.findings],
         "healable": checked.healable,
         "sound_up_to": report.sound_up_to,
+        "beyond": {"what": known.what, "newest": known.number, "commit": known.newest} if known else None,
     }

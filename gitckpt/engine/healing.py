@@ -49,13 +49,14 @@ class Lost(GitckptError):
     what: tuple[str, ...]
 
     exit_code = ExitCode.CONFLICT
+    untouched = "nothing was moved or recorded"
 
     @property
     def message(self) -> str:
         named = ", ".join(self.what[:NAMED]) + (f" and {len(self.what) - NAMED:,} more" if self.what[NAMED:] else "")
         return (
             f"workflow {self.workflow}: the repository holds what is needed of {named} damaged, or not at all, and the "
-            "files here do not hold it any more; nothing was moved or recorded"
+            "files here do not hold it any more"
         )
 
     @property

@@ -13,6 +13,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Literal
 
+from gitckpt.engine.beyond import Beyond, beyond
 from gitckpt.engine.place import AttemptUnderWay, Place, Record
 from gitckpt.errors import Holder
 from gitckpt.model.codec import Damaged, decode_manifest
@@ -119,14 +120,15 @@ def standing(branch: Branch, place: Place, who: Holder | None) -> Standing:
         record, damage = Record(), (problem.message,)
     running = _running(branch, place, record, who, tip) if who else None
     merges = to_be_merged(branch, record)
-    unfinished = damage if damage or who else tuple(_unfinished(branch, record, tip, merges))
+    known = None if damage or who else beyond(branch, place, tip, record)
+    unfinished = damage if damage or who else tuple(_unfinished(branch, record, tip, merges, known))
     stuck = _stuck(tip.manifest, record, running) if tip else ()
     return Standing(
         tip=tip,
         running=running,
         unfinished=unfinished,
         stuck=stuck,
-        next_command=None if who else _next_command(branch, record, tip),
+        next_command=None if who else _next_command(branch, record, tip, known),
         to_be_merged=merges,
     )
 
@@ -175,7 +177,9 @@ def _of_events() -> ModuleType:
     return import_module("gitckpt.engine.inspect_events")
 
 
-def _unfinished(branch: Branch, record: Record, tip: Point | None, merges: Mapping[PhaseName, int]) -> Iterator[str]:
+def _unfinished(
+    branch: Branch, record: Record, tip: Point | None, merges: Mapping[PhaseName, int], known: Beyond | None
+) -> Iterator[str]:
     landing, attempt = record.landing, record.attempt
     if landing is not None and landing.workflow == branch.workflow and tip is not None and landing.to == tip.oid:
         what = "rollback" if _of_events().is_rollback(branch, tip) else "command"
@@ -197,7 +201,9 @@ def _unfinished(branch: Branch, record: Record, tip: Point | None, merges: Mappi
         yield f"{', '.join(merges)} had succeeded; the next `gitckpt run` merges {'it' if len(merges) == 1 else 'them'}"
     elif tip is not None and landing is None and record.ahead.get(branch.workflow) == tip.oid:
         yield f"your files are not yet as at {tip.number:04d}; the next command that writes brings them there"
-    if tip is not None and landing is None:
+    if known is not None:
+        yield f"{known.what}: {'; '.join(known.ways(branch.workflow, None))}"
+    elif tip is not None and landing is None:
         yield from _away(branch, record, tip)
     elif tip is None and branch.elsewhere():
         yield "its history is on a remote only: gitckpt rollback latest takes it, gitckpt adopt keeps these files"
@@ -226,7 +232,11 @@ def _stuck(manifest: Manifest, record: Record, running: Running | None) -> tuple
     return tuple(name for name in manifest.order if state_of(manifest, name).cut_offs + (name in died) >= STUCK)
 
 
-def _next_command(branch: Branch, record: Record, tip: Point | None) -> str | None:
+def _next_command(branch: Branch, record: Record, tip: Point | None, known: Beyond | None) -> str | None:
+    if known is not None and known.kind in ("behind", "gone"):
+        return "gitckpt doctor --repair"
+    if known is not None and known.kind == "lost":
+        return None
     if tip is None:
         return "gitckpt rollback latest" if branch.elsewhere() else "gitckpt run"
     base, ahead = record.bases.get(branch.workflow), record.ahead.get(branch.workflow)

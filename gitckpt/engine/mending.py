@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from gitckpt.engine.aside import setting_forward
+from gitckpt.engine.beyond import beyond
 from gitckpt.engine.finding import Patient
 from gitckpt.engine.healing import damaged_packs, forget_damaged, heal, note_damaged, ward_of_patient
 from gitckpt.engine.history_findings import broken_branch, known_checkpoints, wanted_tags
 from gitckpt.engine.hold import Hold, moving_refs
 from gitckpt.engine.place_findings import own_refs
 from gitckpt.engine.settle import settle
-from gitckpt.errors import RepositoryNotWritable
+from gitckpt.errors import GitckptError, RepositoryNotWritable
 from gitckpt.execute.lock import Lock
 from gitckpt.model.amount import plural
 from gitckpt.model.codec import Damaged
@@ -68,6 +70,7 @@ def clear_away(patient: Patient) -> list[str]:
     unsound = unsound_tip(store, known_checkpoints(patient))
     if unsound is not None and not is_elsewhere(store, unsound.tip):
         done += _set_back(patient, unsound)
+    done += _set_forward(patient)
     return done
 
 
@@ -140,6 +143,24 @@ def _set_back(patient: Patient, unsound: Unsound) -> list[str]:
     number = store.manifest(unsound.sound).sequence
     where = f"kept on {name}" if kept else f"the object {unsound.tip} is not there to be kept"
     return [f"set the branch back to {number:04d}; the damaged tip {unsound.tip[:12]}: {where}"]
+
+
+def _set_forward(patient: Patient) -> list[str]:
+    """A branch that was moved back, or is gone, has again what is known of it; of another history it is only kept."""
+    store = patient.store
+    try:
+        tip = store.tip()
+    except GitckptError:
+        return []  # what is wrong with it is said
+    found = beyond(store, patient.place, tip)
+    updates = setting_forward(store, found, tip.oid if tip else None) if found else []
+    if found is None or not updates:
+        return []
+    transact(store.repository, updates, "gitckpt: doctor --repair, the newest that is known")
+    if found.kind == "other":
+        return [f"kept what this workspace is at, {found.number:04d}, on {updates[0].name}"]
+    was = f" forward from {found.tip:04d}" if tip else ", which was gone,"
+    return [f"set the branch{was} to {found.number:04d}, which {found.who} knows"]
 
 
 def _moved(path: Path, target: Path) -> Path:

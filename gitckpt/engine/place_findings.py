@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from gitckpt.engine.aside import name_of
+from gitckpt.engine.beyond import beyond, is_forgotten
 from gitckpt.engine.capturing import capture_rules
 from gitckpt.engine.changes import Desk, edits
 from gitckpt.engine.finding import Finding, Isolation, Patient
@@ -146,7 +148,24 @@ def about_record(patient: Patient, tip: Checkpoint | None) -> Iterator[Finding]:
         )
         return
     yield from _under_way(store, record, where)
-    if tip is None:
+    found = beyond(store, place, tip, record)
+    if found is not None:
+        mends = found.kind in ("behind", "gone")
+        yield Finding(
+            level="problem" if mends else "decision",
+            what=found.what,
+            where=store.branch,
+            next="; ".join(found.ways(store.workflow, name_of(store, found.newest))),
+            mends=mends,
+        )
+    elif tip is None and is_forgotten(store):
+        yield Finding(
+            level="note",
+            what="the history was put aside (reset --forget)",
+            where=f"{refs.diverged(store.workflow)}…",
+            next="gitckpt run begins a new one",
+        )
+    elif tip is None:
         remotes = sorted(store.elsewhere())
         if remotes or store.tags():
             what = f"its history is {'on ' + ', '.join(remotes) if remotes else 'here as tags only'}"

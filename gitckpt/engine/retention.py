@@ -20,7 +20,7 @@ from gitckpt.execute.lock import Lock
 from gitckpt.model.amount import plural
 from gitckpt.model.codec import Damaged, loads
 from gitckpt.model.names import Oid
-from gitckpt.plumbing.refs import RefUpdate, transact
+from gitckpt.plumbing.refs import RefUpdate, list_refs, transact
 from gitckpt.plumbing.usage import bytes_only_in
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
@@ -90,7 +90,12 @@ def forget(hold: Hold) -> tuple[tuple[int, ...], tuple[int, ...]]:
     something else put them aside."""
     gone = forgettable(hold.store)
     there = hold.store.diverged()
-    updates = [RefUpdate(f"{refs.diverged(hold.name)}{number}", None, there[number]) for number in gone]
+    start = refs.diverged(hold.name)
+    updates = [RefUpdate(f"{start}{number}", None, there[number]) for number in gone]
+    for name, oid in list_refs(hold.given.repository, start).items():
+        of, dash, _ = name.removeprefix(start).partition("-")
+        if dash and of.isdigit() and int(of) in gone:
+            updates.append(RefUpdate(name, None, oid))  # what went aside with it
     if updates:
         with moving_refs(hold):
             transact(hold.given.repository, updates, "gitckpt: gc --forget")

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from gitckpt.engine.aside import leave, take_known
 from gitckpt.engine.begin import record
+from gitckpt.engine.beyond import beyond
 from gitckpt.engine.changes import changed_by
 from gitckpt.engine.compensations import Undecided, commands_of, compensated_since
 from gitckpt.engine.dating import Dating, has_younger
@@ -300,6 +302,9 @@ def _dating(hold: Hold, selected: Selected, content: Content) -> Dating:
 def adopt(hold: Hold, remote: str | None) -> Checkpoint:
     """Take this workspace's files as the newest edit; with a remote, on top of its history. Raises NothingToAdopt."""
     clear_up(hold)
+    known = beyond(hold.store, hold.place, hold.tip, hold.record)
+    if known is not None and known.kind != "gone":
+        leave(hold, known)
     if hold.tip is None or remote is not None:
         _take_history(hold, remote)
     else:
@@ -332,6 +337,9 @@ def _take(hold: Hold, selector: str, outside: Outside) -> Moved:
     if way.debt.owed and outside != "leave":
         at_newest = "gitckpt rollback latest, then gitckpt rollback CHECKPOINT"
         raise Undecided(commands_of(way.debt), way.debt.without, at_newest)
+    known = beyond(hold.store, hold.place, tip, hold.record)
+    if known is not None:
+        leave(hold, known)
     with open_pack(hold) as first:
         found = take_snapshot(hold, first)
         seal(hold, first)
@@ -355,7 +363,10 @@ def _take(hold: Hold, selector: str, outside: Outside) -> Moved:
 
 
 def _take_history(hold: Hold, remote: str | None) -> None:
-    """Point the branch at a remote's history. One that went another way is kept on `diverged/<n>`."""
+    """Point the branch at a remote's history, or at what is known of it here. One that went another way is kept on
+    `diverged/<n>`."""
+    if remote is None and take_known(hold):
+        return
     remotes = hold.store.elsewhere()
     theirs = remotes.get(remote) if remote else next(iter(remotes.values()), None)
     if theirs is None and remote is None:

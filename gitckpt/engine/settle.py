@@ -10,6 +10,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from gitckpt.engine.aside import keep_known, name_of
+from gitckpt.engine.beyond import beyond, is_forgotten
 from gitckpt.engine.capturing import secret_values, shown_uncaptured, uncaptured_words
 from gitckpt.engine.dating import border_ns, keep_dates
 from gitckpt.engine.dropping import dropped_by_edits
@@ -54,13 +56,14 @@ class NeedsDecision(GitckptError):
     workflow: str
     why: str
     ways: tuple[str, ...]
+    kept: str | None = None
 
     exit_code = ExitCode.CONFLICT
     untouched = "nothing was changed"
 
     @property
     def message(self) -> str:
-        return f"workflow {self.workflow}: {self.why}"
+        return f"workflow {self.workflow}: {self.why}" + (f"; it is kept as {self.kept}" if self.kept else "")
 
     @property
     def hint(self) -> str:
@@ -75,6 +78,7 @@ def settle(
     Does nothing where there is no history yet. Raises NeedsDecision, LeftoversRemain.
     """
     clear_up(hold)
+    require_line(hold)
     if hold.record.landing is not None:
         finish_landing(hold, hold.record.landing)
     other = _other_under_way(hold)
@@ -155,7 +159,18 @@ def clear_up(hold: Hold) -> None:
     hold.place.sweep()
 
 
+def require_line(hold: Hold) -> None:
+    """The branch has all that is known of it, or holds another history; else the user decides. What it has no more is
+    kept on a ref before anything else."""
+    found = beyond(hold.store, hold.place, hold.tip, hold.record)
+    kept = keep_known(hold, found) if found is not None else None
+    if found is not None and found.kind != "other":
+        raise NeedsDecision(hold.name, found.what, found.ways(hold.name, kept), kept)
+
+
 def _refuse_clone(hold: Hold) -> None:
+    if is_forgotten(hold.store):
+        return
     remotes = hold.store.elsewhere()
     if not remotes and not hold.store.tags():
         return
@@ -192,6 +207,10 @@ def require_base(hold: Hold) -> None:
         then = hold.store.manifest(base).sequence
         why = f"the branch went on to {tip.number:04d} elsewhere since this workspace was at {then:04d}"
     else:
+        found = beyond(hold.store, hold.place, tip, hold.record)
+        if found is not None:
+            ways = found.ways(hold.name, name_of(hold.store, found.newest))
+            raise NeedsDecision(hold.name, f"{found.what}, and its files differ from {tip.number:04d}", ways)
         why = f"this workspace was never at a checkpoint of it, and its files differ from {tip.number:04d}"
     raise NeedsDecision(hold.name, why, ways_on())
 

@@ -218,6 +218,26 @@ def _locked(repository: Repository, prefix: str) -> list[str]:
     return [os.path.relpath(path, repository.common_dir).removesuffix(".lock") for path in found]
 
 
+def names_of_refs(repository: Repository, folder: str) -> list[str]:
+    """The full names of the refs below `folder`, which ends with a slash, without asking git where files tell it: a
+    look costs 0.1 ms instead of 2."""
+    if (repository.common_dir / "reftable").exists():
+        return list(list_refs(repository, folder))
+    found = {
+        os.path.relpath(os.path.join(at, name), repository.common_dir)
+        for at, _, names in os.walk(_loose(repository, folder))
+        for name in names
+        if not name.endswith(".lock")
+    }
+    try:
+        with open(os.path.join(repository.common_dir, "packed-refs"), "rb") as file:
+            data = file.read()
+    except OSError:
+        data = b""
+    found.update(os.fsdecode(name) for name in re.findall(rb" (%s[^\n]*)" % re.escape(os.fsencode(folder)), data))
+    return sorted(found)
+
+
 def list_refs(repository: Repository, prefix: str) -> dict[str, Oid]:
     """The refs at `prefix` (a full name, or the start of one up to a slash) by their full names."""
     said = git(repository, "for-each-ref", _FORMAT, "--", prefix)

@@ -77,3 +77,12 @@ def rescues(workflow: WorkflowName) -> str:
 def diverged(workflow: WorkflowName) -> str:
     """The folder of histories that were put aside."""
     return f"{OTHERS}{workflow}/diverged/"
+
+
+FORGOTTEN = "-forgotten"
+"""How a ref ends that says of the history `diverged/<n>` that somebody has decided to start over without it."""
+
+
+def left_attempts(workflow: WorkflowName, number: int) -> str:
+    """The folder of the attempts that were made on the history `diverged/<number>`, and of none since."""
+    return f"{diverged(workflow)}{number}-attempts/"
