@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from gitckpt.engine.agenda import Agenda, progress_at_tip
-from gitckpt.engine.capturing import uncaptured_words
+from gitckpt.engine.capturing import left_words, uncaptured_words
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
 from gitckpt.execute.process import Result
@@ -137,7 +137,10 @@ def report(hold: Hold, flight: InFlight, outcome: Outcome, result: Result, check
             hold.reporter(Note(f"{phase}: {plural(total, 'item')}{more}{anew}"))
             return
         case Failed(uncaptured=uncaptured) | CutOff(uncaptured=uncaptured):
-            _warn_uncaptured(hold, phase, uncaptured)
+            if uncaptured is not None and flight.view is None and not outcome.partial:
+                hold.reporter(Warned(left_words(phase, uncaptured)))
+            else:
+                _warn_uncaptured(hold, phase, uncaptured)
         case Asked(prompt=prompt):
             hold.reporter(PhaseEnded(phase=phase, status="waiting", detail=prompt, checkpoint_number=number))
             return

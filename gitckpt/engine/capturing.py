@@ -73,3 +73,9 @@ def uncaptured_words(phase: PhaseName, uncaptured: Uncaptured) -> str:
         f"{phase} changed {what} that no checkpoint holds: {names}\n"
         f"  to capture: {uncaptured.include}, or the phase's `outs:`"
     )
+
+
+def left_words(phase: PhaseName, uncaptured: Uncaptured) -> str:
+    """The same of an attempt that failed or was cut off in the workspace itself: these files are as it left them."""
+    said = uncaptured_words(phase, uncaptured)
+    return f"{said}\n  they stay as they are, and programs that go by dates (make, cp -u) take them for current"

@@ -14,8 +14,6 @@ from types import MappingProxyType
 from gitckpt.engine.hold import Hold, with_ignored
 from gitckpt.errors import GitckptError
 from gitckpt.execute.heartbeat import border
-from gitckpt.model.events import PhaseCompleted
-from gitckpt.model.items import ItemsCompleted
 from gitckpt.model.names import Oid
 from gitckpt.model.whose import Later, whose
 from gitckpt.plumbing.content import Change, Item, Lookup, compare
@@ -122,8 +120,7 @@ def has_younger(hold: Hold, target: Checkpoint, since: Sequence[Checkpoint]) -> 
     seen = hold.record.ignored.get(hold.name, 0) if hold.ignored_at is None else hold.ignored_at
     if seen > target.number:
         return True
-    marked = (event for each in since for event in each.events if isinstance(event, PhaseCompleted | ItemsCompleted))
-    return any(event.uncaptured is not None for event in marked)
+    return any(getattr(event, "uncaptured", None) is not None for each in since for event in each.events)
 
 
 def keep_dates(hold: Hold, number: int) -> None:

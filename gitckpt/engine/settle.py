@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from gitckpt.engine.aside import keep_known, name_of
 from gitckpt.engine.beyond import beyond, is_forgotten
-from gitckpt.engine.capturing import secret_values, shown_uncaptured, uncaptured_words
+from gitckpt.engine.capturing import left_words, secret_values, shown_uncaptured, uncaptured_words
 from gitckpt.engine.dating import border_ns, keep_dates
 from gitckpt.engine.dropping import dropped_by_edits
 from gitckpt.engine.edits import EditPolicy, land_edit, mark_of, users_changes
@@ -263,7 +263,8 @@ def _set_aside(hold: Hold, under_way: AttemptUnderWay, policy: EditPolicy) -> No
             )
     _say_set_aside(hold, under_way)
     if uncaptured is not None:
-        hold.reporter(Warned(uncaptured_words(under_way.phase, uncaptured)))
+        words = uncaptured_words if partial else left_words
+        hold.reporter(Warned(words(under_way.phase, uncaptured)))
 
 
 def _known_definition(hold: Hold) -> bytes:

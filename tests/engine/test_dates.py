@@ -33,6 +33,7 @@ class Build:
 
     def __init__(self, repo: Repo, view: str, outputs: str, run: str = "make -s", more: str = "") -> None:
         self.repo, self.root = repo, repo.path
+        self.view, self.outputs = view, outputs
         repo.write("Makefile", MAKEFILE)
         if outputs == "ignored":
             repo.write(".gitignore", IGNORED)
@@ -62,9 +63,13 @@ class Build:
         return os.lstat(self.root / name).st_mtime_ns
 
 
+TAKEN_FOR_CURRENT = "they stay as they are, and programs that go by dates (make, cp -u) take them for current"
+
+
 def fails_and_is_mended(build: Build) -> None:
     build.sources("two", "bad")
-    build.repo.run("run", "--from", "build", ok=1)
+    said = build.repo.run("run", "--from", "build", ok=1).stderr
+    assert (TAKEN_FOR_CURRENT in said) == (build.view == "none" and build.outputs == "ignored")
     build.sources("two", "good")
     build.builds("two", "good")
 
@@ -148,6 +153,55 @@ def wait_for_the_stamp(root: Path) -> None:
     time.sleep(0.01)
 
 
+DECIDED = """\
+version: 1
+workflow: w
+isolation: {view}
+phases:
+  one: {{run: 'until test -e "$ASIDE/two"; do sleep 0.01; done; sleep 0.02; echo one > a.c; make -s'}}
+  two: {{needs: [], run: 'echo two > a.c; touch "$ASIDE/two"'}}
+  build: {{needs: [one, two], run: make -s}}
+"""
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("how", ["ours", "theirs"])
+@pytest.mark.parametrize("view", ["overlay", "copy"])
+def test_what_is_decided_is_new_beside_what_the_other_side_made(
+    repo: Repo, tmp_path: Path, view: str, how: str
+) -> None:
+    build = Build(repo, view, "captured")
+    build.sources("zero", "zero")
+    repo.write("gitckpt.yaml", DECIDED.format(view=view))
+    repo.run("run", env={"ASIDE": str(tmp_path)}, ok=5)
+    repo.run("resolve", "two", f"--{how}")
+    chosen = {"ours": "one", "theirs": "two"}[how]
+    build.builds(chosen, "zero")
+    repo.run("undo")
+
+
+@pytest.mark.sweep
+def test_in_a_clone_files_are_as_old_as_the_checkpoint_that_brought_them(repo: Repo, tmp_path: Path) -> None:
+    build = Build(repo, "none", "captured")
+    build.sources("one", "one")
+    build.builds("one", "one")
+    time.sleep(1.1)
+    build.sources("two", "bad")
+    repo.run("run", "--from", "build", ok=1)
+    there = tmp_path / "there"
+    repo.git("clone", "-q", str(repo.path), str(there))
+    for setting in (("user.name", "a"), ("user.email", "a@b")):
+        repo.git("-C", str(there), "config", *setting)
+    # As in any clone, before a checkpoint is taken there is nothing but what HEAD has.
+    (there / "gitckpt.yaml").write_bytes((repo.path / "gitckpt.yaml").read_bytes())
+    repo.run("rollback", "latest", cwd=there)
+    there_ns = {name: os.lstat(there / name).st_mtime_ns for name in ("a.c", "b.c", "a.o", "b.o", "prog")}
+    assert max(there_ns[name] for name in ("a.o", "b.o", "prog")) < min(there_ns["a.c"], there_ns["b.c"])
+    (there / "b.c").write_text("fine\n")
+    repo.run("run", cwd=there)
+    assert (there / "prog").read_text() == "two\nfine\n"
+
+
 DIES = 'make -s a.o; touch -c stamp; . "$STRIKE_SH"; strike here; make -s'
 
 
@@ -167,7 +221,8 @@ def test_after_a_kill_what_is_due_is_done(repo: Repo, tmp_path: Path, view: str,
         wait_for_the_stamp(repo.path)
     build.sources("three", "one")
     dated = build.date("a.c")
-    strikes.run("rollback", "latest")
+    said = strikes.run("rollback", "latest").stderr
+    assert (TAKEN_FOR_CURRENT in said) == (view == "none" and outputs == "ignored")
     if view == "none":
         assert build.date("stamp") == stamp, "what the dead attempt only touched is as old as before"
     assert build.date("a.c") == dated
