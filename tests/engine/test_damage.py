@@ -138,6 +138,7 @@ def test_an_attempt_is_not_put_back_with_bytes_that_are_lost(repo: Repo) -> None
     said = repo.run("run", ok=5).stderr
     assert "needed of a damaged" in said
     assert "nothing was moved or recorded" not in said, "a phase was done before"
+    assert "two@1 ran, and that is not recorded; what it left is among your files" in said
     assert ((repo.path / "a").read_text(), (repo.path / "c").read_text()) == ("half\n", "new\n")
     assert "0002" in repo.git("log", "-1", "--format=%s", BRANCH)
     assert json.loads(repo.run("status", "--json").stdout)["unfinished"]

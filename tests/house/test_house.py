@@ -187,3 +187,25 @@ def test_import_of_the_package_loads_nothing_and_each_public_name_is_there() -> 
         "assert dir(gitckpt) == sorted(gitckpt.__all__)"
     )
     subprocess.run([sys.executable, "-c", probe], check=True)
+
+
+SAID_BEFORE_ANYTHING = frozenset(
+    {"spec/problem.py", "engine/place.py", "api/writing.py", "api/copies.py", "api/reading.py"}
+)
+"""Where an error is raised while a command has not begun anything: there it may say so by itself."""
+
+
+def test_that_nothing_was_done_is_said_only_where_it_is_known() -> None:
+    claims: dict[str, list[str]] = {}
+    for path in PACKAGE:
+        tree = ast.parse(path.read_text())
+        known = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Assign) and _is_untouched(node)}
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        texts = [each for each in ast.walk(tree) if isinstance(each, ast.Constant) and id(each) not in known | prose]
+        found = [str(each.value) for each in texts if re.search(r"\bnothing (was|is left behind)\b", str(each.value))]
+        claims |= {str(path.relative_to(PROJECT / "gitckpt")): found} if found else {}
+    assert claims.keys() <= SAID_BEFORE_ANYTHING, "an error's `untouched` is shown where the journal bears it out"
+
+
+def _is_untouched(node: ast.Assign) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == "untouched" for target in node.targets)
