@@ -15,6 +15,7 @@ from gitckpt.engine.capturing import secret_values, shown_uncaptured
 from gitckpt.engine.dating import border_ns
 from gitckpt.engine.edits import land_edit, mark_of, users_changes
 from gitckpt.engine.failures import write_failed_items
+from gitckpt.engine.flight import mark_end
 from gitckpt.engine.hold import Hold, open_pack, seal, take_snapshot
 from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.land import Beside, Landing, land
@@ -24,6 +25,7 @@ from gitckpt.engine.settle import differs
 from gitckpt.execute.leftovers import forget
 from gitckpt.execute.output import capped
 from gitckpt.execute.process import Result
+from gitckpt.execute.stamp import mark_started
 from gitckpt.model.manifest import Uncaptured
 from gitckpt.model.moment import Closing, Moment, Some
 from gitckpt.model.outcome import (
@@ -53,7 +55,7 @@ def land_outcome(hold: Hold, agenda: Agenda, flight: InFlight, result: Result, m
     if (result.step is not None or result.interrupted) and not phase.keep_partial:
         move_oversize(hold, phase.name, flight.under_way.number, mark_of(hold, flight.under_way))
     if isinstance(flight.work, Some | Closing) and result.step is None and not result.interrupted:
-        _tell_failed_items(agenda, flight, result.units)
+        _tell_failed_items(hold, agenda, flight, result.units)
     with open_pack(hold) as pack:
         found, changed = _found(hold, pack, flight)
         outcome = outcome_of(hold, agenda, pack, flight, result, changed)
@@ -91,13 +93,16 @@ def _found(hold: Hold, pack: Pack, flight: InFlight) -> tuple[Content, Uncapture
     return found.content, shown_uncaptured(found.uncaptured)
 
 
-def _tell_failed_items(agenda: Agenda, flight: InFlight, passed: int) -> None:
+def _tell_failed_items(hold: Hold, agenda: Agenda, flight: InFlight, passed: int) -> None:
     """The failed items as a file, as they are with the units that have just `passed`."""
     phase, work = flight.phase, flight.work
     if phase.tolerate and phase.tolerate.to:
         units = agenda.units(phase.name, flight.indices) if isinstance(work, Some) else []
         done_now = frozenset(index for unit in units[:passed] for index in unit)
+        # A file of the attempt's that no process of it writes: it is not the user's, either.
+        mark_started(str(flight.desk.folder))
         write_failed_items(agenda, phase, phase.tolerate.to, done_now, flight.root)
+        mark_end(hold, flight)
 
 
 def only_asked(outcome: Outcome) -> str | None:

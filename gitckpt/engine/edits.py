@@ -36,9 +36,9 @@ def mark_of(hold: Hold, under_way: AttemptUnderWay, policy: EditPolicy = "tell-a
         case "tell-apart" if never_started(hold.place.desk.folder, under_way.boot):
             return "all"
         case "tell-apart":
-            # Each command of `always` begins anew.
-            began = begin_ns(hold.place.live) if under_way.number else None
-            return Later(border_ns(hold), began or 0)
+            # Each command of `always` begins anew; and where a clock was set back meanwhile, the begin tells nothing.
+            began, border = begin_ns(hold.place.live) or 0, border_ns(hold)
+            return Later(border, began if under_way.number and began <= border else 0)
 
 
 def users_paths(hold: Hold, files: Collection[bytes], others: Collection[bytes], mark: Mark) -> frozenset[bytes]:

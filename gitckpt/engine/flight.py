@@ -27,6 +27,7 @@ from gitckpt.engine.start import Start, start_of
 from gitckpt.engine.undoing import Undoing, label_of
 from gitckpt.engine.views import make_view, mark_begun
 from gitckpt.execute.heartbeat import Heartbeat, end_in_order, mark_begin
+from gitckpt.execute.leftovers import PIDS
 from gitckpt.execute.output import last_line
 from gitckpt.execute.process import Job, Result
 from gitckpt.execute.processes import boot_id
@@ -240,7 +241,7 @@ def attend(
     for flight, _ in ended:
         if flight.running is not None and flight.view is None:
             flight.running.close()
-            end_in_order(hold.place.live)  # where its watchdog was killed, or found no room
+            mark_end(hold, flight)  # where its watchdog was killed, or found no room
     return ended
 
 
@@ -254,9 +255,16 @@ def ended_in_order(hold: Hold, flights: Sequence[InFlight]) -> Iterator[None]:
         for flight in flights:
             if flight.running is not None:
                 flight.running.close()
-        if hold.record.attempt is not None:
-            end_in_order(hold.place.live)
+                if flight.view is None:
+                    mark_end(hold, flight)
         raise
+
+
+def mark_end(hold: Hold, flight: InFlight) -> None:
+    """The attempt in the workspace itself is over: what changes later is the user's, unless some process of it would
+    not die."""
+    if not (flight.desk.folder / PIDS).exists():
+        end_in_order(hold.place.live)
 
 
 def end_after_failure(hold: Hold, fleet: Fleet, moment: Moment) -> None:

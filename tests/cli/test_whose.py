@@ -143,6 +143,20 @@ def test_a_death_while_an_attempt_too_big_is_moved_changes_nothing_of_that(
     assert sorted(path.name for path in moved.iterdir()) == ["big", "second.big"]
 
 
+@pytest.mark.sweep
+def test_the_list_of_failed_items_that_gitckpt_writes_itself_is_no_edit_of_yours(repo: Repo) -> None:
+    items = "foreach: [a, b], tolerate: {count: 2, to: failed.jsonl}, run: 'test $ITEM = a'"
+    define(repo, f"one: {{{items}}}\ntwo: {{run: cat failed.jsonl > two}}")
+    repo.write("notes.txt", "notes\n")
+    dies(repo, "stamp", "run")
+    assert (repo.path / "failed.jsonl").exists()
+    time.sleep(2.2)  # two periods of the heartbeat: all that tells here
+    append(repo, "notes.txt")
+    repo.run("run")
+    assert edit_of(repo) == ["M notes.txt"]
+    assert (repo.path / "two").read_text() == (repo.path / "failed.jsonl").read_text() != ""
+
+
 def test_an_error_before_any_process_of_the_phase_takes_nothing_of_yours(repo: Repo) -> None:
     define(repo, 'one: {run: "echo one > one"}')
     repo.write("notes.txt", "notes\n")
