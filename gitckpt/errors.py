@@ -6,6 +6,8 @@ in `cli` turns an error into text and an exit code.
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 from dataclasses import dataclass
 
@@ -138,6 +140,51 @@ class RepositoryNotWritable(GitckptError):
     @property
     def hint(self) -> str:
         return "make the folder writable and run the command again"
+
+
+@dataclass(eq=False)
+class MachineRefused(GitckptError):
+    """A disk that is full or failing, rights that are missing, a limit that is reached; `path` may be empty."""
+
+    path: str
+    why: str
+
+    exit_code = ExitCode.FAILED
+
+    @property
+    def message(self) -> str:
+        return f"cannot go on{f' at {self.path}' if self.path else ''}: {self.why}"
+
+    @property
+    def hint(self) -> str:
+        return "fix that (make room, give the rights), then run the command again; what was recorded is safe"
+
+
+_REFUSALS = frozenset(
+    {
+        errno.EACCES,
+        errno.EAGAIN,  # no more processes
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+
+
+def refusal(error: OSError) -> MachineRefused | None:
+    """What the machine refuses is a fact for the user; None for any other, which is a bug."""
+    if error.errno not in _REFUSALS:
+        return None
+    # The name of what is open already is a number.
+    names = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    path = os.fsencode(names[0]).decode("utf-8", "backslashreplace") if names else ""
+    return MachineRefused(path, error.strerror or str(error))
 
 
 @dataclass(eq=False)

@@ -6,7 +6,6 @@ any command does.
 
 from __future__ import annotations
 
-import errno
 import gc
 import os
 import re
@@ -172,14 +171,29 @@ def guarded(arguments: list[str]) -> int:
         say_error(*error.report)
         return error.exit_code
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EIO) or error.filename is not None:
-            return _bug(error, arguments)
-        # What is written without a name is stdout; Python would complain again when it closes it.
+        return _refused(error, arguments)
+    except Exception as error:  # noqa: BLE001 - the boundary: a bug becomes a report, never a traceback
+        return _bug(error, arguments)
+
+
+def _refused(error: OSError, arguments: list[str]) -> int:
+    if error.filename is None and _raised_in(error).startswith(("click.", "gitckpt.cli.")):
+        # Whoever shows what was done writes to stdout alone. Python would complain again when it closes it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         say_error(f"cannot write to stdout: {error.strerror}", "make room where it goes, then run the command again")
         return ExitCode.FAILED
-    except Exception as error:  # noqa: BLE001 - the boundary: a bug becomes a report, never a traceback
+    fact: GitckptError | None = import_module("gitckpt.errors").refusal(error)
+    if fact is None:
         return _bug(error, arguments)
+    say_error(*fact.report)
+    return fact.exit_code
+
+
+def _raised_in(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return str(trace.tb_frame.f_globals.get("__name__")) if trace else ""
 
 
 def _bug(error: Exception, arguments: list[str]) -> int:

@@ -5,7 +5,6 @@ Owns taking and giving back. `tip` and `record` change as checkpoints land; noth
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,7 +15,7 @@ from gitckpt.engine.capturing import capture_rules
 from gitckpt.engine.happened import Stand, happened
 from gitckpt.engine.place import Place, Record, require_no_link
 from gitckpt.engine.ports import Clock, Reporter
-from gitckpt.errors import ExitCode, GitckptError
+from gitckpt.errors import GitckptError, refusal
 from gitckpt.execute.lock import Lock
 from gitckpt.model.codec import require_writable
 from gitckpt.model.manifest import Source
@@ -56,41 +55,6 @@ class ReservedFolder(GitckptError):
     @property
     def hint(self) -> str:
         return "move them elsewhere (git mv, or mv), then run the command again"
-
-
-@dataclass(eq=False)
-class MachineRefused(GitckptError):
-    """A disk that is full or failing, rights that are missing, a limit that is reached; `path` may be empty."""
-
-    path: str
-    why: str
-
-    exit_code = ExitCode.FAILED
-
-    @property
-    def message(self) -> str:
-        return f"cannot go on{f' at {self.path}' if self.path else ''}: {self.why}"
-
-    @property
-    def hint(self) -> str:
-        return "mend that (make room, give the rights), then run the command again; what was recorded is safe"
-
-
-_REFUSALS = frozenset(
-    {
-        errno.EACCES,
-        errno.EDQUOT,
-        errno.EFBIG,
-        errno.EIO,
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOMEM,
-        errno.ENOSPC,
-        errno.EAGAIN,  # no more processes
-        errno.EPERM,
-        errno.EROFS,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,10 +150,10 @@ def _told_as_facts() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _REFUSALS:
+        fact = refusal(error)
+        if fact is None:
             raise
-        where = error.filename or error.filename2
-        raise MachineRefused(safe(os.fsencode(where)) if where else "", error.strerror or str(error)) from error
+        raise fact from error
 
 
 @contextmanager

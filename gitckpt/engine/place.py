@@ -300,7 +300,7 @@ class Place:
                 continue
             try:
                 record = loads((folder / "workspace.json").read_bytes(), "workspace.json")
-            except (OSError, Damaged):
+            except (FileNotFoundError, NotADirectoryError, Damaged):
                 continue
             path = Path(str(record.get("path"))) if isinstance(record, dict) else None
             if path and (path.is_relative_to(self.root) or self.root.is_relative_to(path)):

@@ -191,7 +191,7 @@ def _path_in(folder: Path) -> Path | None:
     """The workspace that one of our folders is for."""
     try:
         record = loads((folder / "workspace.json").read_bytes(), "workspace.json")
-    except (OSError, Damaged):
+    except (FileNotFoundError, NotADirectoryError, Damaged):
         return None
     path = record.get("path") if isinstance(record, dict) else None
     return Path(path) if isinstance(path, str) and path else None

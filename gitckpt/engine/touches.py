@@ -53,5 +53,5 @@ def bring_touches(hold: Hold, folders: Iterable[Path]) -> None:
 def _noted(folder: Path) -> tuple[Touch, ...]:
     try:
         return msgspec.msgpack.decode((folder / _TOUCHED).read_bytes(), type=tuple[Touch, ...])
-    except (OSError, msgspec.MsgspecError):
+    except (FileNotFoundError, msgspec.MsgspecError):
         return ()

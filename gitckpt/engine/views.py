@@ -325,7 +325,7 @@ def begun_ns(folder: Path) -> int:
     """When the view began; long ago where nobody knows, so that nothing of the user's is overwritten."""
     try:
         return int((folder / _BEGUN).read_text(encoding="ascii"))
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return 0
 
 
@@ -343,7 +343,7 @@ def hidden_of(folder: Path) -> tuple[bytes, ...]:
     """What `note_hidden` noted."""
     try:
         data = (folder / _HIDDEN).read_bytes()
-    except OSError:
+    except FileNotFoundError:  # any other error says nothing of what is there, and nothing else has it
         return ()
     return tuple(path for path in data.split(b"\0") if path)
 

@@ -70,6 +70,16 @@ def transact(repository: Repository, updates: Sequence[RefUpdate], reason: str) 
     if ended.code and not (ended.interrupted and _landed(repository, updates)):
         raise _reason(repository, updates, GitFailed(arguments, ended.code, os.fsdecode(ended.stderr)))
     _sync(repository, updates)
+    _unlock_deleted(repository, updates)
+
+
+def _unlock_deleted(repository: Repository, updates: Sequence[RefUpdate]) -> None:
+    """Git is content when it could not remove its lock on a ref that it deleted, which would block the next of that
+    name. Where we cannot either, `doctor --repair` can."""
+    try:
+        remove_own_locks(repository, *(update.name for update in updates if update.new is None))
+    except RepositoryNotWritable:
+        return
 
 
 def _command(update: RefUpdate) -> bytes:

@@ -6,6 +6,7 @@ directory is looked up in the workspace. Must not know whiteouts, nor what is ca
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -113,7 +114,11 @@ class Unseen:
             # What is a folder in the view may be a link in the workspace, which leads elsewhere.
             parent, name = self._workspace.place(folder)
             number = os.open(name or b".", _LIST, dir_fd=parent)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return []
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
             return []
         try:
             with os.scandir(number) as found:

@@ -7,7 +7,7 @@ captured, nor know where the text of a `.gitignore` comes from.
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -23,6 +23,7 @@ from gitckpt.workspace.hiding import Hiding
 _GITIGNORE = b".gitignore"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_PASSING = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class ViewRules(Hiding):
@@ -142,7 +143,12 @@ def _put(disk: Disk, folder: bytes, name: bytes, text: bytes) -> None:
 
 
 def read_ignore_file(path: bytes) -> bytes:
-    """What git would read there: it follows no link, and takes what it cannot read for nothing."""
-    with contextlib.suppress(OSError), os.fdopen(os.open(path, _READ), "rb") as file:
-        return file.read()
-    return b""
+    """What git would read there: it follows no link, and takes what it may not read for nothing. Raises OSError where
+    it could be read another time."""
+    try:
+        with os.fdopen(os.open(path, _READ), "rb") as file:
+            return file.read()
+    except OSError as error:
+        if error.errno in _PASSING:
+            raise
+        return b""
