@@ -98,6 +98,14 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What a test has to say of itself (`record_property("told", ...)`), such as how much of all there is it tried."""
+    for reports in terminalreporter.stats.values():
+        for name, value in (each for report in reports for each in getattr(report, "user_properties", ())):
+            if name == "told":
+                terminalreporter.write_line(str(value))
+
+
 _number = itertools.count()
 
 

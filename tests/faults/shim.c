@@ -6,12 +6,15 @@
  *           fails with that errno), cut or cutlog (the power of the disks goes, then SIGKILL to the group)
  * FI_STICKY set: all later calls fail as well
  * FI_PATH   only calls on paths with this text in them count
+ * FI_READS  what opens and reads files and folders with this text in their paths counts, too; without FI_PATH also
+ *           what makes processes and pipes
  * FI_LOG    a file that gets a line for each call: its number, its name, its path
  * FI_MNT    where the disks are mounted whose power goes, with a colon between two
  * FI_DROP   lines of `call path`, the path as a pattern of the shell: fsync, fdatasync and syncfs calls that say they did
  *           it, and did nothing; `call#3 path` is the third one in a process that fits
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +30,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -48,6 +52,7 @@ static struct {
   enum act act;
   int error;
   int is_sticky;
+  const char *reads;
   int log;
   const char *path;
   const char *mounts;
@@ -59,17 +64,17 @@ static const char *text_of(const char *name) {
   return text && *text ? text : NULL;
 }
 
-/* Calls of our own go past ourselves, by number. */
+/* Calls of our own go past ourselves, by number. A process may get the variables when it has run for a while. */
 static void begin(void) {
   if (shim.begun) return;
-  shim.begun = 1;
   shim.drop = text_of("FI_DROP");
   const char *file = text_of("FI_FILE"), *at = text_of("FI_AT"), *act = text_of("FI_ACT"), *log = text_of("FI_LOG");
+  shim.begun = shim.drop || file;
   if (!file) return;
   int number = syscall(SYS_openat, AT_FDCWD, file, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (number < 0) return;
   if (syscall(SYS_ftruncate, number, sizeof *shim.count) == 0) {
-    void *shared = mmap(NULL, sizeof *shim.count, PROT_READ | PROT_WRITE, MAP_SHARED, number, 0);
+    void *shared = (void *)syscall(SYS_mmap, NULL, sizeof *shim.count, PROT_READ | PROT_WRITE, MAP_SHARED, number, 0L);
     shim.count = shared == MAP_FAILED ? NULL : shared;
   }
   syscall(SYS_close, number);
@@ -81,6 +86,7 @@ static void begin(void) {
                                           : FAIL;
   shim.error = shim.act == FAIL ? atoi(act) : 0;
   shim.is_sticky = text_of("FI_STICKY") != NULL;
+  shim.reads = text_of("FI_READS");
   shim.path = text_of("FI_PATH");
   shim.mounts = text_of("FI_MNT");
   if (log) shim.log = syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -125,34 +131,52 @@ _Noreturn static void end_all(void) {
   for (;;) pause();
 }
 
-/* Count one call; 1 where it must fail, with errno set. */
+/* Count one call on `path`; 1 where it must fail, with errno set. */
+static int is_due(const char *call, const char *path) {
+  uint64_t number = __atomic_add_fetch(shim.count, 1, __ATOMIC_SEQ_CST);
+  if (shim.log >= 0) {
+    char line[PATH_MAX + 64];
+    int length = snprintf(line, sizeof line, "%llu %s %s\n", (unsigned long long)number, call, path);
+    syscall(SYS_write, shim.log, line, length);
+  }
+  if (!shim.at || (number != shim.at && !(shim.is_sticky && number > shim.at))) return 0;
+  switch (shim.act) {
+    case KILL: end_all();
+    case STOP: raise(SIGSTOP); return 0;
+    case CUT: cut_power(WITHOUT_FLUSH); end_all();
+    case CUTLOG: cut_power(WITH_JOURNAL); end_all();
+    case FAIL: errno = shim.error; return 1;
+  }
+  return 0;
+}
+
+/* Pipes and devices are not on a disk. */
+static int is_on_disk(const char *path, const char *only) {
+  return *path == '/' && strncmp(path, "/dev/", 5) && (!only || strstr(path, only));
+}
+
 static int is_struck(const char *call, int folder, const char *name) {
-  int before = errno, failed = 0;
+  int before = errno;
   char path[PATH_MAX];
   begin();
   if (!shim.count) return 0;
   whole_path(folder, name, path);
-  /* Pipes and devices are not on a disk. */
-  int counts = *path == '/' && strncmp(path, "/dev/", 5) && (!shim.path || strstr(path, shim.path));
-  if (counts) {
-    uint64_t number = __atomic_add_fetch(shim.count, 1, __ATOMIC_SEQ_CST);
-    if (shim.log >= 0) {
-      char line[PATH_MAX + 64];
-      int length = snprintf(line, sizeof line, "%llu %s %s\n", (unsigned long long)number, call, path);
-      syscall(SYS_write, shim.log, line, length);
-    }
-    if (shim.at && (number == shim.at || (shim.is_sticky && number > shim.at))) {
-      switch (shim.act) {
-        case KILL: end_all();
-        case STOP: raise(SIGSTOP); break;
-        case CUT: cut_power(WITHOUT_FLUSH); end_all();
-        case CUTLOG: cut_power(WITH_JOURNAL); end_all();
-        case FAIL: failed = 1;
-      }
-    }
-  }
-  errno = failed ? shim.error : before;
-  return failed;
+  if (is_on_disk(path, shim.path) && is_due(call, path)) return 1;
+  errno = before;
+  return 0;
+}
+
+/* As `is_struck`, of a call that changes nothing; with `folder` AT_FDCWD and no name, one that has no path. */
+static int is_struck_reading(const char *call, int folder, const char *name) {
+  int before = errno;
+  char path[PATH_MAX] = "";
+  begin();
+  if (!shim.count || !shim.reads) return 0;
+  int has_path = folder != AT_FDCWD || name;
+  if (has_path) whole_path(folder, name, path);
+  if ((has_path ? is_on_disk(path, shim.reads) : !shim.path) && is_due(call, path)) return 1;
+  errno = before;
+  return 0;
 }
 
 /* Whether a call that makes something durable is to do nothing: one of the lines of FI_DROP fits. */
@@ -185,6 +209,12 @@ static int is_dropped(const char *call, int number) {
     return is_struck(#call, folder, name) ? -1 : real given; \
   }
 
+#define READING(type, call, taken, given, folder, name, refused) \
+  type call taken { \
+    REAL(call); \
+    return is_struck_reading(#call, folder, name) ? refused : real given; \
+  }
+
 #define OPENING(call, taken, given, folder) \
   int call taken { \
     REAL(call); \
@@ -195,7 +225,8 @@ static int is_dropped(const char *call, int number) {
       mode = va_arg(more, mode_t); \
       va_end(more); \
     } \
-    return (flags & (O_CREAT | O_TRUNC)) && is_struck(#call, folder, name) ? -1 : real given; \
+    int changes = flags & (O_CREAT | O_TRUNC); \
+    return (changes ? is_struck : is_struck_reading)(#call, folder, name) ? -1 : real given; \
   }
 
 #define DURABLE(call, taken, given, number) \
@@ -209,6 +240,31 @@ OPENING(open, (const char *name, int flags, ...), (name, flags, mode), AT_FDCWD)
 OPENING(open64, (const char *name, int flags, ...), (name, flags, mode), AT_FDCWD)
 OPENING(openat, (int folder, const char *name, int flags, ...), (folder, name, flags, mode), folder)
 OPENING(openat64, (int folder, const char *name, int flags, ...), (folder, name, flags, mode), folder)
+
+READING(ssize_t, read, (int file, void *data, size_t size), (file, data, size), file, NULL, -1)
+READING(ssize_t, pread, (int file, void *data, size_t size, off_t at), (file, data, size, at), file, NULL, -1)
+READING(ssize_t, pread64, (int file, void *data, size_t size, off64_t at), (file, data, size, at), file, NULL, -1)
+READING(DIR *, opendir, (const char *name), (name), AT_FDCWD, name, NULL)
+READING(DIR *, fdopendir, (int file), (file), file, NULL, NULL)
+
+/* A map of no file is memory, of which there is always some. */
+#define MAPPING(call, offset) \
+  void *call(void *at, size_t size, int how, int flags, int file, offset from) { \
+    REAL(call); \
+    return file >= 0 && is_struck_reading(#call, file, NULL) ? MAP_FAILED : real(at, size, how, flags, file, from); \
+  }
+
+MAPPING(mmap, off_t)
+MAPPING(mmap64, off64_t)
+
+READING(int, pipe, (int ends[2]), (ends), AT_FDCWD, NULL, -1)
+READING(int, pipe2, (int ends[2], int flags), (ends, flags), AT_FDCWD, NULL, -1)
+READING(int, socketpair, (int domain, int type, int protocol, int ends[2]), (domain, type, protocol, ends), AT_FDCWD,
+        NULL, -1)
+READING(pid_t, fork, (void), (), AT_FDCWD, NULL, -1)
+
+/* A child that shares this frame would spoil it. */
+pid_t vfork(void) { return fork(); }
 
 CHANGING(ssize_t, write, (int file, const void *data, size_t size), (file, data, size), file, NULL)
 CHANGING(ssize_t, pwrite, (int file, const void *data, size_t size, off_t at), (file, data, size, at), file, NULL)

@@ -6,7 +6,6 @@ over all calls of a `run` and of a `rollback`; `--full` strikes every one.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import itertools
 from pathlib import Path
@@ -124,49 +123,3 @@ def test_a_rollback_killed_at_every_call_and_given_again_ends_the_same(scene: Sc
     while strike_rollback(scene, at, end):
         at += PARTS
     assert at > calls - 20, "it did not get to the end"
-
-
-def strike_with_error(scene: Scene, blow: Blow, end: End) -> bool:
-    """Let calls of a run fail, then run again in peace. Whether it was felt."""
-    scene.put_back()
-    struck = scene.gitckpt(*RUN, blow=blow)
-    assert "Traceback" not in struck.stderr, f"{blow}: {struck.stderr}"
-    assert struck.returncode in (0, 1, 2), f"{blow} ended with {struck.returncode}: {struck.stderr}"
-    scene.sound(struck.stderr)
-    if struck.returncode == 0:
-        assert scene.end() == end, f"{blow}: it said that all is done"
-    else:
-        reasons = [line for line in struck.stderr.splitlines() if line.startswith("error: ") or " FAILED" in line]
-        assert reasons, f"{blow}: no reason was given: {struck.stderr}"
-    again = scene.gitckpt(*RUN)
-    assert again.returncode == 0, f"{blow}: {again.stderr}"
-    assert scene.end() == end, f"{blow}"
-    scene.sound(again.stderr)
-    scene.tidy()
-    return struck.returncode != 0
-
-
-KINDS = [(code, for_good) for code in (errno.ENOSPC, errno.EIO) for for_good in (False, True)]
-
-
-@pytest.mark.parametrize(("code", "for_good"), KINDS)
-def test_calls_that_fail_are_said_and_the_next_run_goes_on(scene: Scene, code: int, for_good: bool) -> None:
-    end, _, calls = before_run(scene)
-    part = KINDS.index((code, for_good))
-    blows = [Blow(at=at, act=str(code), for_good=for_good) for at in spread(calls, 12, part, len(KINDS))]
-    felt = [strike_with_error(scene, blow, end) for blow in blows]
-    assert any(felt), "no failure was felt"
-
-
-@pytest.mark.full
-@pytest.mark.timeout(7200)
-@pytest.mark.parametrize(("code", "for_good"), KINDS)
-def test_every_call_may_fail_and_the_next_run_goes_on(scene: Scene, code: int, for_good: bool) -> None:
-    end, _, calls = before_run(scene)
-    wrong = []
-    for at in range(1, calls + 1):
-        try:
-            strike_with_error(scene, Blow(at=at, act=str(code), for_good=for_good), end)
-        except AssertionError as violation:
-            wrong.append(str(violation))
-    assert wrong == [], f"{len(wrong)} of {calls} calls"
