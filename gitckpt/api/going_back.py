@@ -1,4 +1,4 @@
-"""`rollback`: at once, or by the loop of `run` where compensations come first."""
+"""`rollback` and `undo`: at once, or by the loop of `run` where compensations come first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gitckpt.api.reading import Where
 from gitckpt.api.writing import write
 from gitckpt.engine.flight import Signalled
 from gitckpt.engine.ports import Reporter
-from gitckpt.engine.rewind import Moved, Outside, moved_to, rollback
+from gitckpt.engine.rewind import Moved, Outside, last_command, moved_to, rollback, undo
 from gitckpt.engine.run import run
 from gitckpt.execute.executor import LocalExecutor
 from gitckpt.model.moment import Moment, Stop
@@ -16,9 +16,9 @@ from gitckpt.model.moment import Moment, Stop
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackRequest:
-    """Where to, and what becomes of your edits and of what was done outside."""
+    """Where to (None: to before your last command), and what becomes of your edits and of what was done outside."""
 
-    selector: str
+    selector: str | None = None
     keep_edits: bool = False
     outside: Outside = "ask"
 
@@ -26,11 +26,14 @@ class RollbackRequest:
 def roll_back(where: Where, request: RollbackRequest, reporter: Reporter, signalled: Signalled) -> Moved | Stop:
     """Go back. A Stop says why it did not arrive: a compensation failed, or somebody stopped it.
 
-    Raises Undecided, and what `engine.rewind.rollback` raises.
+    Raises Undecided, and what `engine.rewind.rollback` and `undo` raise.
     """
     with write(where, reporter) as hold:
-        before = hold.tip
-        moved = rollback(hold, request.selector, keep_edits=request.keep_edits, outside=request.outside)
+        before, selector = hold.tip, request.selector
+        if selector is None and request.outside != "compensate":
+            return undo(hold, request.outside)
+        selector = selector or str(last_command(hold).number - 1)
+        moved = rollback(hold, selector, keep_edits=request.keep_edits, outside=request.outside)
         if moved is not None:
             return moved
         with LocalExecutor() as executor:

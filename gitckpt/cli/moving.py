@@ -22,7 +22,6 @@ from gitckpt.engine.oversize import moved_files
 from gitckpt.engine.rewind import Extent, Moved, Outside
 from gitckpt.engine.rewind import adopt as adopt_files
 from gitckpt.engine.rewind import restore as restore_files
-from gitckpt.engine.rewind import undo as take_back
 from gitckpt.model.amount import plural
 from gitckpt.model.conflicts import conflicts
 from gitckpt.model.events import RolledBack
@@ -32,15 +31,17 @@ from gitckpt.model.text import safe
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.selectors import label, select
 
-
-@click.command()
-@click.argument("checkpoint", required=False)
-@click.option("--keep-edits", is_flag=True, help="Apply your edits since then again, on top.")
-@click.option(
+_COMPENSATE = click.option(
     "--compensate/--no-compensate",
     default=None,
     help="Run the `compensate` of every phase that is gone back past, newest first; or leave what they did outside.",
 )
+
+
+@click.command()
+@click.argument("checkpoint", required=False)
+@click.option("--keep-edits", is_flag=True, help="Apply your edits since then again, on top.")
+@_COMPENSATE
 @click.option("--json", "as_json", is_flag=True, help="Say it as JSON on stdout.")
 @click.pass_context
 def rollback(
@@ -53,13 +54,16 @@ def rollback(
     """
     if checkpoint is None:
         return _list_last(ctx)
-    outside: Outside = "ask" if compensate is None else "compensate" if compensate else "leave"
-    request = RollbackRequest(selector=checkpoint, keep_edits=keep_edits, outside=outside)
+    request = RollbackRequest(selector=checkpoint, keep_edits=keep_edits, outside=_outside_of(compensate))
     moved = _asked(ctx, request)
     if isinstance(moved, Stop):
         return _stopped(moved, as_json=as_json)
     _say(moved, as_json=as_json, kept_edits=keep_edits)
     return 0
+
+
+def _outside_of(compensate: bool | None) -> Outside:  # noqa: FBT001 - a flag of three states, as click gives it
+    return "ask" if compensate is None else "compensate" if compensate else "leave"
 
 
 def _asked(ctx: click.Context, request: RollbackRequest) -> Moved | Stop:
@@ -85,18 +89,23 @@ def _stopped(stop: Stop, *, as_json: bool) -> int:
         print_json({"stopped": stop.verdict.value, "reason": stop.reason, "phases": [*map(str, stop.phases)]})
     else:
         click.echo(f"The rollback stopped: {safe(stop.reason)}", err=True)
-        click.echo("  go on with it: gitckpt rollback CHECKPOINT --compensate (after mending what failed)", err=True)
+        click.echo("  go on with it: gitckpt run, or the same rollback again (after fixing what failed)", err=True)
         click.echo("  end it, and leave what is not undone: gitckpt rollback CHECKPOINT --no-compensate", err=True)
     return int(EXIT_CODES[stop.verdict])
 
 
 @click.command()
+@_COMPENSATE
 @click.option("--json", "as_json", is_flag=True, help="Say it as JSON on stdout.")
 @click.pass_context
-def undo(ctx: click.Context, *, as_json: bool) -> int:
-    """Take back the last rollback, reset or other command of yours: files and state as before it."""
-    with write(where(ctx), quiet_reporter()) as hold:
-        moved = take_back(hold)
+def undo(ctx: click.Context, *, compensate: bool | None, as_json: bool) -> int:
+    """Take back the last rollback, reset or other command of yours: files and state as before it.
+
+    Where phases with a `compensate` were completed since, it says what is to become of what they did outside.
+    """
+    moved = _asked(ctx, RollbackRequest(outside=_outside_of(compensate)))
+    if isinstance(moved, Stop):
+        return _stopped(moved, as_json=as_json)
     _say(moved, as_json=as_json, kept_edits=False)
     return 0
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from gitckpt.cli.reading_words import left_words
 from gitckpt.model.amount import plural
 from gitckpt.model.events import (
     Adopted,
@@ -47,6 +46,7 @@ from gitckpt.model.items import (
     ItemsSkipped,
     count_of,
 )
+from gitckpt.model.manifest import left_words
 from gitckpt.model.merging import EditsClashed, Merged, MergeRefused, MergingEvent, Resolved
 from gitckpt.model.text import headline, safe
 from gitckpt.model.title import title

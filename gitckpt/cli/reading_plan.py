@@ -241,7 +241,7 @@ def _back_lines(found: WayBack, now: Standing, selector: str) -> list[str]:
         lines.append(f"{what} is compensated: {found.pivot} is a pivot. Outside stays as it is: {names or 'nothing'}")
     if found.commands:
         lines.append("Compensates first, in this order:")
-        lines += table([(f"{n}.", name, safe(text)) for n, (name, text) in enumerate(found.commands, 1)], "  ")
+        lines += table([(f"{n}.", each.phase, each.text) for n, each in enumerate(found.commands, 1)], "  ")
     elif found.pivot is None:
         lines.append("Compensates nothing: nothing since then has a `compensate`.")
     if found.without:
@@ -253,7 +253,10 @@ def _back_lines(found: WayBack, now: Standing, selector: str) -> list[str]:
 
 
 def _back_json(found: WayBack, now: Standing) -> dict[str, Json]:
-    commands: list[Json] = [{"phase": name, "command": safe(text)} for name, text in found.commands]
+    commands: list[Json] = [
+        {"phase": e.phase, "command": e.text, "count": e.count, "newest": e.newest, "oldest": e.oldest}
+        for e in found.commands
+    ]
     back: list[Json] = [checkpoint.number for checkpoint in found.taken_back]
     return {
         "target": found.target.number,

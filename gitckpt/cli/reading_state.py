@@ -12,7 +12,6 @@ from gitckpt.api.reading import Where, Workspace, active, open_branch
 from gitckpt.cli.reading_words import (
     at_iso,
     elapsed,
-    left_words,
     shown_folder,
     status_word,
     table,
@@ -23,7 +22,7 @@ from gitckpt.engine.inspect import Pace, Running, Standing, open_gates, standing
 from gitckpt.model.amount import plural
 from gitckpt.model.conflicts import MINE, conflicts
 from gitckpt.model.dated import lines_of, out_of_date
-from gitckpt.model.manifest import DONE, Conflict, Items, Manifest, PhaseState, Status, state_of
+from gitckpt.model.manifest import DONE, Conflict, Items, Manifest, PhaseState, Status, left_words, state_of
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import headline, safe
 from gitckpt.progress.text import duration

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gitckpt.model.amount import plural
-from gitckpt.model.manifest import Items, Json, Left, Status, Uncaptured
+from gitckpt.model.manifest import Items, Json, Status, Uncaptured
 from gitckpt.model.text import safe
 from gitckpt.progress.text import count, duration, size
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:  # `status` has words of time and number only
     from gitckpt.store.checkpoint import Checkpoint
 
 SHOWN_PATHS = 3
-SHOWN_LEFT = 10
 EDIT = "your edit {}"
 """How an edit is named, by its number."""
 
@@ -113,15 +112,6 @@ def uncaptured_lines(phase: str, mark_: Uncaptured) -> list[str]:
         f"holds: {names}",
         f"  to capture: {mark_.include}",
     ]
-
-
-def left_words(left: Sequence[Left]) -> str:
-    """What was left behind outside: `book (0003), load (12 items, 0004..0015)`; of the oldest ten entries."""
-    words = []
-    for each in left[:SHOWN_LEFT]:
-        at = f"{each.first:04d}" if each.first == each.last else f"{each.first:04d}..{each.last:04d}"
-        words.append(f"{safe(each.phase)} ({at})" if each.count == 1 else f"{safe(each.phase)} ({each.count:,}, {at})")
-    return ", ".join(words) + (f" and {len(left) - SHOWN_LEFT:,} more" if len(left) > SHOWN_LEFT else "")
 
 
 def items_words(done: ItemsCompleted, items: Items | None) -> str:

@@ -12,6 +12,7 @@ from gitckpt.engine.agenda import Agenda, progress_at_tip
 from gitckpt.engine.capturing import left_words, uncaptured_words
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
+from gitckpt.engine.left import say_left
 from gitckpt.execute.process import Result
 from gitckpt.model.amount import plural
 from gitckpt.model.items import Part
@@ -130,11 +131,12 @@ def report(hold: Hold, flight: InFlight, outcome: Outcome, result: Result, check
             for gone in result.ended:
                 what = f"{gone.pid} {gone.command}"
                 hold.reporter(Warned(f"{phase} left a process running in its view; it was ended: {what}"))
-        case Listed(total=total, done=carried):
+        case Listed(total=total, done=carried, left=left):
             known = sum(last - first + 1 for first, last in carried)
             more = f", {known:,} of them done before" if known else ""
             anew = f"; to do all again: gitckpt run --from {phase} --all-items" if known else ""
             hold.reporter(Note(f"{phase}: {plural(total, 'item')}{more}{anew}"))
+            say_left(hold, left)
             return
         case Failed(uncaptured=uncaptured) | CutOff(uncaptured=uncaptured):
             if uncaptured is not None and flight.view is None and not outcome.partial:

@@ -44,9 +44,8 @@ def _goto(hold: Hold, agenda: Agenda, step: Return, moment: Moment) -> Moment:
     assert step.to is not None  # and it says where to
     chosen = {step.to, *dependents(hold.workflow, step.to)}
     names = (step.to, *(name for name in hold.at_tip.manifest.order if name in chosen and name != step.to))
-    at, left = hold.now(), left_by_opening(hold, names)
-    went = WentBack(at=at, phase=step.phase, to=step.to, phases=names, numbered=True)
-    record(hold, went, *as_event(at, left))
+    went = WentBack(at=hold.now(), phase=step.phase, to=step.to, phases=names, numbered=True)
+    record(hold, went, *as_event(hold, left_by_opening(hold, names)))
     hold.reporter(Note(f"{step.phase} failed: {step.reason}; going back to {step.to}"))
     agenda.forget(names)
     tried = {name: tried for name, tried in moment.tried.items() if name not in names}
@@ -67,7 +66,7 @@ def _arrive(hold: Hold) -> Stop:
         reason = "what they need was compensated"
         events.append(Reopened(at=hold.now(), phases=anew, author=hold.person(), reason=reason))
         whole = (name for name in anew if state_of(manifest, name).items is None)
-        events += as_event(hold.now(), left_by_opening(hold, whole))
+        events += as_event(hold, left_by_opening(hold, whole))
     record(hold, *events)
     why = (state_of(manifest, failed[0]).detail or "") if failed else ""
     reason = f"{why}; what was done outside is compensated" if why else "what was done outside is compensated"

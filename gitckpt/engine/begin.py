@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from gitckpt.engine.agenda import progress_at_tip
 from gitckpt.engine.hold import Hold, open_pack, take_snapshot
 from gitckpt.engine.land import Landing, land
-from gitckpt.engine.left import as_event, left_by_items, left_by_opening
+from gitckpt.engine.left import as_event, left_by_items, left_by_opening, say_left
 from gitckpt.engine.listed import STATES, NotListed, open_items
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.events import Event, PhaseSkipped, Reopened, Reset, RunStarted
@@ -154,9 +154,8 @@ def reopen(
     if names:
         # Of items those stay done that carry over to the list made anew: what does not is told then.
         whole = (name for name in names if anew or state_of(manifest, name).items is None)
-        at, left = hold.now(), left_by_opening(hold, whole)
-        event = Reopened(at=at, phases=names, author=hold.person(), reason=reason, all_items=anew)
-        record(hold, event, *as_event(at, left))
+        event = Reopened(at=hold.now(), phases=names, author=hold.person(), reason=reason, all_items=anew)
+        record(hold, event, *as_event(hold, left_by_opening(hold, whole)))
     return names
 
 
@@ -233,7 +232,7 @@ def reopen_item(hold: Hold, name: PhaseName, index: int, reason: str) -> bool:
         reason=reason,
     )
     left = left_by_items(hold, name, ((index, index),)) if state == DONE_ITEM else ()
-    record(hold, event, *as_event(event.at, left))
+    record(hold, event, *as_event(hold, left))
     return True
 
 
@@ -275,5 +274,6 @@ def reset(hold: Hold, reason: str) -> Checkpoint:
     manifest = fresh(given_up, run=RunId(""), at=now, order=order(hold.workflow))
     # What a run that is complete did is its result.
     left = () if is_complete(given_up) else left_by_opening(hold, given_up.phases)
+    say_left(hold, left)
     manifest = with_left(manifest, left)
     return record(hold, Reset(at=now, manifest=manifest, author=hold.person(), reason=reason))

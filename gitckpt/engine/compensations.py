@@ -29,12 +29,24 @@ SHOWN = 50
 """Commands that are listed in a question; `plan rollback` lists all."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What compensates `count` completions of a phase, or items: the command, in words for people, and the numbers of
+    the checkpoints of the newest and the oldest."""
+
+    phase: PhaseName
+    text: str
+    count: int
+    newest: int
+    oldest: int
+
+
 @dataclass(eq=False)
 class Undecided(GitckptError):
     """A way back goes past completions that can be compensated, and nobody said what is to become of them. `command`
     takes the answer as a flag; `without`: phases gone back past as well that say of no way to undo them."""
 
-    commands: tuple[tuple[str, str], ...]
+    commands: tuple[Command, ...]
     without: tuple[PhaseName, ...] = ()
     command: str = "gitckpt rollback CHECKPOINT"
 
@@ -42,7 +54,7 @@ class Undecided(GitckptError):
 
     @property
     def message(self) -> str:
-        listed = "".join(f"\n  {phase}: {command}" for phase, command in self.commands[:SHOWN])
+        listed = "".join(f"\n  {each.phase}: {each.text}" for each in self.commands[:SHOWN])
         more = f"\n  … {len(self.commands) - SHOWN:,} more" if len(self.commands) > SHOWN else ""
         text = f"going back past completed phases that can be compensated, newest first:{listed}{more}"
         return f"{text}\n{without_words(self.without)}" if self.without else text
@@ -61,11 +73,21 @@ def without_words(names: Sequence[PhaseName]) -> str:
     return f"{', '.join(names)} {have} no `compensate`: what {'it' if len(names) == 1 else 'they'} did outside stays"
 
 
-def commands_of(debt: Debt) -> tuple[tuple[str, str], ...]:
+def commands_of(debt: Debt) -> tuple[Command, ...]:
     """Each phase with the command that compensates it, newest completion first; neighbours of one phase and one command
     together, with how many items or completions they are."""
     grouped = groupby(debt.owed, key=lambda owing: (owing.effect.phase, " ; ".join(owing.phase.compensate)))
-    return tuple((name, f"{safe(text)}{_share(tuple(group))}") for (name, text), group in grouped)
+    return tuple(_command(name, text, tuple(group)) for (name, text), group in grouped)
+
+
+def _command(name: PhaseName, text: str, group: Sequence[Owing]) -> Command:
+    return Command(
+        phase=name,
+        text=f"{safe(text)}{_share(group)}",
+        count=sum(owing.effect.count for owing in group),
+        newest=group[0].effect.number,
+        oldest=group[-1].effect.number,
+    )
 
 
 def _share(group: Sequence[Owing]) -> str:

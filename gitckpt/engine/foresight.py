@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gitckpt.engine.arrival import foreseen
-from gitckpt.engine.compensations import commands_of, names_of
+from gitckpt.engine.compensations import Command, commands_of, names_of
 from gitckpt.engine.debt import debt_since
 from gitckpt.engine.inspect import Standing
 from gitckpt.engine.ports import AtTip
@@ -40,7 +40,7 @@ class WayBack:
     target: Checkpoint
     label: str
     taken_back: tuple[Checkpoint, ...]
-    commands: tuple[tuple[str, str], ...]
+    commands: tuple[Command, ...]
     pivot: PhaseName | None
     outside: tuple[PhaseName, ...]
     without: tuple[PhaseName, ...]

@@ -15,8 +15,9 @@ from gitckpt.engine.hold import Hold
 from gitckpt.model.events import LeftBehind
 from gitckpt.model.items import Ranges, both, count_of, without
 from gitckpt.model.left import joined, less
-from gitckpt.model.manifest import Left, Manifest, PhaseState, Status, state_of
+from gitckpt.model.manifest import Left, Manifest, PhaseState, Status, left_words, state_of
 from gitckpt.model.names import PhaseName
+from gitckpt.progress.events import Note
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.lists import ItemList, carry_over
 
@@ -84,9 +85,16 @@ def left_by_moving(hold: Hold, target: Checkpoint, debt: Debt) -> tuple[tuple[Le
     return left, tuple(dict.fromkeys((*names, *(each.phase for each in left))))
 
 
-def as_event(at: str, left: Sequence[Left]) -> tuple[LeftBehind, ...]:
-    """To be recorded with what leaves it behind."""
-    return (LeftBehind(at=at, left=tuple(left)),) if left else ()
+def as_event(hold: Hold, left: Sequence[Left]) -> tuple[LeftBehind, ...]:
+    """To be recorded with what leaves it behind; it is said, too."""
+    say_left(hold, left)
+    return (LeftBehind(at=hold.now(), left=tuple(left)),) if left else ()
+
+
+def say_left(hold: Hold, left: Sequence[Left]) -> None:
+    """Tell those who watch; nothing where there is none."""
+    if left:
+        hold.reporter(Note(f"left behind outside this folder, not undone: {left_words(left)}"))
 
 
 def _names_alone(manifest: Manifest) -> tuple[PhaseName, ...]:
@@ -96,15 +104,17 @@ def _names_alone(manifest: Manifest) -> tuple[PhaseName, ...]:
 
 
 def _did_something(state: PhaseState) -> bool:
-    return state.landed > 0 or state.status is Status.COMPLETED
+    done = state.items.done if state.items is not None else 0
+    return state.landed > 0 or state.status is Status.COMPLETED or done > 0
 
 
 def _could_be_undone(hold: Hold, name: PhaseName) -> bool:
     """Whether the history need be asked at all."""
-    known = Definitions(hold)
-    then = hold.store.numbered(state_of(hold.at_tip.manifest, name).landed)
-    effect = Effect(phase=name, number=0, oid=then or hold.at_tip.oid)
-    return known.how(effect) is not None
+    state = state_of(hold.at_tip.manifest, name)
+    # A phase that was opened again has forgotten it, its items have not.
+    landed = state.landed or (progress_at_tip(hold, name).newest()[0] if state.items is not None else 0)
+    effect = Effect(phase=name, number=landed, oid=hold.store.numbered(landed) or hold.at_tip.oid)
+    return Definitions(hold).how(effect) is not None
 
 
 def _of_run(hold: Hold) -> Walked:

@@ -201,17 +201,23 @@ def _with_edits_in_vain(hold: Hold, target: Checkpoint) -> None:
         _with_edits(hold, pack, target, _since(hold, target))
 
 
-def undo(hold: Hold) -> Moved:
-    """Take back the newest command of the user's, and what came after it. Raises NothingToUndo."""
+def last_command(hold: Hold) -> Checkpoint:
+    """The checkpoint of the newest command of the user's. Raises NothingToUndo."""
     settle(hold)
-    tip = hold.at_tip
     for checkpoint in hold.store.history():
         if checkpoint.parents and is_of_command(checkpoint.events):
-            target = hold.store.read(checkpoint.parents[0])
-            break
-    else:
-        raise NothingToUndo
+            return checkpoint
+    raise NothingToUndo
+
+
+def undo(hold: Hold, outside: Literal["ask", "leave"] = "ask") -> Moved:
+    """Undo the newest command of the user's, and what came after it. Raises NothingToUndo; Undecided where that is
+    something that can be compensated."""
+    checkpoint = last_command(hold)
+    tip, target = hold.at_tip, hold.store.read(checkpoint.parents[0])
     way = _way_to(hold, target)
+    if way.debt.owed and outside == "ask":
+        raise Undecided(commands_of(way.debt), way.debt.without, "gitckpt undo")
     event = Undone(
         at=hold.now(),
         of=checkpoint.number,

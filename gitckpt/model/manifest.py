@@ -6,7 +6,7 @@ A field marked `volatile` may differ between a run that was cut off and one that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -177,6 +177,18 @@ class Left:
     last: int
     count: int
     items: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def words(self) -> str:
+        """For people: `book (0003)`, `load (12, 0004..0015)`."""
+        at = f"{self.first:04d}" if self.first == self.last else f"{self.first:04d}..{self.last:04d}"
+        return f"{safe(self.phase)} ({at})" if self.count == 1 else f"{safe(self.phase)} ({self.count:,}, {at})"
+
+
+def left_words(left: Sequence[Left]) -> str:
+    """The first ten for people, and how many more there are."""
+    more = f" and {len(left) - 10:,} more" if len(left) > 10 else ""
+    return ", ".join(each.words for each in left[:10]) + more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
