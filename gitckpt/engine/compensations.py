@@ -5,7 +5,7 @@ Owns the question that a way back past something completed puts. Must not run a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -15,9 +15,9 @@ from gitckpt.engine.hold import Hold
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.amount import plural
 from gitckpt.model.events import Event, PhaseCompensated
-from gitckpt.model.items import ItemsCompensated, ItemsCompleted, Ranges, count_of, indices_of, ranges_of
+from gitckpt.model.items import ItemsCompensated, ItemsListed, Ranges, count_of, indices_of, ranges_of, without
 from gitckpt.model.manifest import Items, Status, state_of
-from gitckpt.model.names import PhaseName
+from gitckpt.model.names import Oid, PhaseName
 from gitckpt.model.shard import DONE
 from gitckpt.model.text import safe
 from gitckpt.store.checkpoint import Checkpoint
@@ -109,34 +109,39 @@ def names_of(owings: Sequence[Owing]) -> tuple[PhaseName, ...]:
 
 def compensated_since(hold: Hold, target: Checkpoint, debt: Debt, at: str) -> tuple[Event, ...]:
     """What the target has as completed and was compensated since: going there does not make it completed again."""
+    gone: dict[PhaseName, dict[int, Ranges]] = {}
+    for (name, of), undone in debt.walked.gone.items():
+        if of <= target.number:
+            gone.setdefault(name, {})[of] = undone
     events: list[Event] = []
-    for name, state in target.manifest.phases.items():
-        gone = {of: undone for (phase, of), undone in debt.walked.gone.items() if phase == name}
-        if not gone:
-            continue
-        if state.items is None:
-            if state.status is Status.COMPLETED and state.landed in gone:
-                events.append(PhaseCompensated(at=at, phase=name, duration_ms=0))
-        elif (found := _Then(hold, target, name, state.items).compensated(gone, at)) is not None:
-            events.append(found)
+    ids = hold.store.ids() if gone else []
+    for name, undone_of in gone.items():
+        state = state_of(target.manifest, name)
+        if state.items is not None:
+            then = _Then(hold=hold, target=target, name=name, items=state.items, ids=ids)
+            found = then.compensated(undone_of, at)
+            events += [found] if found is not None else []
+        elif state.status is Status.COMPLETED and state.landed in undone_of:
+            events.append(PhaseCompensated(at=at, phase=name, duration_ms=0))
     return tuple(events)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Then:
-    """The items of a phase as of a checkpoint that is gone back to."""
+    """The items of a phase as of a checkpoint that is gone back to. `ids`: the branch, newest first."""
 
     hold: Hold
     target: Checkpoint
     name: PhaseName
     items: Items
+    ids: Sequence[Oid]
 
-    def compensated(self, gone: dict[int, Ranges], at: str) -> ItemsCompensated | None:
+    def compensated(self, gone: Mapping[int, Ranges], at: str) -> ItemsCompensated | None:
         """Those that were done there and undone since."""
         reader = self.hold.store.reader
         folder = phase_folder(reader, items_folder(reader, self.target.oid, self.hold.store.prefix), self.name)
         progress = Progress(reader, folder)
-        stood = {index for of, undone in gone.items() for index in self._stood_on(progress, of, undone)}
+        stood = set(self._stood_on(progress, gone))
         if not stood:
             return None
         done = progress.among(frozenset({DONE}), 0, self.items.total)
@@ -146,22 +151,35 @@ class _Then:
             at=at, phase=self.name, items=ranges, count=count_of(ranges), newest=max(left, default=0), duration_ms=0
         )
 
-    def _stood_on(self, progress: Progress, of: int, undone: Ranges) -> Iterator[int]:
-        """What was done because of the completion in checkpoint number `of`: by its number; what carried over from an
-        older list has the number of the list."""
-        oid = self.hold.store.numbered(of) if of <= self.target.number else None
-        then = state_of(self.hold.store.manifest(oid), self.name).items if oid else None
-        if then is None:
-            return
-        if then.list != self.items.list:
-            old, new = (ItemList(list_file(self.hold, blob)) for blob in (then.list, self.items.list))
-            undone = carry_over(old, undone, new)
-        for index in indices_of(undone):
-            number = progress.number(index)
-            if number == of or (number and not self._completed_at(number)):
-                yield index
+    def _stood_on(self, progress: Progress, gone: Mapping[int, Ranges]) -> Iterator[int]:
+        """What was done because of those completions: by their numbers; what carried over from an older list has the
+        number of the checkpoint that made the list."""
+        of_older: dict[str, list[tuple[int, int]]] = {}
+        for of, undone in gone.items():
+            oid = self._numbered(of)
+            then = state_of(self.hold.store.manifest(oid), self.name).items if oid else None
+            if then is None:
+                continue
+            here: Ranges = ()
+            if then.list == self.items.list:
+                here = ranges_of(index for index in indices_of(undone) if progress.number(index) == of)
+                yield from indices_of(here)
+            of_older.setdefault(then.list, []).extend(without(undone, here))
+        listed: dict[int, bool] = {0: False}
+        for blob, ranges in of_older.items():
+            old, new = (ItemList(list_file(self.hold, each)) for each in (blob, self.items.list))
+            for index in indices_of(carry_over(old, sorted(ranges), new) if ranges else ()):
+                number = progress.number(index)
+                if number not in listed:
+                    listed[number] = self._is_listed_at(number)
+                if listed[number]:
+                    yield index
 
-    def _completed_at(self, number: int) -> bool:
-        oid = self.hold.store.numbered(number)
-        events = self.hold.store.events(oid, (ItemsCompleted.__name__.encode(),)) if oid else ()
-        return any(isinstance(event, ItemsCompleted) and event.phase == self.name for event in events)
+    def _numbered(self, number: int) -> Oid | None:
+        place = self.hold.at_tip.number - number
+        return self.ids[place] if 0 <= place < len(self.ids) else None
+
+    def _is_listed_at(self, number: int) -> bool:
+        oid = self._numbered(number)
+        events = self.hold.store.events(oid, (ItemsListed.__name__.encode(),)) if oid else ()
+        return any(isinstance(event, ItemsListed) and event.phase == self.name for event in events)

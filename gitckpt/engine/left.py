@@ -153,13 +153,17 @@ def _some_of(effects: Sequence[Effect], hits: Mapping[int, Ranges]) -> tuple[Lef
 
 
 class _Keys:
-    """Items of one frozen list in another, by their keys."""
+    """Items of one frozen list in another, by their keys. Neighbours in history are of one list and ask the same."""
 
     def __init__(self, hold: Hold) -> None:
         self._hold = hold
+        self._last: tuple[tuple[str, Ranges, str], Ranges] | None = None
 
     def moved(self, old: str, items: Ranges, new: str) -> Ranges:
         if old == new:
             return items
-        before, after = (ItemList(list_file(self._hold, blob)) for blob in (old, new))
-        return carry_over(before, items, after)
+        asked = (old, items, new)
+        if self._last is None or self._last[0] != asked:
+            before, after = (ItemList(list_file(self._hold, blob)) for blob in (old, new))
+            self._last = (asked, carry_over(before, items, after))
+        return self._last[1]

@@ -286,6 +286,21 @@ def test_what_an_older_version_compensated_is_not_compensated_again(booking: Boo
 
 
 @pytest.mark.sweep
+def test_in_a_clone_going_back_past_a_completion_is_not_silent_either(
+    booking: Booking, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    booking.define()
+    booking.repo.run("run")
+    copy = Repo(tmp_path_factory.mktemp("copy"))
+    copy.git("fetch", "-q", str(booking.repo.path), "refs/heads/gitckpt/*:refs/remotes/origin/gitckpt/*")
+    refused = copy.run("rollback", "1", ok=2).stderr
+    assert "each: bash cancel.sh  (for each of 2 items)" in refused
+    copy.run("rollback", "latest")
+    copy.run("rollback", "1", "--compensate")
+    assert booking.booked == []
+
+
+@pytest.mark.sweep
 @pytest.mark.parametrize("point", ["before", "inside", "after"])
 def test_a_rollback_killed_in_any_of_its_compensations_goes_on_and_forgets_none(
     booking: Booking, tmp_path_factory: pytest.TempPathFactory, point: str
