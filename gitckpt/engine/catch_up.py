@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from gitckpt.engine.carried import carry_hidden
-from gitckpt.engine.dating import move_dates
+from gitckpt.engine.dating import move_dates, put_links_back
 from gitckpt.engine.go import Move, go, rescue
 from gitckpt.engine.healing import secure
 from gitckpt.engine.hold import Hold, open_pack, with_base
@@ -19,7 +19,7 @@ from gitckpt.engine.kept import left_out
 from gitckpt.engine.land import Landing, land
 from gitckpt.engine.mirror import write_mirror
 from gitckpt.engine.place import LandingUnderWay
-from gitckpt.engine.touches import bring_touches
+from gitckpt.engine.touches import bring_touches, links_of
 from gitckpt.model.events import Edited, Event
 from gitckpt.model.merging import MOST_NAMED, EditsClashed
 from gitckpt.model.text import safe
@@ -46,7 +46,10 @@ def catch_up(hold: Hold, still_used: Collection[str], made: Sequence[Made] = ())
         _go(hold, base, before, made)
     gone = [view for view in hold.record.views if view.view not in still_used]
     carry_hidden(hold, gone, are_last=not still_used)
-    bring_touches(hold, [hold.place.views / view.view for view in gone])
+    folders = [hold.place.views / view.view for view in gone]
+    bring_touches(hold, folders)
+    if base is not None:
+        put_links_back(hold, hold.at_tip, None, links_of(folders))
     move_dates(hold, hold.at_tip.number - 1)
     if base is not None or gone:
         record = with_base(hold, hold.name, hold.at_tip) if base is not None else hold.record

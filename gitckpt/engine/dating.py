@@ -18,7 +18,9 @@ from gitckpt.model.names import Oid
 from gitckpt.model.whose import Later, whose
 from gitckpt.plumbing.content import Change, Item, Lookup, compare
 from gitckpt.store.checkpoint import Checkpoint, came_from
+from gitckpt.workspace.links import relink
 from gitckpt.workspace.redate import redate
+from gitckpt.workspace.statcache import Group
 from gitckpt.workspace.times import changed_of, ctime_now
 
 _FARTHEST = 500
@@ -109,6 +111,14 @@ def put_dates_back(hold: Hold, since_ns: int | None) -> None:
     redate(hold.given.root, touched, hold.cache)
 
 
+def put_links_back(hold: Hold, to: Checkpoint, then: Oid | None, more: Sequence[Group] = ()) -> None:
+    """Make names one file again that were so `then` (None: at the base), or are by what `more` says, where they are
+    equal at `to`, which the workspace has arrived at."""
+    groups = hold.links.at(hold.store.read(then).number) if then is not None else (*hold.links.base, *more)
+    if groups:
+        relink(hold.given.root, groups, Lookup(hold.store.reader, to.content), hold.cache)
+
+
 def border_ns(hold: Hold) -> int:
     """When the last process of what ran here was gone."""
     attempt = hold.record.attempt
@@ -137,3 +147,4 @@ def move_dates(hold: Hold, number: int) -> None:
     hold.dates.note(number, hold.cache.displaced)
     hold.cache.displaced.clear()
     hold.dates.arrive(hold.cache.folders)
+    hold.links.arrive(number, hold.cache.links)

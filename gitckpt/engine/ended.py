@@ -21,7 +21,7 @@ from gitckpt.engine.land import Beside, Landing, land
 from gitckpt.engine.merge import Landed, land_arrivals
 from gitckpt.engine.oversize import move_oversize_view
 from gitckpt.engine.scanned import content_of
-from gitckpt.engine.touches import note_dates
+from gitckpt.engine.touches import note_dates, say_parted
 from gitckpt.engine.views import forget_view, note_hidden, remove_views
 from gitckpt.execute.output import capped
 from gitckpt.execute.process import Result
@@ -107,6 +107,8 @@ def _judged(hold: Hold, fleet: Fleet, pack: Pack, flight: InFlight, result: Resu
         )
     outcome = with_uncaptured(outcome, shown_uncaptured(scan.uncaptured))
     outcome = with_end_of_tries(fleet.agenda, flight, outcome, moment)
+    if isinstance(outcome, Succeeded) and flight.view.kind == "overlay":
+        say_parted(hold, scan)
     return Judged(flight=flight, result=result, outcome=outcome, content=content, changes=scan.changes)
 
 

@@ -37,6 +37,7 @@ from gitckpt.store.store import Store
 from gitckpt.workspace import kinds
 from gitckpt.workspace.carrying import Brought
 from gitckpt.workspace.dates import Dates
+from gitckpt.workspace.links import Links
 from gitckpt.workspace.scan import ViewScan
 from gitckpt.workspace.snapshot import Measure, Snapshot, measure, snapshot
 from gitckpt.workspace.statcache import StatCache
@@ -79,9 +80,9 @@ class Hold:
     need it as it is. `sealed`: packs that are stored and not yet needed by any ref; the next landing lets go of them.
     `unsynced`: whether files were found written, be it with the bytes that they had, and may not be on the disk yet.
     `starts`: those that attempts under way began from. `refused`: commits that could not be merged. `paused`: who asked
-    the run to stop at the next boundary. `dates`: when files were written. `ignored_at`: the number of the checkpoint
-    in the making when this command last saw that ignored files had changed. `carried`: who brought which ignored files;
-    `unjoined`: how many attempts had some that could not be joined with these.
+    the run to stop at the next boundary. `dates`, `links`: when files were written, and which are one. `ignored_at`:
+    the number of the checkpoint in the making when this command last saw that ignored files had changed. `carried`: who
+    brought which ignored files; `unjoined`: how many attempts had some that could not be joined with these.
     """
 
     given: Given
@@ -90,6 +91,7 @@ class Hold:
     record: Record
     cache: StatCache
     dates: Dates
+    links: Links
     clock: Clock
     reporter: Reporter
     tip: Checkpoint | None = None
@@ -178,6 +180,7 @@ def held(given: Given, place: Place, clock: Clock, reporter: Reporter) -> Iterat
             told=set(record.told),
             cache=cache,
             dates=Dates(place.dates(given.workflow.workflow), cache.folders, cache.width),
+            links=Links(place.links(given.workflow.workflow), cache.links),
             clock=clock,
             reporter=reporter,
         )

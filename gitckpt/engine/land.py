@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gitckpt.engine.dating import NEW, Dating, border_ns, keep_dates, put_dates_back
+from gitckpt.engine.dating import NEW, Dating, border_ns, keep_dates, put_dates_back, put_links_back
 from gitckpt.engine.go import Move, go
 from gitckpt.engine.healing import secure
 from gitckpt.engine.hold import Hold, let_go, make_durable, open_pack, take_snapshot, with_base
@@ -116,6 +116,8 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
         go(hold, Move(before=landing.found, kept_as=before, undoes=landing.undoes, dating=dating), checkpoint)
     if landing.redates and hold.base is None:
         put_dates_back(hold, landing.since_ns)
+    if (moves or landing.redates) and hold.base is None:
+        put_links_back(hold, checkpoint, dating.then)
     hold.record = _without_attempt(hold.record, checkpoint, journal)
     if landing.is_half:
         hold.write_record(with_base(hold, hold.name, checkpoint))
@@ -154,6 +156,8 @@ def finish_landing(hold: Hold, landing: LandingUnderWay) -> None:
         with open_pack(hold) as pack:
             take_snapshot(hold, pack)
         put_dates_back(hold, border_ns(hold))
+    if (landing.redates or not landing.stays) and not landing.lags:
+        put_links_back(hold, to, landing.then)
     if landing.lags and hold.base is None:
         hold.base = hold.store.read(hold.record.bases[landing.workflow])
     record = with_base(hold, landing.workflow, to)

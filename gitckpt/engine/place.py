@@ -248,6 +248,10 @@ class Place:
         """What is known of the dates that files had, between the checkpoints of the workflow."""
         return self.folder / "dates" / workflow
 
+    def links(self, workflow: WorkflowName) -> Path:
+        """Which names were one file, between the checkpoints of the workflow."""
+        return self.folder / "links" / workflow
+
     def group_lock(self, group: str) -> Path:
         """The lock of a concurrency group, which any run of the repository may hold."""
         return self.home / "locks" / f"group-{hashlib.sha256(group.encode()).hexdigest()[:16]}"

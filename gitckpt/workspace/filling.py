@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,8 @@ from gitckpt.workspace.cloning import Cloner
 from gitckpt.workspace.disk import Disk
 from gitckpt.workspace.entries import make_entry
 from gitckpt.workspace.known import cached_ids
-from gitckpt.workspace.statcache import FIELDS, Entry, StatCache
+from gitckpt.workspace.links import NO_LINK, equal_names
+from gitckpt.workspace.statcache import FIELDS, Entry, Group, StatCache
 from gitckpt.workspace.times import wait_past
 from gitckpt.workspace.walk import Folder
 
@@ -92,6 +93,7 @@ class Filling:
         prefix: bytes,
         on_disk: Mapping[bytes, tuple[bytes, Numbers]],
         date_of: DateOf,
+        links: Sequence[Group] = (),
     ) -> None:
         self._disk = disk
         self._reader = reader
@@ -100,6 +102,7 @@ class Filling:
         self._below = prefix + b"/" if prefix else b""
         self._on_disk = on_disk
         self._date_of = date_of
+        self._links = links
         self.states: dict[bytes, os.stat_result] = {}
 
     def room(self, items: Mapping[bytes, Item]) -> int:
@@ -125,11 +128,14 @@ class Filling:
         if self._prefix:
             with naming(b""):
                 self._disk.ensure(self._prefix)
+        firsts = self._firsts(items)
         for path in sorted(items):
             item = items[path]
             with naming(path):
                 if item.kind == "dir":
                     self._disk.make_folder(self._below + path, 0o700)
+                    continue
+                if path in firsts and self._link(firsts[path], path):
                     continue
                 parent, name = self._disk.place(self._below + path)
                 numbers = self._same(path, item)
@@ -139,6 +145,28 @@ class Filling:
                     fill = partial(self._cloner.fill, self._below + path, numbers)
                     make_entry(self._reader, parent, name, item, fill)
                 self.states[path] = os.stat(name, dir_fd=parent, follow_symlinks=False)
+
+    def _firsts(self, items: Mapping[bytes, Item]) -> dict[bytes, bytes]:
+        """For names that are to be one file with an earlier one: that one."""
+        joined = (equal_names(group, ((path, items.get(path)) for path in group)) for group in self._links)
+        return {path: names[0] for found in joined for names in found for path in names[1:]}
+
+    def _link(self, first: bytes, path: bytes) -> bool:
+        above, there = self._disk.place(self._below + first)
+        above = os.dup(above)
+        try:
+            parent, name = self._disk.place(self._below + path)
+            os.link(there, name, src_dir_fd=above, dst_dir_fd=parent, follow_symlinks=False)
+            for each in (first, path):
+                parent, name = self._disk.place(self._below + each)
+                self.states[each] = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in NO_LINK:
+                raise
+            return False
+        finally:
+            os.close(above)
+        return True
 
     def set_modes(self, items: Mapping[bytes, Item]) -> None:
         """Give the folders their modes, the deepest first."""

@@ -104,7 +104,7 @@ def make_replica(
         folder.mkdir(mode=stat.S_IMODE(repository.top.stat().st_mode) & 0o1777 | 0o700, parents=True)
     with Disk(folder) as disk, Disk(repository.top) as source:
         cloner = Cloner(source)
-        filling = Filling(disk, reader, cloner, prefix, on_disk, date_of)
+        filling = Filling(disk, reader, cloner, prefix, on_disk, date_of, cache.links)
         with naming(b""):
             plan = plan_stand_ins(repository, source, prefix, *uncaptured_entries(walk.folders, items, matcher))
             require_room(folder, filling.room(items) + _room(plan), len(items) + _count(plan))
@@ -185,6 +185,7 @@ def read_replica(replica: Replica, *, pack: Pack, start: Content, reader: Reader
         not_kept=found.not_kept,
         uncaptured=found.uncaptured,
         hidden=tuple(sorted(path for path in hidden if path in moved or path not in after)),
+        links=replica.cache.links,
     )
     return touched_since(scan, replica.begun, replica.cache)
 

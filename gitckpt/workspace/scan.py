@@ -26,7 +26,7 @@ class ViewScan:
     `unstable`, `left_out`, `not_kept` and `uncaptured` are as in a Snapshot, of what the attempt made or changed.
     `hidden` are the topmost paths that are not captured and that it made, changed or removed, for the workspace.
     `dates` are the ids and mtimes (ns) of captured files and links that it wrote; `touches` those with the bytes that
-    they had.
+    they had; `links` the names that are one file there.
     """
 
     changes: tuple[Change, ...]
@@ -37,3 +37,4 @@ class ViewScan:
     hidden: tuple[bytes, ...]
     dates: Mapping[bytes, tuple[bytes, int]] = field(default_factory=dict)
     touches: tuple[Touch, ...] = ()
+    links: tuple[tuple[bytes, ...], ...] = ()

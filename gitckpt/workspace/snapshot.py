@@ -132,7 +132,7 @@ def snapshot(
         content = assembler.content(walk.folders)
     records = assembler.records
     found = _found(walk, assembler, content, _uncaptured(root, walk.folders, cache.folders, records), capture.read)
-    cache.replace(records, walk.basis, content.escaped or b"")
+    cache.replace(records, walk.basis, content.escaped or b"", walk.linked.values())
     cache.key, cache.secret_key, cache.held = key, matcher.secret_key, frozenset(walk.only_held)
     return found
 

@@ -11,7 +11,7 @@ import contextlib
 import os
 import zlib
 from array import array
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -87,6 +87,10 @@ class Basis(msgspec.Struct, array_like=True, frozen=True):
     tracked: frozenset[bytes] = frozenset()
 
 
+Group = tuple[bytes, ...]
+"""Names of one file, sorted."""
+
+
 class _Stored(msgspec.Struct, array_like=True):
     object_format: str
     key: bytes
@@ -95,6 +99,7 @@ class _Stored(msgspec.Struct, array_like=True):
     basis: Basis
     held: frozenset[bytes]
     folders: dict[bytes, Record]
+    links: tuple[Group, ...] = ()
 
 
 Displaced = tuple[bytes, bytes, int]
@@ -103,7 +108,8 @@ Displaced = tuple[bytes, bytes, int]
 
 class StatCache:
     """What the last scan of one workspace saw. `load` it, hand it to `snapshot` or `apply` (they change it),
-    `save` it. `displaced` has what entries held before they were replaced or dropped, in order.
+    `save` it. `displaced` has what entries held before they were replaced or dropped, in order; `links` are the names
+    of captured files that are one.
     """
 
     def __init__(self, object_format: str, path: Path | None = None) -> None:
@@ -118,6 +124,7 @@ class StatCache:
         self.held: frozenset[bytes] = frozenset()
         self.folders: dict[bytes, Record] = {}
         self.displaced: list[Displaced] = []
+        self.links: tuple[Group, ...] = ()
 
     @classmethod
     def load(cls, path: Path, object_format: str) -> StatCache:
@@ -137,6 +144,7 @@ class StatCache:
         if stored.object_format == object_format:
             cache.key, cache.secret_key, cache.escaped = stored.key, stored.secret_key, stored.escaped
             cache.basis, cache.held, cache.folders = stored.basis, stored.held, stored.folders
+            cache.links = stored.links
         return cache
 
     def save(self) -> None:
@@ -153,6 +161,7 @@ class StatCache:
             basis=self.basis,
             held=self.held,
             folders=self.folders,
+            links=self.links,
         )
         payload = msgspec.msgpack.encode(stored)
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -254,11 +263,16 @@ class StatCache:
             self.displace_all(path)
             del self.folders[path]
 
-    def replace(self, folders: dict[bytes, Record], basis: Basis, escaped: bytes) -> None:
-        """Take over what a walk made of all folders. It has noted what is displaced in those that are still there."""
+    def replace(
+        self, folders: dict[bytes, Record], basis: Basis, escaped: bytes, linked: Iterable[Sequence[bytes]]
+    ) -> None:
+        """Take over what a walk made of all folders. It has noted what is displaced in those that are still there. Of
+        the names of one file that it found `linked`, those that are captured are kept."""
         for path in self.folders.keys() - folders.keys():
             self.displace_all(path)
         self.folders, self.basis, self.escaped = folders, basis, escaped
+        held = ([path for path in names if self._kind(*_parted(path)) == kinds.FILE] for names in linked if names[1:])
+        self.links = tuple(sorted(tuple(sorted(names)) for names in held if names[1:]))
 
     def displace(self, folder: bytes, name: bytes, was: Entry) -> None:
         """Note what an entry of `folder` held, where its bytes are known."""
@@ -269,6 +283,11 @@ class StatCache:
         """Note what all entries of `folder` held."""
         for name, was in self.folders[folder].entries(self.width).items():
             self.displace(folder, name, was)
+
+
+def _parted(path: bytes) -> tuple[bytes, bytes]:
+    folder, _, name = path.rpartition(b"/")
+    return folder, name
 
 
 def split_names(names: bytes) -> list[bytes]:

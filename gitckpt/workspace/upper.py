@@ -107,6 +107,7 @@ class _Found:
     left_out: list[LeftOut] = field(default_factory=list)
     not_kept: list[bytes] = field(default_factory=list)
     dates: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
+    names: dict[int, list[bytes]] = field(default_factory=dict)
 
 
 class _Scanning:
@@ -142,6 +143,7 @@ class _Scanning:
             uncaptured=self._unseen.uncaptured(),
             hidden=self._unseen.hidden(),
             dates=found.dates,
+            links=tuple(tuple(sorted(names)) for names in found.names.values() if len(names) > 1),
             moved_rules=any(folder.stale for folder in self._walk.folders),
         )
 
@@ -243,6 +245,7 @@ class _Scanning:
             self._found.unstable.append(entry.path)
         if not entry.inherited:
             self._found.dates[entry.path] = (captured.oid, captured.numbers[3])
+            self._found.names.setdefault(captured.numbers[1], []).append(entry.path)
         mode = 0 if captured.kind == kinds.LINK else captured.numbers[0] & MODE_BITS
         item = Item(kind="link" if captured.kind == kinds.LINK else "file", mode=mode, oid=captured.oid)
         self._hold(folder, entry.path, item)

@@ -85,7 +85,8 @@ class Walk:
     """The folders of one walk, parents before children, and the basis its decisions rest on.
 
     The entries named by `skipped`, by folder, count as not there. What is `held` already stays captured although git
-    ignores it by now; `only_held` are the paths that are captured for no other reason.
+    ignores it by now; `only_held` are the paths that are captured for no other reason. `linked`: the names that each
+    file with several has here.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Walk:
         self._held = held
         self._was_held = _by_folder(cache.held)
         self.only_held: set[bytes] = set()
+        self.linked: dict[tuple[int, int], list[bytes]] = {}
         self.folders: list[Folder] = []
         with Hiding(repository, prefix, cache.basis) as hiding:
             self._hiding = hiding
@@ -203,10 +205,16 @@ class Walk:
                         extend((mode, 0, 0, 0, 0))
                     else:
                         extend((mode, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+                        if found.st_nlink > 1:
+                            self._note_link(found, path, name)
                     add(name)
         finally:
             os.close(opened)
         return os.fsencode("/".join(names)), numbers
+
+    def _note_link(self, found: os.stat_result, folder: bytes, name: str) -> None:
+        path = folder + b"/" + os.fsencode(name) if folder else os.fsencode(name)
+        self.linked.setdefault((found.st_dev, found.st_ino), []).append(path)
 
     def _all_new(self, folder: Folder, unknown: list[tuple[Folder, int]]) -> None:
         count = len(folder.names)
