@@ -15,7 +15,7 @@ from typing import Literal
 
 import click
 
-from gitckpt.api.reading import Workspace, active, find_workspace, workflow_name
+from gitckpt.api.reading import Workspace, active, find_workspace, told_if_gone, workflow_name
 from gitckpt.cli.reading_words import mark, path_json
 from gitckpt.cli.terminal import PATHS, WithPaths, inside, print_json, where
 from gitckpt.engine.capturing import capture_rules
@@ -52,7 +52,8 @@ def diff(ctx: click.Context, *, first: str | None, second: str | None, form: str
     paths = tuple(inside(workspace.root, path, place.directory) for path in ctx.meta[PATHS])
     with scratch(workspace.repository, workspace.root) as aside, Reader(aside) as reader:
         store = Store(workspace.repository, reader, workflow_name(workspace), workspace.prefix)
-        found = _difference(workspace, aside, store, first, second)
+        with told_if_gone(workspace, store):
+            found = _difference(workspace, aside, store, first, second)
         changes = only(found, paths)
         if as_json:
             print_json(_json(found, changes))

@@ -15,7 +15,7 @@ from gitckpt.model.events import PhaseCompleted
 from gitckpt.model.items import ItemsCompleted
 from gitckpt.model.manifest import DONE, state_of
 from gitckpt.model.names import Oid, PhaseName
-from gitckpt.plumbing.refs import RefUpdate, list_refs, transact
+from gitckpt.plumbing.refs import RefUpdate, list_refs, resolve, transact
 from gitckpt.progress.events import Note
 from gitckpt.store import refs
 from gitckpt.store.store import Store
@@ -90,13 +90,19 @@ def _tags_of(store: Store, left: Collection[Oid]) -> list[RefUpdate]:
 
 def _attempts_of(store: Store, left: set[Oid] | None, number: int) -> list[RefUpdate]:
     """The attempts made on what is left (None: all) get names beside it: their numbers come again."""
-    start = f"{refs.others(store.workflow)}attempts/"
+    start, aside = f"{refs.others(store.workflow)}attempts/", refs.left_attempts(store.workflow, number)
+    there = list_refs(store.repository, aside)
     updates = []
     for name, oid in list_refs(store.repository, start).items():
         commit = store.reader.commit(oid)
         if left is None or (commit is not None and not left.isdisjoint(commit.parents[:1])):
-            new = refs.left_attempts(store.workflow, number) + name.removeprefix(start)
-            updates += [RefUpdate(new, oid, None), RefUpdate(name, None, oid)]
+            new, copy = aside + name.removeprefix(start), 1
+            while there.get(new, oid) != oid:
+                copy += 1
+                new = f"{aside}{name.removeprefix(start)}.{copy}"
+            # A kill in git's own transaction can have made it already.
+            updates += [RefUpdate(new, oid, None)] if new not in there else []
+            updates.append(RefUpdate(name, None, oid))
     return updates
 
 
@@ -138,8 +144,9 @@ def forget_history(hold: Hold, reason: str) -> tuple[str | None, tuple[PhaseName
     newest = found.newest if found is not None and found.heads else next(iter(heads), None)
     number = _number_for(store, newest, updates)
     if number is not None and newest is not None:
-        start = f"{refs.diverged(name)}{number}"
-        updates.append(RefUpdate(f"{start}{refs.FORGOTTEN}", newest, None))
+        marker = f"{refs.diverged(name)}{number}{refs.FORGOTTEN}"
+        was = resolve(store.repository, marker)
+        updates += [RefUpdate(marker, newest, was)] if was != newest else []
         updates += _attempts_of(store, None, number)
     updates += [RefUpdate(f"{refs.tags(name)}{tag}", None, oid) for tag, oid in store.tags().items()]
     updates += [RefUpdate(store.branch, None, hold.tip.oid)] if hold.tip else []

@@ -63,7 +63,9 @@ def exchange(repository: Repository, reader: Reader, name: str, aside: Path) -> 
     """
     folder = _folder(repository)
     listed = _listed(folder, name, len(repository.null))
-    if not listed or os.path.exists(os.path.join(folder, name + ".promisor")):
+    # Without an index it was on its way already: git does not look at what is left of it.
+    is_seen = os.path.exists(os.path.join(folder, name + ".idx"))
+    if (is_seen and not listed) or os.path.exists(os.path.join(folder, name + ".promisor")):
         return None
     unsound = dict(reader.unsound(listed))
     oids = [oid for oid in listed if oid not in unsound]
