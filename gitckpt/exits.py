@@ -38,8 +38,12 @@ class GitckptError(Exception):
     @property
     def report(self) -> tuple[str, str]:
         """What to show: the message, and below it what had happened and the next step."""
-        first = f"{self.message}; {self.untouched}" if self.untouched and self.happened == () else self.message
-        return first, "\n".join((*(self.happened or ()), self.hint)).strip("\n")
+        below = (*(self.happened or ()), self.hint)
+        if not self.untouched or self.happened != ():
+            return self.message, "\n".join(below).strip("\n")
+        if "\n" in self.message:  # a line for each problem, and none of them is the place for it
+            return self.message, "; ".join((self.untouched, self.hint)) if self.hint else self.untouched
+        return f"{self.message}; {self.untouched}", self.hint
 
     @property
     def message(self) -> str:
