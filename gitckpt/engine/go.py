@@ -111,11 +111,11 @@ def _rules_at(hold: Hold, checkpoint: Checkpoint) -> CaptureRules:
 
 
 def _spare(hold: Hold, changes: list[Change], matcher: Matcher, came_with: Callable[[bytes], bool]) -> list[Change]:
-    """Without the deletion of files that the checkpoint's own rules leave out, its .gitignore and its workflow file's
+    """Without the deletion of what the checkpoint's own rules leave out, its .gitignore and its workflow file's
     (`matcher`): what one rule hides is not ours."""
     given = hold.given
     prefix = given.prefix + b"/" if given.prefix else b""
-    gone = [c.path for c in changes if c.new is None and c.old and c.old.kind != "dir" and not came_with(c.path)]
+    gone = [c.path for c in changes if c.new is None and not came_with(c.path)]
     with Disk(given.root) as disk, Ignore(given.repository) as ignore:
         there = {path: found.st_mode for path in gone if (found := disk.look(path)) is not None}
         hidden = ignore.ignored([prefix + path for path in there])
@@ -127,7 +127,7 @@ def _spare(hold: Hold, changes: list[Change], matcher: Matcher, came_with: Calla
     for path in spared:
         hold.cache.leave_undecided(path)
     if spared:
-        some = ", ".join(safe(path) for path in sorted(spared)[:5])
+        some = ", ".join(safe(path) for path in sorted(spared) if path.rpartition(b"/")[0] not in spared)
         hold.reporter(Note(f"left in place, they are not captured at that checkpoint: {some}"))
     return [change for change in changes if change.path not in spared]
 

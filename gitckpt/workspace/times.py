@@ -120,11 +120,15 @@ class _Look:
         before under the same number was written to, and a folder that was there had something done in it."""
         newest = self._others.get(folder)
         if newest is None:
-            newest = 0
-            with os.scandir(self._top + b"/" + folder if folder else self._top) as entries:
-                for entry in entries:
-                    if folder or entry.name not in _OURS:
-                        newest = max(newest, self._came_ns(folder, entry))
+            place = self._top + b"/" + folder if folder else self._top
+            found, newest = os.lstat(place), 0
+            if not stat.S_ISDIR(found.st_mode):
+                newest = found.st_ctime_ns  # a file or a link has come in its place
+            else:
+                with os.scandir(place) as entries:
+                    for entry in entries:
+                        if folder or entry.name not in _OURS:
+                            newest = max(newest, self._came_ns(folder, entry))
             self._others[folder] = newest
         return newest
 
