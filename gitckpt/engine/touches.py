@@ -18,7 +18,7 @@ from gitckpt.progress.events import Warned
 from gitckpt.workspace.dates import Touched
 from gitckpt.workspace.redate import redate
 from gitckpt.workspace.scan import Touch, ViewScan
-from gitckpt.workspace.statcache import Group
+from gitckpt.workspace.statcache import Group, Seen
 
 _TOUCHED = "touched"
 _LINKED = "linked"
@@ -47,9 +47,9 @@ def bring_touches(hold: Hold, folders: Iterable[Path]) -> None:
                 latest[touch.path] = touch
     if not latest:
         return
-    lookup, due = Lookup(hold.store.reader, hold.at_tip.content), list[Touched]()
+    lookup, seen_all, due = Lookup(hold.store.reader, hold.at_tip.content), Seen(hold.cache), list[Touched]()
     for path, touch in latest.items():
-        item, seen = lookup.item(path), hold.cache.seen(path)
+        item, seen = lookup.item(path), seen_all.entry(path)
         if item is None or seen is None or not item.oid == seen.oid == touch.oid:
             continue
         if seen.stat[3] == touch.before_ns or seen.stat[3] < touch.after_ns:

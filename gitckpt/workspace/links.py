@@ -20,7 +20,7 @@ from gitckpt.workspace.afterwards import update_cache
 from gitckpt.workspace.become import naming
 from gitckpt.workspace.capture import numbers_of
 from gitckpt.workspace.disk import Disk
-from gitckpt.workspace.statcache import Group, StatCache
+from gitckpt.workspace.statcache import Group, Seen, StatCache
 
 _KEPT = 1_000
 _TMP = LIVE_FOLDER.encode() + b"/tmp"
@@ -72,11 +72,12 @@ def relink(root: Path, groups: Sequence[Group], lookup: Lookup, cache: StatCache
     knows it. A file that is not as the cache saw it is left alone. Raises CannotRestore, Unreadable.
     """
     changes: dict[bytes, Change] = {}
+    seen = Seen(cache)
     with Disk(root) as disk:
         for group in groups:
             items = {path: lookup.item(path) for path in group}
             for names in equal_names(group, items.items()):
-                known = [path for path in names if path in changes or _is_known(disk, path, items[path], cache)]
+                known = [path for path in names if path in changes or _is_known(disk, path, items[path], seen)]
                 made = _join(disk, known)
                 changes.update((path, Change(path=path, old=items[path], new=items[path])) for path in made)
         if changes:
@@ -87,10 +88,11 @@ def relink(root: Path, groups: Sequence[Group], lookup: Lookup, cache: StatCache
     cache.links = _true_groups(root, [*groups, *cache.links])
 
 
-def _is_known(disk: Disk, path: bytes, item: Item | None, cache: StatCache) -> bool:
-    found, seen = disk.look(path), cache.seen(path)
-    known = found is not None and seen is not None and numbers_of(found) == seen.stat
-    return known and item is not None and seen is not None and seen.oid == item.oid
+def _is_known(disk: Disk, path: bytes, item: Item | None, seen: Seen) -> bool:
+    found, entry = disk.look(path), seen.entry(path)
+    if found is None or entry is None or item is None:
+        return False
+    return numbers_of(found) == entry.stat and entry.oid == item.oid
 
 
 def _join(disk: Disk, names: Sequence[bytes]) -> list[bytes]:

@@ -240,13 +240,6 @@ class StatCache:
         names = split_names(record.names) if record is not None else []
         return record.kinds[names.index(name)] if record is not None and name in names else kinds.UNDECIDED
 
-    def seen(self, path: bytes) -> Entry | None:
-        """What the last scan saw of one path."""
-        folder, _, name = path.rpartition(b"/")
-        record = self.folders.get(folder)
-        names = split_names(record.names) if record is not None else []
-        return record.entry(names.index(name), self.width, record.dirty) if record and name in names else None
-
     def leave_undecided(self, path: bytes) -> None:
         """Forget what was seen of one entry: the next scan decides about it."""
         folder, _, name = path.rpartition(b"/")
@@ -271,7 +264,8 @@ class StatCache:
         for path in self.folders.keys() - folders.keys():
             self.displace_all(path)
         self.folders, self.basis, self.escaped = folders, basis, escaped
-        held = ([path for path in names if self._kind(*_parted(path)) == kinds.FILE] for names in linked if names[1:])
+        kinds_of = _Kinds(folders)
+        held = ([path for path in names if kinds_of[path] == kinds.FILE] for names in linked if names[1:])
         self.links = tuple(sorted(tuple(sorted(names)) for names in held if names[1:]))
 
     def displace(self, folder: bytes, name: bytes, was: Entry) -> None:
@@ -285,9 +279,35 @@ class StatCache:
             self.displace(folder, name, was)
 
 
-def _parted(path: bytes) -> tuple[bytes, bytes]:
-    folder, _, name = path.rpartition(b"/")
-    return folder, name
+class Seen:
+    """What the last scan saw of single paths; each folder is opened once."""
+
+    def __init__(self, cache: StatCache) -> None:
+        self._cache = cache
+        self._opened: dict[bytes, dict[bytes, Entry]] = {}
+
+    def entry(self, path: bytes) -> Entry | None:
+        """None where it saw nothing."""
+        folder, _, name = path.rpartition(b"/")
+        if folder not in self._opened:
+            record = self._cache.folders.get(folder)
+            self._opened[folder] = record.entries(self._cache.width) if record is not None else {}
+        return self._opened[folder].get(name)
+
+
+class _Kinds:
+    """The kinds of single entries; each folder is opened once."""
+
+    def __init__(self, folders: Mapping[bytes, Record]) -> None:
+        self._folders = folders
+        self._opened: dict[bytes, dict[bytes, int]] = {}
+
+    def __getitem__(self, path: bytes) -> int:
+        folder, _, name = path.rpartition(b"/")
+        if folder not in self._opened:
+            record = self._folders.get(folder, Record())
+            self._opened[folder] = dict(zip(split_names(record.names), record.kinds, strict=True))
+        return self._opened[folder].get(name, kinds.UNDECIDED)
 
 
 def split_names(names: bytes) -> list[bytes]:
