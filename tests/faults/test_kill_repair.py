@@ -56,7 +56,7 @@ def test_a_repair_of_damaged_packs_that_dies_anywhere_is_done_by_the_next(scene:
         assert [*scene.path.glob(".git/gitckpt/quarantine/pack-*.pack")], f"{when}: the evidence is gone"
         assert scene.gitckpt("verify").returncode == 0, when
 
-    strike(scene, ("doctor", "--repair"), 8, whole)
+    strike(scene, ("doctor", "--repair"), 6, whole)
 
 
 def test_going_back_over_damage_that_dies_anywhere_loses_no_good_copy(scene: Scene) -> None:
@@ -67,7 +67,7 @@ def test_going_back_over_damage_that_dies_anywhere_loses_no_good_copy(scene: Sce
         assert scene.git("cat-file", "-t", oid) == "blob\n", when
         assert scene.gitckpt("verify").returncode == 0, when
 
-    strike(scene, ("rollback", "start"), 8, kept)
+    strike(scene, ("rollback", "start"), 6, kept)
 
 
 @pytest.mark.parametrize("command", [("doctor", "--repair"), ("rollback", "latest"), ("reset", "--forget")])
@@ -84,4 +84,4 @@ def test_what_is_beyond_the_branch_stays_on_a_ref_wherever_it_dies(scene: Scene,
         assert scene.gitckpt("verify").returncode == 0, when
 
     # Where it was done, there is nothing to forget.
-    strike(scene, command, 6, held, again=(0, 2))
+    strike(scene, command, 4, held, again=(0, 2))
