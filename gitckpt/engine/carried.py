@@ -17,7 +17,6 @@ from gitckpt.engine.hold import Hold
 from gitckpt.engine.place import ViewUnderWay
 from gitckpt.engine.views import begun_ns, hidden_of, seen_by
 from gitckpt.model.text import safe
-from gitckpt.plumbing.file_system import sync_tree
 from gitckpt.progress.events import Warned
 from gitckpt.workspace.carrying import Brought, carry, keep_aside
 from gitckpt.workspace.times import ctime_now
@@ -102,11 +101,11 @@ def _label(view: ViewUnderWay) -> str:
 
 
 def _keep(hold: Hold, view: ViewUnderWay, source: Path, left: tuple[bytes, ...]) -> None:
-    """Keep what cannot be joined, durably, and say by whom each path is and what to do."""
+    """Keep what cannot be joined, and say by whom each path is and what to do."""
     folder = hold.place.replaced / f"unjoined-{view.view}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Durable without more: the bytes are on the disk since they were noted as hidden; a copy is made with them.
     kept = keep_aside(source, left, folder)
-    sync_tree(folder)
     root = os.fsencode(hold.given.root)
     whose: dict[str, list[bytes]] = {}
     for path in left:

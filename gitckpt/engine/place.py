@@ -198,12 +198,8 @@ class Desk:
         """Note it durably. Raises CannotRecord."""
         temporary = self._decided.with_name("decided.new")
         try:
-            with open(temporary, "wb") as file:
-                file.write(b"\0".join((str(decided.ns).encode(), *sorted(decided.users))))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self._decided)
-            sync_folder(self.folder)
+            temporary.write_bytes(b"\0".join((str(decided.ns).encode(), *sorted(decided.users))))
+            put_whole(temporary, self._decided)
         except OSError as error:
             raise CannotRecord(str(self._decided), error.strerror or str(error)) from error
 

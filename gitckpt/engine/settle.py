@@ -17,7 +17,7 @@ from gitckpt.engine.dating import border_ns, keep_dates
 from gitckpt.engine.dropping import dropped_by_edits
 from gitckpt.engine.edits import EditPolicy, land_edit, mark_of, users_changes
 from gitckpt.engine.graft import with_changes
-from gitckpt.engine.hold import Hold, open_pack, seal, sweep_locks, sweep_packs, take_snapshot
+from gitckpt.engine.hold import Hold, make_durable, open_pack, seal, sweep_locks, sweep_packs, take_snapshot
 from gitckpt.engine.land import Beside, Landing, arrive, finish_landing, land
 from gitckpt.engine.leavings import leavings
 from gitckpt.engine.mirror import mend_mirror, write_mirror
@@ -323,8 +323,10 @@ def record_edits(hold: Hold, closing: Sequence[Event] = (), since: Content | Non
                 land(hold, second, Landing(events=events, content=content, found=content))
         elif hold.record.last != hold.name:
             arrive(hold, hold.at_tip)
-        elif hold.cache.displaced:
-            # Files have other dates than at the base, and nothing else: from here on these are the base's.
+        elif hold.cache.displaced or found.read:
+            # Files have other dates than at the base, or a power cut took what was known of them: from here on these
+            # are the base's.
+            make_durable(hold)
             keep_dates(hold, hold.at_tip.number)
 
 

@@ -15,7 +15,6 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from gitckpt.errors import RepositoryNotWritable
-from gitckpt.plumbing.durable import sync_folder
 from gitckpt.plumbing.process import git
 from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.repository import Repository
@@ -82,8 +81,6 @@ def exchange(repository: Repository, reader: Reader, name: str, aside: Path) -> 
         for ending in _ENDINGS:
             if os.path.lexists(os.path.join(folder, name + ending)):
                 os.rename(os.path.join(folder, name + ending), f"{target}{ending}")
-        for each in (folder, aside):
-            sync_folder(each)
     except OSError as error:
         raise RepositoryNotWritable(str(error.filename or folder), error.strerror or str(error)) from None
     reader.close()  # its git has the old one open
@@ -101,7 +98,6 @@ def _store(repository: Repository, oids: Sequence[bytes], aside: Path) -> None:
     for ending in (".pack", ".rev", ".idx"):
         if os.path.exists(stem + ending):
             os.rename(stem + ending, final + ending)
-    sync_folder(folder)
 
 
 def _drop_multi_pack_index(folder: str) -> None:

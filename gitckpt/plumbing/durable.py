@@ -1,7 +1,8 @@
 """What survives a power cut: files that are whole under their names, and the names themselves.
 
-The name of a new folder needs no call of its own: whatever makes something in it durable does that, too, on every file
-system with a journal or a log.
+On every file system with a journal or a log two things need no call of their own: the name of a new folder, for
+whatever makes something in it durable does that, too; and the order of names, for what was done later is never there
+without what was done before.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ HARDENED: tuple[str, ...] = (
             "core.protectNTFS=false",
             "core.protectHFS=false",
             # git makes nothing durable by default: 45 of 51 power cuts left a corrupt repository (measured).
-            "core.fsync=pack,pack-metadata,loose-object,reference",
+            "core.fsync=pack,pack-metadata,reference",
             "core.fsyncMethod=fsync",
         )
         for word in ("-c", setting)

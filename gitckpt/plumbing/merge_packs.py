@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Sequence
 
-from gitckpt.plumbing.durable import sync_folder
 from gitckpt.plumbing.process import git
 from gitckpt.plumbing.repository import Repository
 
@@ -39,7 +38,7 @@ def merge_packs(repository: Repository, names: Sequence[str]) -> list[str]:
         timeout=600,
     )
     made = f"pack-{said.decode('ascii').strip()}"
-    sync_folder(folder)
+    # Git has synced the files, and no disk knows of the removals and not of the names before them.
     for name in small:
         if name != made:
             # The index first: without it git does not look at the pack.

@@ -6,24 +6,32 @@ KIND STORY` cuts at every call and counts.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from tests.faults.disk import Disk, Disks, Kind
 from tests.faults.scene import BRANCH, Blow, End, Scene
-from tests.faults.stories import STORIES, Edit, Step, Story
+from tests.faults.stories import STORIES, Act, Edit, Gone, Link, Step, Story
 
 Flush = Literal["cut", "cutlog"]
 """What the disk still does when the power goes: nothing, or it ends with the journal written but not the data."""
+
+DONE = (0, 75)
+"""A command came to its end, or stopped where its budget ended."""
 
 RESCUES = "refs/gitckpt/demo/rescue"
 BETWEEN = Edit("between", "mine, since the power was back\n" * 200)
@@ -31,13 +39,16 @@ BETWEEN = Edit("between", "mine, since the power was back\n" * 200)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """The power goes at call `at` of a step (past its last one: when it has ended). `again`: at which call of the next
-    command it goes once more, after an edit of the user's."""
+    """The power goes at call `at` of a step (past its last one: when it has ended), or after the one that is described.
+    `again`: where in the next command it goes once more, after the user has made the edit `between`. `to_the_end`:
+    the rest of the story is told, too."""
 
     step: int
-    at: int
+    at: int | str
     flush: Flush = "cut"
-    again: int | None = None
+    again: int | str | None = None
+    between: Edit = BETWEEN
+    to_the_end: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +85,12 @@ class Powered(Scene):
             self.disks = Disks([top, below])
         super().__init__(top.at, shim, beside=folder)
         self.story = story
+        self._proc = folder / "proc"
         self._moved: dict[str, bytes] = {}
         self._reports = folder / "reports"
         mounts = ":".join(str(disk.at) for disk in self.disks.disks)
         self.variables = {"FI_PATH": str(top.at), "FI_MNT": mounts, "REPORTS": str(self._reports)}
+        self.variables |= {"FI_EUID": str(story.user)} if story.user else {}
         (self.path / "gitckpt.yaml").write_text(story.workflow)
         self.disks.keep("0")
 
@@ -91,7 +104,7 @@ class Powered(Scene):
         for number, step in enumerate(self.story.steps):
             self.disks.keep(str(number))
             said = self._said(step)
-            calls = 0 if isinstance(step, Edit) else self.calls()
+            calls = 0 if isinstance(step, Act) else self.calls()
             found.append(Calm(said=said, end=self.end(), calls=calls, checkpoints=len(self.subjects())))
             written |= self.written()
             for at, tree in self.numbered().items():
@@ -103,13 +116,22 @@ class Powered(Scene):
 
     def do(self, step: Step, blow: Blow | None) -> subprocess.CompletedProcess[str]:
         """One step."""
-        if isinstance(step, Edit):
-            with open(self.path / step.path, "w", encoding="ascii") as file:
-                file.write(step.text)
-                file.flush()
-                os.fsync(file.fileno())
-            return subprocess.CompletedProcess((), 0, "", "")
-        return self.gitckpt(*step, blow=blow)
+        match step:
+            case Edit(path, text):
+                with open(self.path / path, "w", encoding="ascii") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+            case Link(path, target):
+                (self.path / path).unlink()
+                (self.path / path).symlink_to(target)
+                os.sync()
+            case Gone(name):
+                for folder in (self.path / ".git/gitckpt/workspaces").glob(f"*/{name}"):
+                    shutil.rmtree(folder)
+            case _:
+                return self.gitckpt(*step, blow=blow)
+        return subprocess.CompletedProcess((), 0, "", "")
 
     # --- the cut ----------------------------------------------------------------------------------------------
 
@@ -119,36 +141,58 @@ class Powered(Scene):
         before = max(cut.step - 1, 0)
         self.disks.put_back(str(before))
         self._reports.unlink(missing_ok=True)
-        self.variables["FI_DROP"] = "\n".join(drop).replace("PLACE", str(self.path))
+        self.variables.pop("FI_PROC", None)
+        self.variables["FI_DROP"] = self._meant("\n".join(drop))
         said = "".join(self._said(step) for step in self.story.steps[before : cut.step])
         where = f"{cut} of {self.story.steps[cut.step]}:"
         edits = [step for step in self.story.steps[: cut.step] if isinstance(step, Edit)]
         said += self._cut(self.story.steps[cut.step], cut.at, cut.flush)
         self.intact(said, calm, edits, where)
         if cut.again is not None:
-            self.do(BETWEEN, None)
-            edits.append(BETWEEN)
+            self.do(cut.between, None)
+            edits.append(cut.between)
             said += self._cut(self._next(cut, calm), cut.again, cut.flush)
             self.intact(said, calm, edits, where)
         self.variables["FI_DROP"] = ""
         self._go_on(cut, calm, edits, where)
+        dated = [name for name in self.story.dated if (self.path / name).stat().st_mtime > time.time()]
+        assert not dated, f"{where} the dates of an attempt stayed: {dated}"
 
     def _said(self, step: Step) -> str:
         done = self.do(step, Blow(at=0))
-        assert done.returncode == 0, f"{step}: {done.stderr}"
+        assert done.returncode in DONE, f"{step}: {done.stderr}"
         return done.stderr + done.stdout
 
-    def _cut(self, step: Step, at: int, flush: Flush) -> str:
-        done = self.do(step, Blow(at=at, act=flush))
-        if isinstance(step, Edit) or self.calls() < at:
-            self.disks.cut()
+    def _cut(self, step: Step, at: int | str, flush: Flush) -> str:
+        blow = Blow(at=at, act=flush) if isinstance(at, int) else Blow(when=self._meant(at), act=flush)
+        done = self.do(step, blow)
+        if done.returncode >= 0:
+            # It ended before that call; or a phase made it, in a session of its own.
+            with suppress(OSError):
+                self.disks.cut()
         self.disks.power_on()
+        if self.story.reboots:
+            self._reboot()
         return done.stderr + done.stdout
+
+    def _reboot(self) -> None:
+        """The kernel tells when it was started in whole seconds."""
+        time.sleep(1.0 - time.time() % 1.0)
+        self._proc.mkdir(exist_ok=True)
+        (self._proc / "boot_id").write_text(f"{uuid.uuid4()}\n")
+        (self._proc / "stat").write_text(f"btime {int(time.time())}\n")
+        self.variables["FI_PROC"] = str(self._proc)
+
+    def _meant(self, calls: str) -> str:
+        """PLACE is the workspace, OURS gitckpt's folder for it."""
+        name = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
+        ours = self.path / ".git/gitckpt/workspaces" / name
+        return calls.replace("PLACE", str(self.path)).replace("OURS", str(ours))
 
     def _next(self, cut: Cut, calm: Undisturbed) -> Step:
         """What the user does when the power is back: the same again, where it had not come to its end."""
         step = self.story.steps[cut.step]
-        if isinstance(step, Edit) or self._is_done(step, calm.steps[cut.step].checkpoints):
+        if isinstance(step, Act) or self._is_done(step, calm.steps[cut.step].checkpoints):
             return self.story.steps[-1]
         return step
 
@@ -159,24 +203,31 @@ class Powered(Scene):
         once = step[0] in ("undo", "rollback", "restore", "checkpoint") or "--again" in step
         return once and len(self.subjects()) >= checkpoints
 
-    def _go_on(self, cut: Cut, calm: Undisturbed, edits: Sequence[Edit], where: str) -> None:
-        step = self._next(cut, calm)
-        again = self.do(step, None)
-        assert again.returncode == 0, f"{where} {step}: {again.stderr}"
-        self.intact(again.stderr + again.stdout, calm, edits, where, shifted=True)
-        end, wanted = self.end(), calm.steps[cut.step].end
-        files = {name: entry for name, entry in end.files.items() if name != BETWEEN.path}
-        assert files == wanted.files, f"{where} other files: {_differing(files, wanted.files)}\n{again.stderr}"
-        if BETWEEN not in edits:
-            assert end.manifest == wanted.manifest, f"{where} another state:\n{end.manifest}\n{wanted.manifest}"
+    def _go_on(self, cut: Cut, calm: Undisturbed, edits: list[Edit], where: str) -> None:
+        self._arrives(self._next(cut, calm), calm.steps[cut.step].end, calm, edits, where)
         self.tidy()
         verified = self.gitckpt("verify")
         assert verified.returncode == 0, f"{where} {verified.stdout}{verified.stderr}"
+        after = range(cut.step + 1, len(calm.steps)) if cut.to_the_end else ()
+        for number in after:
+            step = self.story.steps[number]
+            edits += [step] if isinstance(step, Edit) else []
+            self._arrives(step, calm.steps[number].end, calm, edits, where)
+
+    def _arrives(self, step: Step, wanted: End, calm: Undisturbed, edits: Sequence[Edit], where: str) -> None:
+        """The step ends as in the undisturbed story."""
+        done = self.do(step, Blow() if self.story.reboots else None)
+        assert done.returncode in DONE, f"{where} {step}: {done.stderr}"
+        self.intact(done.stderr + done.stdout, calm, edits, where, shifted=True)
+        end, news = self.end(), self._news(edits)
+        differing = _differing(end.files, wanted.files) - news
+        assert not differing, f"{where} {step}: other files: {differing}\n{done.stderr}"
+        assert news or end.manifest == wanted.manifest, f"{where} another state:\n{end.manifest}\n{wanted.manifest}"
 
     def strike_when_told(self, step: int, number: int, calm: Undisturbed) -> None:
         """Cut the power the moment a checkpoint is reported."""
         words = self.story.steps[step]
-        assert not isinstance(words, Edit)
+        assert not isinstance(words, Act)
         self.disks.put_back(str(step))
         said = ""
         with subprocess.Popen(
@@ -218,20 +269,24 @@ class Powered(Scene):
         every = frozenset().union(*calm.trees.values())
         for number, tree in there.items():
             wanted = every if shifted else calm.trees.get(number, frozenset())
-            assert tree in wanted or BETWEEN in edits, f"{where} checkpoint {number} holds other files"
+            assert tree in wanted or self._news(edits), f"{where} checkpoint {number} holds other files"
         for path in (self.path / ".git/gitckpt").glob("workspaces/*/workspace.json"):
             assert _is_json(path), f"{where} {path} cannot be read"
         if "they were moved, not stored" in said:
             assert self.moved() == self._moved, f"{where} what an attempt left was moved away, and is not whole"
-        strange = {line for line in self.written() - calm.written if line.split()[0] != BETWEEN.path}
+        strange = {line for line in self.written() - calm.written if line.split()[0] not in self._news(edits)}
         assert not strange, f"{where} what the cut did was taken for the user's: {strange}"
         for edit in edits:
             assert self._is_somewhere(edit), f"{where} lost what the user wrote to {edit.path}"
 
+    def _news(self, edits: Sequence[Edit]) -> set[str]:
+        """What the user wrote that is not in the undisturbed story."""
+        return {edit.path for edit in edits if edit not in self.story.steps}
+
     def _is_somewhere(self, edit: Edit) -> bool:
-        """In the workspace, or in a commit that a ref holds."""
-        path = self.path / edit.path
-        if path.is_file() and path.read_text() == edit.text:
+        """In the workspace, in what a command kept outside of git, or in a commit that a ref holds."""
+        kept = (self.path / ".git/gitckpt/workspaces").glob(f"*/replaced/*/*-{edit.path}")
+        if any(path.is_file() and path.read_text() == edit.text for path in (self.path / edit.path, *kept)):
             return True
         oid = self.git("hash-object", "--stdin", stdin=edit.text).strip()
         return oid in self.git("rev-list", "--objects", "--all")
@@ -274,8 +329,8 @@ def _is_json(path: Path) -> bool:
         return False
 
 
-def _differing(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
-    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+def _differing(one: Mapping[str, object], other: Mapping[str, object]) -> set[str]:
+    return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
 
 
 def reported(said: str) -> set[int]:

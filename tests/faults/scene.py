@@ -39,9 +39,11 @@ _OUR_ENTRY = re.compile(rb"40000 \.gitckpt\0.{20}", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blow:
-    """What the shim does at the call with number `at` (0: never): `act` is `kill` or an errno's number."""
+    """What the shim does at the call with number `at` (0: never), or at the call after the one that `when` describes:
+    `act` is `kill` or an errno's number."""
 
-    at: int
+    at: int = 0
+    when: str = ""
     act: str = "kill"
     for_good: bool = False
 
@@ -105,13 +107,14 @@ class Scene:
             "LD_PRELOAD": str(self._shim),
             "FI_FILE": str(self._counter),
             "FI_AT": str(blow.at),
+            "FI_WHEN": blow.when,
             "FI_ACT": blow.act,
         }
         return os.environ | self.variables | shim | ({"FI_STICKY": "1"} if blow.for_good else {})
 
     def calls(self) -> int:
         """How many changing calls the last counted command made."""
-        return int.from_bytes(self._counter.read_bytes(), sys.byteorder)
+        return int.from_bytes(self._counter.read_bytes()[:8], sys.byteorder)
 
     def log_of_calls(self, *arguments: str) -> list[str]:
         """Give a command in peace: its changing calls in order, each with its path."""

@@ -2,6 +2,8 @@
  *
  * FI_FILE   a file with the count of changing calls, shared by all processes: without it nothing happens
  * FI_AT     the number of the call that is struck, from 1; 0 only counts
+ * FI_WHEN   instead of FI_AT: `call path`, the path as a pattern of the shell: the call after the first one that fits is
+ *           struck; `call#3 path`: after the third one
  * FI_ACT    what befalls it: kill (SIGKILL to the process group), stop (SIGSTOP to the process), a number (the call
  *           fails with that errno), cut or cutlog (the power of the disks goes, then SIGKILL to the group)
  * FI_STICKY set: all later calls fail as well
@@ -10,8 +12,10 @@
  *           what makes processes and pipes
  * FI_LOG    a file that gets a line for each call: its number, its name, its path
  * FI_MNT    where the disks are mounted whose power goes, with a colon between two
- * FI_DROP   lines of `call path`, the path as a pattern of the shell: fsync, fdatasync and syncfs calls that say they did
- *           it, and did nothing; `call#3 path` is the third one in a process that fits
+ * FI_DROP   lines as for FI_WHEN: fsync, fdatasync and syncfs calls that say they did it, and did nothing; with a
+ *           number it is that one of each process, without one all of them. `sync` has no path: `sync *`
+ * FI_PROC   a folder with a `boot_id` and a `stat`, which are read instead of the kernel's
+ * FI_EUID   what Python takes for its effective user; the kernel does not
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -45,9 +49,13 @@
 
 enum act { FAIL, KILL, STOP, CUT, CUTLOG };
 
+struct shared {
+  uint64_t count, fitting, is_due;
+};
+
 static struct {
   int begun;
-  uint64_t *count;
+  struct shared *shared;
   uint64_t at;
   enum act act;
   int error;
@@ -57,6 +65,7 @@ static struct {
   const char *path;
   const char *mounts;
   const char *drop;
+  const char *when;
 } shim = {.log = -1};
 
 static const char *text_of(const char *name) {
@@ -73,9 +82,10 @@ static void begin(void) {
   if (!file) return;
   int number = syscall(SYS_openat, AT_FDCWD, file, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (number < 0) return;
-  if (syscall(SYS_ftruncate, number, sizeof *shim.count) == 0) {
-    void *shared = (void *)syscall(SYS_mmap, NULL, sizeof *shim.count, PROT_READ | PROT_WRITE, MAP_SHARED, number, 0L);
-    shim.count = shared == MAP_FAILED ? NULL : shared;
+  if (syscall(SYS_ftruncate, number, sizeof *shim.shared) == 0) {
+    void *shared =
+        (void *)syscall(SYS_mmap, NULL, sizeof *shim.shared, PROT_READ | PROT_WRITE, MAP_SHARED, number, 0L);
+    shim.shared = shared == MAP_FAILED ? NULL : shared;
   }
   syscall(SYS_close, number);
   shim.at = at ? strtoull(at, NULL, 10) : 0;
@@ -89,6 +99,7 @@ static void begin(void) {
   shim.reads = text_of("FI_READS");
   shim.path = text_of("FI_PATH");
   shim.mounts = text_of("FI_MNT");
+  shim.when = text_of("FI_WHEN");
   if (log) shim.log = syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 }
 
@@ -131,15 +142,37 @@ _Noreturn static void end_all(void) {
   for (;;) pause();
 }
 
+/* Whether a line of `call#number path` fits a call; `which` is its number, 0 without one. */
+static int fits(const char *line, size_t length, const char *call, const char *path, uint64_t *which) {
+  char text[PATH_MAX];
+  snprintf(text, sizeof text, "%.*s", (int)length, line);
+  char *pattern = text, *name = strsep(&pattern, " "), *number = name;
+  strsep(&number, "#");
+  *which = number ? strtoull(number, NULL, 10) : 0;
+  return pattern && !strcmp(name, call) && !fnmatch(pattern, path, 0);
+}
+
+/* Whether a counted call is the one that is meant. */
+static int is_meant(uint64_t number, const char *call, const char *path) {
+  if (shim.at && (number == shim.at || (shim.is_sticky && number > shim.at))) return 1;
+  if (!shim.when) return 0;
+  if (__atomic_exchange_n(&shim.shared->is_due, 0, __ATOMIC_SEQ_CST)) return 1;
+  uint64_t which;
+  if (fits(shim.when, strlen(shim.when), call, path, &which) &&
+      __atomic_add_fetch(&shim.shared->fitting, 1, __ATOMIC_SEQ_CST) == (which ? which : 1))
+    __atomic_store_n(&shim.shared->is_due, 1, __ATOMIC_SEQ_CST);
+  return 0;
+}
+
 /* Count one call on `path`; 1 where it must fail, with errno set. */
 static int is_due(const char *call, const char *path) {
-  uint64_t number = __atomic_add_fetch(shim.count, 1, __ATOMIC_SEQ_CST);
+  uint64_t number = __atomic_add_fetch(&shim.shared->count, 1, __ATOMIC_SEQ_CST);
   if (shim.log >= 0) {
     char line[PATH_MAX + 64];
     int length = snprintf(line, sizeof line, "%llu %s %s\n", (unsigned long long)number, call, path);
     syscall(SYS_write, shim.log, line, length);
   }
-  if (!shim.at || (number != shim.at && !(shim.is_sticky && number > shim.at))) return 0;
+  if (!is_meant(number, call, path)) return 0;
   switch (shim.act) {
     case KILL: end_all();
     case STOP: raise(SIGSTOP); return 0;
@@ -159,7 +192,7 @@ static int is_struck(const char *call, int folder, const char *name) {
   int before = errno;
   char path[PATH_MAX];
   begin();
-  if (!shim.count) return 0;
+  if (!shim.shared) return 0;
   whole_path(folder, name, path);
   if (is_on_disk(path, shim.path) && is_due(call, path)) return 1;
   errno = before;
@@ -171,7 +204,7 @@ static int is_struck_reading(const char *call, int folder, const char *name) {
   int before = errno;
   char path[PATH_MAX] = "";
   begin();
-  if (!shim.count || !shim.reads) return 0;
+  if (!shim.shared || !shim.reads) return 0;
   int has_path = folder != AT_FDCWD || name;
   if (has_path) whole_path(folder, name, path);
   if ((has_path ? is_on_disk(path, shim.reads) : !shim.path) && is_due(call, path)) return 1;
@@ -181,19 +214,17 @@ static int is_struck_reading(const char *call, int folder, const char *name) {
 
 /* Whether a call that makes something durable is to do nothing: one of the lines of FI_DROP fits. */
 static int is_dropped(const char *call, int number) {
-  static long seen[LINES];
-  char path[PATH_MAX], lines[PATH_MAX];
+  static uint64_t seen[LINES];
+  char path[PATH_MAX];
   begin();
   if (!shim.drop) return 0;
   path_of(number, path);
-  snprintf(lines, sizeof lines, "%s", shim.drop);
-  int at = 0, dropped = 0;
-  for (char *rest = lines, *line; at < LINES && (line = strsep(&rest, "\n")); at++) {
-    char *pattern = line, *name = strsep(&pattern, " "), *which = name;
-    strsep(&which, "#");
-    if (!pattern || strcmp(name, call) || fnmatch(pattern, path, 0)) continue;
-    seen[at]++;
-    dropped |= !which || atol(which) == seen[at];
+  int dropped = 0, at = 0;
+  for (const char *line = shim.drop; line && at < LINES; at++) {
+    const char *end = strchrnul(line, '\n');
+    uint64_t which;
+    if (fits(line, end - line, call, path, &which)) dropped |= ++seen[at] == which || !which;
+    line = *end ? end + 1 : NULL;
   }
   return dropped;
 }
@@ -201,6 +232,15 @@ static int is_dropped(const char *call, int number) {
 #define REAL(call) \
   static __typeof__(call) *real; \
   if (!real) real = dlsym(RTLD_NEXT, #call)
+
+/* What is opened in place of `name`: after a cut it is another boot, for whoever asks the kernel. */
+static const char *instead(const char *name) {
+  static __thread char path[PATH_MAX];
+  int asks = !strcmp(name, "/proc/sys/kernel/random/boot_id") || !strcmp(name, "/proc/stat");
+  if (!asks || !text_of("FI_PROC")) return name;
+  snprintf(path, sizeof path, "%s%s", text_of("FI_PROC"), strrchr(name, '/'));
+  return path;
+}
 
 /* A changing call on a name in a folder, on an open file (`name` is NULL), or on two names, of which the new one tells. */
 #define CHANGING(type, call, taken, given, folder, name) \
@@ -226,7 +266,9 @@ static int is_dropped(const char *call, int number) {
       va_end(more); \
     } \
     int changes = flags & (O_CREAT | O_TRUNC); \
-    return (changes ? is_struck : is_struck_reading)(#call, folder, name) ? -1 : real given; \
+    if ((changes ? is_struck : is_struck_reading)(#call, folder, name)) return -1; \
+    name = instead(name); \
+    return real given; \
   }
 
 #define DURABLE(call, taken, given, number) \
@@ -303,3 +345,15 @@ CHANGING(int, utimensat, (int folder, const char *name, const struct timespec ti
 DURABLE(fsync, (int file), (file), file)
 DURABLE(fdatasync, (int file), (file), file)
 DURABLE(syncfs, (int file), (file), file)
+
+void sync(void) {
+  REAL(sync);
+  if (!is_struck("sync", AT_FDCWD, shim.path) && !is_dropped("sync", -1)) real();
+}
+
+/* For code that takes the superuser to need nothing. */
+uid_t geteuid(void) {
+  REAL(geteuid);
+  int asked = text_of("FI_EUID") && !strncmp(program_invocation_short_name, "python", 6);
+  return asked ? (uid_t)atoi(text_of("FI_EUID")) : real();
+}

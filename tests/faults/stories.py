@@ -18,16 +18,39 @@ class Edit:
     text: str
 
 
-Step: TypeAlias = tuple[str, ...] | Edit
-"""The words of a command, or what the user does."""
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The user makes a link, durably."""
+
+    path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Somebody removes what gitckpt can make again: a folder of its own for this workspace."""
+
+    name: str
+
+
+Act: TypeAlias = Edit | Link | Gone
+Step: TypeAlias = tuple[str, ...] | Act
+"""The words of a command, or what somebody does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """`steps` end with a command that has nothing to do in peace, and settles whatever a cut left before it."""
+    """`steps` end with a command that has nothing to do in peace, and settles whatever a cut left before it.
+
+    `dated`: files that may have a date of tomorrow only while an attempt is under way. `user`: whom gitckpt takes
+    itself for. `reboots`: after a cut it sees another boot of the machine.
+    """
 
     workflow: str
     steps: tuple[Step, ...]
+    dated: tuple[str, ...] = ()
+    user: int = 0
+    reboots: bool = False
 
 
 CALL = f"{sys.executable} -m gitckpt"
@@ -138,6 +161,79 @@ phases:
 )
 """What a rollback replaces and no checkpoint holds."""
 
+LINK = Story(
+    workflow="""\
+version: 1
+workflow: demo
+phases:
+  one: {run: 'ln -s kept link'}
+""",
+    steps=(
+        ("run",),
+        ("checkpoint", "-m", "then"),
+        Edit(".gitignore", "cache/\n/link\n"),
+        ("checkpoint", "-m", "now"),
+        Link("link", "of-mine"),
+        ("rollback", "one"),
+        ("undo",),
+        ("checkpoint", "-m", "end"),
+    ),
+)
+"""As KEPT, of what has no bytes: only the record has it."""
+
+MODES = Story(
+    workflow="""\
+version: 1
+workflow: demo
+phases:
+  one: {run: 'mkdir locked; seq 1 2000 > locked/a; chmod 555 locked'}
+  two: {run: 'chmod 755 locked; seq 1 3000 > locked/a; chmod 555 locked'}
+""",
+    steps=(("run",), ("rollback", "one"), ("checkpoint", "-m", "end")),
+    user=65534,
+)
+"""A folder that must be opened before something in it can be put back."""
+
+MOUNTED = Story(
+    workflow="""\
+version: 1
+workflow: demo
+phases:
+  one: {run: 'seq 1 2000 > sub/b'}
+  two: {run: 'rm sub/b'}
+""",
+    steps=(("run",), ("rollback", "one"), ("checkpoint", "-m", "end")),
+)
+"""A folder of the workspace that can be another disk."""
+
+TOUCHED = Story(
+    workflow="""\
+version: 1
+workflow: demo
+phases:
+  one:
+    run: 'test "$GITCKPT_ATTEMPT" -gt 1 || { touch -d tomorrow kept; exit 1; }; echo done > done'
+    retry: {max: 1, delay: 1ms}
+""",
+    steps=(("run",), ("checkpoint", "-m", "end")),
+    dated=("kept",),
+)
+"""An attempt that changes no more than a date."""
+
+LISTED = Story(
+    workflow="""\
+version: 1
+workflow: demo
+phases:
+  one:
+    foreach: [a, b, c, d]
+    run: 'echo "$ITEM" >> all'
+    budget: {items: 2}
+""",
+    steps=(("run",), Gone("lists"), ("run",), ("checkpoint", "-m", "end")),
+)
+"""A list that is made again from its blob."""
+
 BIG = Story(
     workflow="""\
 version: 1
@@ -152,6 +248,30 @@ phases:
 )
 """An attempt that is too big to be stored."""
 
+DIED = Story(
+    workflow="""\
+version: 1
+workflow: demo
+attempts: {keep_up_to: 1MB}
+phases:
+  one: {run: 'seq 1 300000 > big; sync -f big; seq 1 10 > one; rm big'}
+""",
+    steps=(("run",), ("checkpoint", "-m", "end")),
+)
+"""As BIG, of one that never ended."""
+
+CARRIED = Story(
+    workflow="""\
+version: 1
+workflow: demo
+isolation: copy
+phases:
+  one: {run: 'echo 1 > one; seq 1 2000 > cache/one'}
+""",
+    steps=(("run",), ("checkpoint", "-m", "end")),
+)
+"""An ignored file that comes from a view."""
+
 BEGUN = Story(
     workflow="""\
 version: 1
@@ -160,6 +280,7 @@ phases:
   one: {run: 'seq 1 2000 > one; sync -f one; seq 1 2000 > two'}
 """,
     steps=(("run",), ("checkpoint", "-m", "end")),
+    reboots=True,
 )
 """A phase that makes its own files durable before it has ended."""
 
@@ -178,7 +299,14 @@ phases:
 
 STORIES = {
     "kept": KEPT,
+    "link": LINK,
+    "modes": MODES,
+    "mounted": MOUNTED,
+    "touched": TOUCHED,
+    "listed": LISTED,
+    "carried": CARRIED,
     "big": BIG,
+    "died": DIED,
     "begun": BEGUN,
     "many": MANY,
     "moves": MOVES,
