@@ -155,6 +155,7 @@ class Powered(Scene):
             self.intact(said, calm, edits, where)
         self.variables["FI_DROP"] = ""
         self._go_on(cut, calm, edits, where)
+        assert len({(self.path / name).stat().st_ino for name in self.story.same}) < 2, f"{where} names were parted"
         dated = [name for name in self.story.dated if (self.path / name).stat().st_mtime > time.time()]
         assert not dated, f"{where} the dates of an attempt stayed: {dated}"
 

@@ -42,12 +42,13 @@ Step: TypeAlias = tuple[str, ...] | Act
 class Story:
     """`steps` end with a command that has nothing to do in peace, and settles whatever a cut left before it.
 
-    `dated`: files that may have a date of tomorrow only while an attempt is under way. `user`: whom gitckpt takes
-    itself for. `reboots`: after a cut it sees another boot of the machine.
+    `same`: names of one file. `dated`: files that may have a date of tomorrow only while an attempt is under way.
+    `user`: whom gitckpt takes itself for. `reboots`: after a cut it sees another boot of the machine.
     """
 
     workflow: str
     steps: tuple[Step, ...]
+    same: tuple[str, ...] = ()
     dated: tuple[str, ...] = ()
     user: int = 0
     reboots: bool = False
@@ -220,6 +221,21 @@ phases:
 )
 """An attempt that changes no more than a date."""
 
+PARTED = Story(
+    workflow="""\
+version: 1
+workflow: demo
+phases:
+  one: {run: 'seq 1 10 > x; ln x y'}
+  two:
+    run: 'test "$GITCKPT_ATTEMPT" -gt 1 || { cp -p x t; mv t x; exit 1; }; echo done > done'
+    retry: {max: 1, delay: 1ms}
+""",
+    steps=(("run",), ("checkpoint", "-m", "end")),
+    same=("x", "y"),
+)
+"""An attempt that does no more than to part two names of one file."""
+
 LISTED = Story(
     workflow="""\
 version: 1
@@ -303,6 +319,7 @@ STORIES = {
     "modes": MODES,
     "mounted": MOUNTED,
     "touched": TOUCHED,
+    "parted": PARTED,
     "listed": LISTED,
     "carried": CARRIED,
     "big": BIG,

@@ -219,6 +219,13 @@ LIES = (
         cut=Cut(step=0, at="fsync#7 OURS"),
     ),
     Lie(
+        place="links.relink sync",
+        drop="syncfs#4 PLACE",
+        story="parted",
+        apart=".git",
+        cut=Cut(step=0, at="fsync#8 OURS"),
+    ),
+    Lie(
         place="place.decide put_whole",
         drop="fsync */decided.new",
         story="died",
