@@ -114,11 +114,7 @@ def _numbered(hold: Hold, pack: Pack, before: Items | None, frozen: ItemList) ->
         numbers.append(free if at < 0 else known.of(at))
         free += at < 0
     text = b"".join(encode_numbers(numbers))
-    blob = None
-    if text:
-        blob = pack.blob(text).hex()
-        (hold.place.lists / f"{blob}.jsonl").write_bytes(text)
-    return blob, 0 if free == frozen.total else free
+    return pack.blob(text).hex() if text else None, 0 if free == frozen.total else free
 
 
 def _batches_before(before: Items | None, blob: str, size: int | None) -> int:
