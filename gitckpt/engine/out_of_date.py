@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 from gitckpt.engine.listed import Listed, open_items
@@ -19,7 +20,7 @@ from gitckpt.engine.ports import AtTip
 from gitckpt.errors import GitckptError, ObjectUnreadable
 from gitckpt.model.amount import plural
 from gitckpt.model.dated import SHOWN, OutOfDate, out_of_date
-from gitckpt.model.listing import encode_bytes
+from gitckpt.model.listing import encode_bytes, encode_item
 from gitckpt.model.manifest import DONE, Status, state_of
 from gitckpt.model.names import PhaseName
 from gitckpt.model.repeat import Foreach
@@ -41,11 +42,13 @@ _KEYS = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListChange:
-    """A frozen list whose source gives another one now: how many items came and went, some of them by their keys."""
+    """A frozen list whose source gives another one now: how many items came and went, and how many have another row
+    under their key; some of them by their keys."""
 
     phase: PhaseName
     came: int
     went: int
+    other: int
     names: tuple[str, ...]
 
     @property
@@ -53,7 +56,8 @@ class ListChange:
         """`its list: 1 item came, 2 items went (parts/d.csv, …)`."""
         told = [f"{plural(self.came, 'item')} came"] if self.came else []
         told += [f"{plural(self.went, 'item')} went"] if self.went else []
-        more = ", …" if self.came + self.went > len(self.names) else ""
+        told += [f"{plural(self.other, 'item')} changed"] if self.other else []
+        more = ", …" if self.came + self.went + self.other > len(self.names) else ""
         return f"its list ({', '.join(told)}: {', '.join(map(safe, self.names))}{more})"
 
 
@@ -94,13 +98,13 @@ def list_change(look: AtTip, place: Place, root: Path, phase: Phase, past: Past)
         path = source.lines or source.csv or source.json
         if path is not None and _by_itself(past, path.encode("utf-8", "surrogateescape"), since, root):
             return None
-        came, went = _compared(root, source, listed)
+        came, went, other = _compared(root, source, listed)
     if source.glob:
         came, went = _not_by_itself(past, came, since), _not_by_itself(past, went, since)
-    if not came and not went:
+    if not came and not went and not other:
         return None
-    names = tuple(key.decode(errors="backslashreplace")[:100] for key in (*came, *went)[:SHOWN])
-    return ListChange(phase=phase.name, came=len(came), went=len(went), names=names)
+    names = tuple(key.decode(errors="backslashreplace")[:100] for key in (*came, *went, *other)[:SHOWN])
+    return ListChange(phase=phase.name, came=len(came), went=len(went), other=len(other), names=names)
 
 
 def _in_force(look: AtTip, phase: Phase) -> bool:
@@ -120,10 +124,14 @@ def _by_itself(past: Past, path: bytes, since: int, root: Path) -> bool:
     return is_large and past.oid(since) is not None
 
 
-def _compared(root: Path, source: Foreach, listed: Listed) -> tuple[list[bytes], list[bytes]]:
-    """The keys that came, and those that went. A source that cannot be read gives no list: then all went."""
-    known = set(map(hash, listed.listing.keys()))
+def _compared(root: Path, source: Foreach, listed: Listed) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """The keys that came, those that went, and those that stand for another row now. A source that cannot be read gives
+    no list: then all went."""
+    # Without a key of its own an item is its row.
+    rows = map(hash, listed.listing.lines(range(listed.items.total))) if source.key is not None else repeat(0)
+    known = dict(zip(map(hash, listed.listing.keys()), rows, strict=False))
     came: list[bytes] = []
+    other: list[bytes] = []
     seen: set[int] = set()
     try:
         for item in read_items(root, source, None, None):
@@ -131,13 +139,15 @@ def _compared(root: Path, source: Foreach, listed: Listed) -> tuple[list[bytes],
             seen.add(digest)
             if digest not in known:
                 came.append(item.key)
+            elif known[digest] and known[digest] != hash(encode_item(item)):
+                other.append(item.key)
     except GitckptError:
         if seen:
-            return [], []  # it cannot be read to its end: making the list anew will say so
-    if known <= seen:
-        return came, []
+            return [], [], []  # it cannot be read to its end: making the list anew will say so
+    if known.keys() <= seen:
+        return came, [], other
     gone = [index for index, key in enumerate(listed.listing.keys()) if hash(key) not in seen]
-    return came, [item.key for item in listed.listing.items(gone)]
+    return came, [item.key for item in listed.listing.items(gone)], other
 
 
 def _not_by_itself(past: Past, paths: Sequence[bytes], since: int) -> list[bytes]:

@@ -15,12 +15,12 @@ from gitckpt.engine.hold import Hold
 from gitckpt.engine.made_from import Past
 from gitckpt.engine.ports import AtTip
 from gitckpt.model.events import Adopted, Edited, Event
-from gitckpt.model.gone import OutsGone
+from gitckpt.model.gone import NeedsOuts, OutsGone
 from gitckpt.model.manifest import Manifest, Status, state_of
 from gitckpt.model.names import PhaseName
 from gitckpt.model.text import safe
 from gitckpt.model.title import headed
-from gitckpt.model.workflow import Phase, Workflow
+from gitckpt.model.workflow import Phase, Workflow, dependents
 from gitckpt.plumbing.content import Change, Content, Lookup, Objects, compare
 from gitckpt.plumbing.fresh import Fresh
 from gitckpt.plumbing.pack import Pack
@@ -100,6 +100,16 @@ def _there(past: Past, number: int) -> Callable[[bytes], bool]:
     oid = past.oid(number)
     commit = past.store.reader.commit(oid) if oid else None
     return lambda path: commit is not None and past.file_in(commit, path) is not None
+
+
+def require_outs(hold: Hold, phase: PhaseName) -> None:
+    """What a phase that is about to begin needs is there, as far as an edit that was just recorded goes. Raises
+    NeedsOuts."""
+    if not any(state.gone for state in hold.at_tip.manifest.phases.values()):
+        return
+    gone = [each for each in outs_gone(hold, hold.given.root) if phase in dependents(hold.workflow, each.phase)]
+    if gone:
+        raise NeedsOuts(gone, phase)
 
 
 def outs_gone(look: AtTip, root: Path) -> tuple[OutsGone, ...]:

@@ -17,6 +17,7 @@ from gitckpt.engine.flight import Signalled, attend, begin, end_after_failure, e
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.ports import Executor
 from gitckpt.engine.recover import waiting
+from gitckpt.engine.removals import require_outs
 from gitckpt.engine.requests import serve
 from gitckpt.engine.views import remove_views, require_overlays
 from gitckpt.model.decide import decide
@@ -69,6 +70,7 @@ def _loop(hold: Hold, fleet: Fleet, moment: Moment, signalled: Signalled) -> Sto
                 moment = land_these(hold, fleet, fleet.before(step), moment)
                 fleet.bring_workspace()
                 fleet.look_for_edits()
+                require_outs(hold, step.phase)
             case Begin():
                 begin(hold, fleet, step)
             case Return():

@@ -123,3 +123,20 @@ def test_outs_that_a_phase_removed_or_that_the_user_changed_are_no_question(repo
     (repo.path / "in/c.away").rename(repo.path / "in/c")
     said = repo.run("run", "--from", "use").stderr
     assert "are gone" not in said, "it is there again"
+
+
+def test_outs_that_go_while_a_phase_runs_beside_are_asked_about_before_the_next_one(repo: Repo) -> None:
+    repo.write(
+        "gitckpt.yaml",
+        "version: 1\nworkflow: w\nphases:\n"
+        "  make: {isolation: none, run: mkdir data; echo x > data/x, outs: [data/x]}\n"
+        # A copy is not the folder itself: what it removes there is as if somebody else had done it.
+        f"  slow: {{isolation: copy, run: rm -r {repo.path}/data}}\n"
+        "  use: {isolation: none, run: ls data > used}\n",
+    )
+    said = repo.run("run", ok=5).stderr
+    assert "removed data/x" in said
+    assert "outs of make are gone: data/x; use would run without them" in said
+    repo.run("restore", "make", "--", "data")
+    repo.run("run")
+    assert (repo.path / "used").read_text() == "x\n"
