@@ -26,7 +26,8 @@ def gc(ctx: click.Context, *, keep_runs: int | None, forget: bool, dry_run: bool
 
     What stays is made again with new commit ids: numbers, files, states and messages are as they were. A run that a
     kept rollback went back to stays, too. The history as it was is kept at diverged@N until `gitckpt gc --forget`. No
-    object is deleted: git's own gc does that later.
+    object is deleted: git's own gc does that later. --forget also deletes what no checkpoint holds and was kept for an
+    `undo` of commands that are no longer the newest.
     """
     if forget:
         if keep_runs is not None or message:
@@ -74,7 +75,8 @@ def _say_forgotten(done: Forgotten, branch: str, *, as_json: bool, dry_run: bool
     if as_json:
         gone: list[Json] = [*done.gone]
         kept: list[Json] = [*done.kept]
-        print_json({"dry_run": dry_run, "forgotten": gone, "kept": kept})
+        replaced: dict[str, Json] = {"files": done.files, "bytes": done.size}
+        print_json({"dry_run": dry_run, "forgotten": gone, "kept": kept, "replaced": replaced})
         return
     names = ", ".join(f"diverged@{number}" for number in done.gone)
     if not done.gone:
@@ -83,6 +85,9 @@ def _say_forgotten(done: Forgotten, branch: str, *, as_json: bool, dry_run: bool
         click.echo(f"{'Would forget' if dry_run else 'Forgot'} {names}.")
         click.echo("git frees what only they needed once the reflog has expired (90 days). At once:")
         click.echo(f"  git reflog expire --expire=now --expire-unreachable=now {branch} && git gc --prune=now")
+    if done.files:
+        what = f"{plural(done.files, 'file')} ({size(done.size)}) that no checkpoint holds, replaced by older commands"
+        click.echo(f"{'Would delete' if dry_run else 'Deleted'} {what}.")
     if done.kept:
         listed = ", ".join(f"diverged@{number}" for number in done.kept)
         click.echo(

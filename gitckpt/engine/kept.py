@@ -15,7 +15,6 @@ from pathlib import Path
 from gitckpt.engine.capturing import capture_rules
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.place import Place
-from gitckpt.model.amount import plural
 from gitckpt.model.commands import is_of_command
 from gitckpt.model.names import Oid
 from gitckpt.model.text import safe
@@ -23,6 +22,7 @@ from gitckpt.plumbing.content import Change, Content, Lookup
 from gitckpt.progress.events import Note, Warned
 from gitckpt.progress.text import size
 from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.store import Store
 from gitckpt.workspace.capture import is_left_out
 from gitckpt.workspace.disk import Disk
 from gitckpt.workspace.replaced import (
@@ -211,6 +211,26 @@ def keeps_something(folder: Path, record: Replaced) -> bool:
     return links or bool(_files_there(folder, record))
 
 
-def words(record: Replaced) -> str:
-    """How many files it keeps, and how big they are."""
-    return f"{plural(len(record.files), 'file')}, {size(sum(each.size for each in record.files))}"
+def forgettable_records(store: Store, place: Place) -> list[tuple[Path, Replaced]]:
+    """Those of the workflow's records that keep something, of commands that `undo` does not come to any more."""
+    newest = next((each for each in store.history() if is_of_command(each.events)), None)
+    last = _folder_of(place, newest) if newest is not None else None
+    return [
+        (folder, record)
+        for folder, record in records(place)
+        if record.workflow == store.workflow and folder != last and keeps_something(folder, record)
+    ]
+
+
+def forget_kept(found: Sequence[tuple[Path, Replaced]]) -> None:
+    """Delete them for good: somebody asked for it."""
+    for folder, _ in found:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def amount_kept(found: Sequence[tuple[Path, Replaced]]) -> tuple[int, int]:
+    """How many entries the records keep, and how many bytes."""
+    entries = [
+        each for _, record in found for each in (*record.kept, *record.later) if each.file or each.kind == "link"
+    ]
+    return len(entries), sum(each.size for each in entries)

@@ -11,16 +11,19 @@ from gitckpt.engine.beyond import beyond, is_forgotten
 from gitckpt.engine.capturing import capture_rules
 from gitckpt.engine.changes import Desk, edits
 from gitckpt.engine.finding import Finding, Isolation, Patient
+from gitckpt.engine.kept import amount_kept, keeps_something, records
 from gitckpt.engine.place import Place, Record
 from gitckpt.engine.settle import ways_on
 from gitckpt.errors import GitckptError
 from gitckpt.execute.lock import holder
+from gitckpt.model.amount import plural
 from gitckpt.model.codec import Damaged
 from gitckpt.plumbing.diff import scratch
 from gitckpt.plumbing.packfiles import leftovers
 from gitckpt.plumbing.pushes import pushed_along
 from gitckpt.plumbing.reader import Reader
 from gitckpt.plumbing.refs import locked_refs
+from gitckpt.progress.text import size as told_size
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
 from gitckpt.store.store import Store
@@ -103,6 +106,16 @@ def about_leavings(patient: Patient) -> Iterator[Finding]:
             mends=True,
         )
     yield from _moved_without_attempt(store, place.home / "attempts" / store.workflow)
+    for folder, record in records(place):
+        if keeps_something(folder, record):
+            count, size = amount_kept([(folder, record)])
+            yield Finding(
+                level="note",
+                what=f"{plural(count, 'file')} ({told_size(size)}) that no checkpoint holds, replaced by"
+                f" {record.number:04d} of {record.workflow}",
+                where=str(folder),
+                next="`gitckpt undo` of that command gives them back; older ones go with: gitckpt gc --forget",
+            )
 
 
 def _nobodys_views(place: Place) -> list[Path]:

@@ -175,3 +175,18 @@ def test_undo_of_a_rollback_where_no_base_was_known_gives_back_the_files_as_they
     repo.run("undo")
     assert entries(repo.path) == before
     assert "mine, excluded" not in repo.git("cat-file", "--batch-all-objects", "--batch", "--unordered")
+
+
+def test_what_is_kept_is_listed_by_doctor_and_goes_with_gc_forget_but_that_of_the_newest_command(left: Repo) -> None:
+    left.run("rollback", "2")
+    said = left.run("doctor", ok=(0, 1, 5)).stdout
+    assert "that no checkpoint holds, replaced by 0005 of w" in " ".join(said.split())
+    assert "Deleted" not in left.run("gc", "--forget").stdout
+    first = kept(left)
+    assert first
+    left.write("new", "x")
+    left.run("restore", "1")
+    assert "Would delete" in left.run("gc", "--forget", "--dry-run").stdout
+    assert kept(left) == first
+    assert "Deleted" in left.run("gc", "--forget").stdout
+    assert kept(left) == []
