@@ -209,7 +209,7 @@ LIES = (
         place="agenda.list_file put_whole",
         drop="fsync */lists/*",
         story="listed",
-        cut=Cut(step=2, at="fsync#1 */refs/heads/gitckpt"),
+        cut=Cut(step=2, at="fsync#1 OURS"),
     ),
     Lie(
         place="carrying.finish sync",
