@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from gitckpt.engine.agenda import progress_at_tip
 from gitckpt.engine.hold import Hold, open_pack, take_snapshot
 from gitckpt.engine.land import Landing, land
-from gitckpt.engine.left import as_event, left_by_items, left_by_opening, say_left
+from gitckpt.engine.left import as_event, left_by_items, left_by_names, left_by_opening, say_left
 from gitckpt.engine.listed import STATES, NotListed, open_items
 from gitckpt.errors import ExitCode, GitckptError
 from gitckpt.model.events import Event, PhaseSkipped, Reopened, Reset, RunStarted
@@ -83,6 +83,9 @@ def ensure_run(hold: Hold, *, again: str, params: Mapping[str, str], given: Iter
     tip = hold.tip
     if tip is not None and tip.manifest.run and not (again == "anew" and is_complete(tip.manifest)):
         require_same_params(tip.manifest, params, given)
+        left = as_event(hold, left_by_names(hold))
+        if left:
+            record(hold, *left)
         return False
     begin_run(hold, params)
     return True

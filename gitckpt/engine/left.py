@@ -64,6 +64,16 @@ def left_by_listing(hold: Hold, name: PhaseName, listed: str, carried: Ranges) -
     return left_by_items(hold, name, without(done, _Keys(hold).moved(listed, carried, before.list)))
 
 
+def left_by_names(hold: Hold) -> tuple[Left, ...]:
+    """What a version left behind in this run that told the names of phases alone: it forgot them as soon as they were
+    done again."""
+    manifest = hold.at_tip.manifest
+    states = {name: state_of(manifest, name) for name in _names_alone(manifest)}
+    names = [name for name, state in states.items() if not _did_something(state)]
+    found = _by_phase(hold, _of_run(hold), names) if names else {}
+    return tuple(_all_of(effects) for effects in found.values())
+
+
 def left_by_moving(hold: Hold, target: Checkpoint, debt: Debt) -> tuple[tuple[Left, ...], tuple[PhaseName, ...]]:
     """What is left behind when somebody has gone back to `target`: what was left there and not undone since, and all
     that was done after it. And the names that stand in `outside` for it."""

@@ -15,8 +15,9 @@ from gitckpt.api.library import Silent
 from gitckpt.api.reading import Where
 from gitckpt.api.writing import write
 from gitckpt.engine.begin import record
-from gitckpt.model.events import PhaseCompensated
+from gitckpt.model.events import GoalSet, PhaseCompensated, Reopened
 from gitckpt.model.items import ItemsCompensated
+from gitckpt.model.manifest import Goal
 from gitckpt.model.names import PhaseName
 from tests.engine.booking import Booking
 from tests.engine.strikes import Strikes
@@ -174,6 +175,7 @@ def test_a_phase_that_is_gone_or_has_no_compensation_any_more_is_undone_as_it_wa
     undone(booking)
 
 
+@pytest.mark.sweep
 def test_a_compensation_that_fails_is_fixed_and_goes_on_or_is_given_up_and_listed(booking: Booking) -> None:
     booking.define()
     booking.repo.run("run")
@@ -281,8 +283,14 @@ def test_what_an_older_version_compensated_is_not_compensated_again(booking: Boo
         record(hold, PhaseCompensated(at=at, phase=PhaseName("book"), duration_ms=1))
     booking.repo.run("run")
     assert booking.names == ["book", "each/a", "each/b", "book", "each/b"]
+    with write(Where(directory=booking.repo.path), Silent()) as hold:  # it told the names of phases alone
+        at, names = hold.now(), (PhaseName("book"),)
+        record(hold, Reopened(at=at, phases=names, author="Ann", reason=""))
+        record(hold, GoalSet(at=at, goal=Goal(), author="Ann", reason="", outside=names))
+    booking.repo.run("run")
+    assert booking.left() == {"book": 1}, "done again, and not forgotten"
     booking.repo.run("rollback", "1", "--compensate")
-    assert booking.log("cancel") == ["each/b", "book", "each/a"]
+    assert booking.log("cancel") == ["book", "each/b", "book", "each/a"]
 
 
 @pytest.mark.sweep

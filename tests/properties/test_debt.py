@@ -195,14 +195,14 @@ def plays(view: str, ops: list[Op]) -> None:
         repo.sound()
 
 
-@settings(max_examples=3)
+@settings(max_examples=2)
 @given(VIEWS, st.lists(OPS, min_size=5, max_size=8))
 def test_the_journal_holds_what_going_back_would_undo_and_status_lists_what_was_left(view: str, ops: list[Op]) -> None:
     plays(view, ops)
 
 
 @pytest.mark.sweep
-@settings(max_examples=12)
+@settings(max_examples=10)
 @given(VIEWS, st.lists(OPS, min_size=6, max_size=14))
 def test_the_same_of_longer_histories(view: str, ops: list[Op]) -> None:
     plays(view, ops)
