@@ -177,6 +177,10 @@ _REFUSALS = frozenset(
 )
 
 
+LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What a reader of files may not take for an answer: a limit of the process says nothing of what is there."""
+
+
 def refusal(error: OSError) -> MachineRefused | None:
     """What the machine refuses is a fact for the user; None for any other, which is a bug."""
     if error.errno not in _REFUSALS:

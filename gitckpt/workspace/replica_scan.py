@@ -90,7 +90,9 @@ def hidden_entries(root: Path, cache: StatCache, own: StandIns) -> Iterator[byte
         for name, kind in zip(split_names(record.names), record.kinds, strict=True):
             path = folder + b"/" + name if folder else name
             if path in own.folders:
-                if kind in kinds.NEVER_HELD:
+                if kind in kinds.NEVER_HELD or (kind == kinds.HIDDEN_FOLDER and not _holds(folders.get(path))):
+                    # Listed here once more: the scan passes over a hidden folder that it cannot list.
+                    covered.add(path)
                     yield from strangers(root, own, path)
             elif kind in kinds.NEVER_HELD or (kind == kinds.HIDDEN_FOLDER and not _holds(folders.get(path))):
                 covered.add(path)

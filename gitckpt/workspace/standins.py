@@ -217,7 +217,7 @@ def strangers(view: Path, made: StandIns, folder: bytes) -> Iterator[bytes]:
     """What is in a folder of stand-ins that was not made there."""
     try:
         children = _children(os.fsencode(view), folder)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     for child in children:
         if child in made.folders:

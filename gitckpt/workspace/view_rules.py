@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
+from gitckpt.errors import LIMITS
 from gitckpt.plumbing.ignore import Ignore, tracked_in
 from gitckpt.plumbing.process import user_git
 from gitckpt.plumbing.repository import Repository
@@ -23,7 +24,7 @@ from gitckpt.workspace.hiding import Hiding
 _GITIGNORE = b".gitignore"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_PASSING = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+PASSING = LIMITS | {errno.EIO}
 
 
 class ViewRules(Hiding):
@@ -149,6 +150,6 @@ def read_ignore_file(path: bytes) -> bytes:
         with os.fdopen(os.open(path, _READ), "rb") as file:
             return file.read()
     except OSError as error:
-        if error.errno in _PASSING:
+        if error.errno in PASSING:
             raise
         return b""

@@ -19,7 +19,7 @@ from gitckpt.workspace.capture import numbers_of
 from gitckpt.workspace.marks import is_marked_whiteout, is_whiteout, opaque_mark
 from gitckpt.workspace.rules import Matcher
 from gitckpt.workspace.statcache import StatCache
-from gitckpt.workspace.view_rules import ViewRules, read_ignore_file
+from gitckpt.workspace.view_rules import PASSING, ViewRules, read_ignore_file
 from gitckpt.workspace.walk import CAPTURED, HIDDEN, Folder, Walk, _own_places
 
 _GITIGNORE = b".gitignore"
@@ -86,7 +86,7 @@ class ViewWalk(Walk):
                 if folder.stale:
                     self._inherit(folder, entries, hidden | skipped)
         except OSError as error:
-            if (error.errno in _GONE and folder.path) or folder.zone == HIDDEN:
+            if (error.errno in _GONE and folder.path) or (folder.zone == HIDDEN and error.errno not in PASSING):
                 return False
             raise Unreadable(folder.path, os.strerror(error.errno or 0)) from None
         folder.names = list(entries)

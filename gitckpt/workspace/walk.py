@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from gitckpt.errors import Unreadable
+from gitckpt.errors import LIMITS, Unreadable
 from gitckpt.model.names import LIVE_FOLDER
 from gitckpt.plumbing.content import Lookup
 from gitckpt.plumbing.objects import refusable
@@ -140,7 +140,7 @@ class Walk:
             joined, folder.numbers = self._scan(folder.path)
         except OSError as error:
             gone = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) and folder.path
-            if gone or folder.zone == HIDDEN:
+            if gone or (folder.zone == HIDDEN and error.errno not in LIMITS):
                 return False
             raise Unreadable(folder.path, os.strerror(error.errno or 0)) from None
         folder.names = split_names(joined)

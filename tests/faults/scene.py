@@ -181,7 +181,7 @@ class Scene:
         assert len(self.subjects()) >= max(numbers, default=0), f"said to be safe, and lost: {said}"
         changed = differences(self.mine, self._picture())
         assert not changed, f"the user's side changed: {changed}"
-        assert (self.path / "cache/big").read_text() == "c\n", "a file that is in no checkpoint is gone"
+        assert self.files().get("cache/big", (0, b""))[1] == b"c\n", "a file that is in no checkpoint is gone"
 
     def _picture(self) -> Picture:
         found = picture(self.path / ".git")

@@ -207,7 +207,9 @@ static int is_struck_reading(const char *call, int folder, const char *name) {
   if (!shim.shared || !shim.reads) return 0;
   int has_path = folder != AT_FDCWD || name;
   if (has_path) whole_path(folder, name, path);
-  if ((has_path ? is_on_disk(path, shim.reads) : !shim.path) && is_due(call, path)) return 1;
+  int due = (has_path ? is_on_disk(path, shim.reads) : !shim.path) && is_due(call, path);
+  /* No read ends with these. */
+  if (due && shim.error != ENOSPC && shim.error != EROFS && shim.error != EDQUOT) return 1;
   errno = before;
   return 0;
 }
