@@ -6,10 +6,12 @@ Must not know how an attempt's own part is kept.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Literal, TypeAlias
 
+from gitckpt.engine.capturing import capture_rules
 from gitckpt.engine.dating import border_ns
 from gitckpt.engine.graft import with_changes
 from gitckpt.engine.hold import Hold, open_pack
@@ -17,8 +19,12 @@ from gitckpt.engine.land import Landing, land
 from gitckpt.engine.place import AttemptUnderWay, Decided
 from gitckpt.execute.heartbeat import begin_ns, never_started
 from gitckpt.model.events import Edited
+from gitckpt.model.merging import MOST_NAMED
+from gitckpt.model.text import safe
 from gitckpt.model.whose import Later, Mark, whose
 from gitckpt.plumbing.content import Change
+from gitckpt.progress.events import Warned
+from gitckpt.workspace.rules import Matcher
 from gitckpt.workspace.statcache import StatCache
 from gitckpt.workspace.times import changed_of, ctime_now
 
@@ -60,12 +66,42 @@ def users_changes(hold: Hold, changes: Collection[Change], mark: Mark) -> list[C
     """The user's part of the changes. To be asked before any of them is undone."""
     files = {change.path for change in changes if change.new is not None and change.new.kind != "dir"}
     mine = users_paths(hold, files, [change.path for change in changes if change.path not in files], mark)
+    if isinstance(mark, Later):
+        mine |= _excluded(hold, changes)
     return [change for change in changes if change.path in mine]
+
+
+def _excluded(hold: Hold, changes: Iterable[Change]) -> frozenset[bytes]:
+    """What `workspace.exclude` takes out of checkpoints and is still there: no attempt did that."""
+    matcher = Matcher(capture_rules(hold.given.workflow, hold.given.environment))
+    gone = (change for change in changes if change.new is None and change.old is not None)
+    paths = {each.path: each.path + b"/" if each.old and each.old.kind == "dir" else each.path for each in gone}
+    top = os.fsencode(hold.given.root) + b"/"
+    return frozenset(path for path, asked in paths.items() if matcher.excluded(asked) and os.path.lexists(top + path))
 
 
 def note_decided(hold: Hold, users: frozenset[bytes]) -> None:
     """Keep what was decided for whoever goes on when this command dies. Raises CannotRecord."""
     hold.place.desk.decide(Decided(users=users, ns=ctime_now(hold.given.root)))
+
+
+def edit_of(hold: Hold, changes: Iterable[Change]) -> Edited:
+    """The event of the user's edit; what is no longer captured, and is still there, is named with the checkpoint that
+    has it."""
+    top = os.fsencode(hold.given.root) + b"/"
+    gone = [
+        change.path
+        for change in changes
+        if change.new is None and change.old and change.old.kind != "dir" and os.path.lexists(top + change.path)
+    ]
+    paths = tuple(safe(path) for path in gone)
+    if gone:
+        number = hold.at_tip.number
+        shown = ", ".join(paths[:MOST_NAMED]) + (" …" if len(paths) > MOST_NAMED else "")
+        hold.reporter(
+            Warned(f"no longer captured: {shown}\n  last held by {number:04d}: gitckpt restore {number} -- {paths[0]}")
+        )
+    return Edited(at=hold.now(), author=hold.person(), dropped=paths[:MOST_NAMED], dropped_count=len(paths))
 
 
 def land_edit(hold: Hold, mine: Collection[Change]) -> None:
@@ -74,6 +110,6 @@ def land_edit(hold: Hold, mine: Collection[Change]) -> None:
         content = with_changes(hold.store.reader, pack, hold.at_tip.content, mine)
         # That today's definition is another one is an event of its own, and must still be found.
         definition = hold.store.definition(hold.at_tip.oid)
-        events = (Edited(at=hold.now(), author=hold.person()),)
+        events = (edit_of(hold, mine),)
         landing = Landing(events=events, content=content, found=content, definition=definition, is_half=True)
         land(hold, pack, landing)

@@ -62,6 +62,8 @@ def go(hold: Hold, move: Move, to: Checkpoint) -> None:
     back = undoing(hold, move.undoes, to.content)
     given = back.given if back is not None else frozenset()
     changes = [change for change in compare(reader, move.before, to.content) if change.path not in given]
+    if move.undoes is not None and back is not None:
+        changes = sorted((*changes, *_uncaptured_since(hold, move, move.undoes, back, to)), key=lambda each: each.path)
     if not changes and (back is None or not back.due):
         return
     edited = keep(hold, changes, to, move.kept_as, back)
@@ -79,6 +81,19 @@ def go(hold: Hold, move: Move, to: Checkpoint) -> None:
         hold.reporter(Note(f"left in place, it holds files that are not captured: {safe(path)}"))
     if back is not None:
         bring_back(hold, back)
+
+
+def _uncaptured_since(hold: Hold, move: Move, undone: Checkpoint, back: Undoing, to: Checkpoint) -> list[Change]:
+    """What the command that is undone made, and is captured no longer: it goes with that command all the same."""
+    reader = hold.store.reader
+    there = {each.path for each in back.record.kept}
+    here, then = Lookup(reader, move.before), Lookup(reader, to.content)
+    made = compare(reader, hold.store.read(back.record.before).content, undone.content)
+    return [
+        Change(path=each.path, old=each.new, new=None)
+        for each in made
+        if each.old is None and each.path not in there and not here.item(each.path) and not then.item(each.path)
+    ]
 
 
 def _came_with(hold: Hold, undone: Checkpoint | None, back: Undoing | None) -> Callable[[bytes], bool]:

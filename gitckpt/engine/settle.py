@@ -6,7 +6,6 @@ workspace may go on, setting a dead attempt's leavings aside, and recording the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +14,7 @@ from gitckpt.engine.beyond import beyond, is_forgotten
 from gitckpt.engine.capturing import left_words, secret_values, shown_uncaptured, uncaptured_words
 from gitckpt.engine.dating import border_ns, keep_dates
 from gitckpt.engine.dropping import dropped_by_edits
-from gitckpt.engine.edits import EditPolicy, land_edit, mark_of, users_changes
+from gitckpt.engine.edits import EditPolicy, edit_of, land_edit, mark_of, users_changes
 from gitckpt.engine.graft import with_changes
 from gitckpt.engine.hold import Hold, make_durable, open_pack, seal, sweep_locks, sweep_packs, take_snapshot
 from gitckpt.engine.land import Beside, Landing, arrive, finish_landing, land
@@ -33,7 +32,6 @@ from gitckpt.model.amount import plural
 from gitckpt.model.codec import loads
 from gitckpt.model.events import CUT_OFF, Concluded, Edited, Event, ForeignChange, Redefined
 from gitckpt.model.graph import phase_named
-from gitckpt.model.merging import MOST_NAMED
 from gitckpt.model.names import Oid, WorkflowName
 from gitckpt.model.outcome import Attempt, CutOff, judge
 from gitckpt.model.text import safe
@@ -316,7 +314,7 @@ def record_edits(hold: Hold, closing: Sequence[Event] = (), since: Content | Non
         if moved and _land_foreign(hold, content):
             record_edits(hold, closing, since)
             return
-        edited = [_edit(hold, content)] if moved else []
+        edited = [edit_of(hold, compare(hold.store.reader, hold.at_tip.content, content))] if moved else []
         events = (*edited, *_redefined(hold), *closing)
         if events:
             with open_pack(hold) as second:
@@ -345,24 +343,6 @@ def _without_dropped(hold: Hold, pack: Pack, found: Content, since: Content) -> 
         content = with_changes(reader, second, found, gone)
         seal(hold, second)
     return content
-
-
-def _edit(hold: Hold, content: Content) -> Edited:
-    """The user's edit; what is no longer captured, and is still there, is named with the checkpoint that has it."""
-    top = os.fsencode(hold.given.root) + b"/"
-    gone = [
-        change.path
-        for change in compare(hold.store.reader, hold.at_tip.content, content)
-        if change.new is None and change.old and change.old.kind != "dir" and os.path.lexists(top + change.path)
-    ]
-    paths = tuple(safe(path) for path in gone)
-    if gone:
-        number = hold.at_tip.number
-        shown = ", ".join(paths[:MOST_NAMED]) + (" …" if len(paths) > MOST_NAMED else "")
-        hold.reporter(
-            Warned(f"no longer captured: {shown}\n  last held by {number:04d}: gitckpt restore {number} -- {paths[0]}")
-        )
-    return Edited(at=hold.now(), author=hold.person(), dropped=paths[:MOST_NAMED], dropped_count=len(paths))
 
 
 def differs(hold: Hold, pack: Pack, found: Content) -> bool:

@@ -125,3 +125,26 @@ def test_an_attempt_that_is_cut_off_names_what_it_changed_and_no_checkpoint_hold
     assert "a changed 1 ignored file that no checkpoint holds: a.log" in said
     (repo.path.parent / "ok").touch()
     assert "cut off" in repo.run("show", "2").stdout
+
+
+def test_what_the_user_excludes_after_a_kill_is_left_alone_and_named(repo: Repo, world: Path) -> None:
+    file = (
+        "version: 1\nworkflow: w\nphases:\n  a: {run: 'echo 2 > model; echo 2 > plain; touch $WORLD/began; sleep 60'}\n"
+    )
+    repo.write("gitckpt.yaml", file)
+    repo.write("model", "1\n")
+    repo.write("plain", "1\n")
+    run = subprocess.Popen([sys.executable, "-m", "gitckpt", "run"], cwd=repo.path, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 30
+    while not (world / "began").exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    time.sleep(0.5)
+    repo.write("gitckpt.yaml", file.replace("sleep 60", "true") + "workspace: {exclude: [model]}\n")
+    said = repo.run("rollback", "1").stderr
+    assert "no longer captured: model" in said
+    repo.run("undo")
+    assert (repo.path / "model").read_text() == "2\n"
+    assert (repo.path / "plain").read_text() == "1\n"

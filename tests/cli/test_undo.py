@@ -190,3 +190,19 @@ def test_what_is_kept_is_listed_by_doctor_and_goes_with_gc_forget_but_that_of_th
     assert kept(left) == first
     assert "Deleted" in left.run("gc", "--forget").stdout
     assert kept(left) == []
+
+
+def test_a_later_undo_takes_what_the_command_made_also_where_it_is_captured_no_longer(repo: Repo) -> None:
+    repo.write("gitckpt.yaml", FILE.format(exclude="[]"))
+    repo.run("run")
+    (repo.path / "model").unlink()
+    repo.run("restore", "2", "--", "model")
+    repo.write("gitckpt.yaml", FILE.format(exclude="[model]"))
+    repo.write("model", "excluded since, and changed\n")
+    repo.write("other", "mine\n")
+    repo.run("undo")
+    assert not (repo.path / "model").exists()
+    assert [path.read_text() for path in kept(repo)] == ["excluded since, and changed\n"]
+    repo.run("undo")
+    assert (repo.path / "model").read_text() == "excluded since, and changed\n"
+    assert (repo.path / "other").read_text() == "mine\n"
