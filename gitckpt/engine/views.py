@@ -277,7 +277,8 @@ class CopyView:
     def scan(self, pack: Pack, start: Content, seen: Path | None) -> ViewScan:  # noqa: ARG002 - as above
         """See View."""
         hold = self._hold
-        once = partial(read_replica, self._replica, pack=pack, start=start, reader=hold.store.reader)
+        begun = begun_ns(self.folder)
+        once = partial(read_replica, self._replica, pack=pack, start=start, reader=hold.store.reader, begun_ns=begun)
         return _all_read(once, self.workspace, self.workspace)
 
 

@@ -25,7 +25,14 @@ from gitckpt.workspace.become import naming, require_inside
 from gitckpt.workspace.cloning import Cloner
 from gitckpt.workspace.disk import Disk
 from gitckpt.workspace.filling import DateOf, Filling, cache_of, nobody_knows, require_room, rounded, unchanged_files
-from gitckpt.workspace.replica_scan import captured_items, differences, hidden_entries, without_stand_ins
+from gitckpt.workspace.replica_scan import (
+    captured_items,
+    differences,
+    hidden_entries,
+    with_more,
+    without_stand_ins,
+    written_through,
+)
 from gitckpt.workspace.rules import CaptureRules, Matcher
 from gitckpt.workspace.scan import ViewScan
 from gitckpt.workspace.snapshot import decided_by, snapshot
@@ -42,6 +49,8 @@ from gitckpt.workspace.standins import (
 from gitckpt.workspace.statcache import Record, StatCache
 from gitckpt.workspace.touching import touched_since
 from gitckpt.workspace.walk import Walk
+
+NOBODY_KNOWS = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,11 +158,14 @@ def _link_live(root: Path, view_root: Path) -> None:
     (live / "state.json").symlink_to(root / LIVE_FOLDER / "state.json")
 
 
-def read_replica(replica: Replica, *, pack: Pack, start: Content, reader: Reader) -> ViewScan:
-    """Compare the copy with `start`. New blobs go into `pack`, which stays open; call it as often as needed.
+def read_replica(
+    replica: Replica, *, pack: Pack, start: Content, reader: Reader, begun_ns: int = NOBODY_KNOWS
+) -> ViewScan:
+    """Compare the copy with `start`; the attempt began at `begun_ns`, by the workspace's clock. New blobs go into
+    `pack`, which stays open; call it as often as needed.
 
-    What was written through a link is in the workspace already, and not told. Raises Unreadable, PackFailed,
-    GitFailed, ObjectUnreadable.
+    What was written through a link is in the workspace already, and only counts as uncaptured. Raises Unreadable,
+    PackFailed, GitFailed, ObjectUnreadable.
     """
     repository = replica.repository
     changed = altered(replica.folder, repository, replica.stand_ins)
@@ -183,11 +195,19 @@ def read_replica(replica: Replica, *, pack: Pack, start: Content, reader: Reader
         unstable=found.unstable,
         left_out=found.left_out,
         not_kept=found.not_kept,
-        uncaptured=found.uncaptured,
+        uncaptured=with_more(found.uncaptured, _written_through(replica, own.links - gone, begun_ns)),
         hidden=tuple(sorted(path for path in hidden if path in moved or path not in after)),
         links=replica.cache.links,
     )
     return touched_since(scan, replica.begun, replica.cache)
+
+
+def _written_through(replica: Replica, links: Iterable[bytes], since_ns: int) -> dict[bytes, int]:
+    """What was changed by way of the links."""
+    if since_ns == NOBODY_KNOWS:
+        return {}
+    root = replica.repository.top / os.fsdecode(replica.prefix)
+    return written_through(root, links, Matcher(replica.rules), since_ns)
 
 
 def changed_beside(replica: Replica) -> tuple[Path, ...]:

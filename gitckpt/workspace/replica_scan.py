@@ -1,17 +1,21 @@
 """Telling what an attempt changed in its copy of the workspace from what was put there to stand for uncaptured entries.
 
-Owns that as functions of the last scan's stat cache. Must not know how the copy was filled, nor bring anything to the
-workspace.
+Owns that as functions of the last scan's stat cache, and of what the links lead to. Must not know how the copy was
+filled, nor bring anything to the workspace.
 """
 
 from __future__ import annotations
 
+import os
+import stat
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gitckpt.plumbing.content import MODE_BITS, Change, Item
 from gitckpt.workspace import kinds
+from gitckpt.workspace.rules import QUIET_CACHES, Matcher
+from gitckpt.workspace.snapshot import MENTIONED, Uncaptured
 from gitckpt.workspace.standins import StandIns, strangers
 from gitckpt.workspace.statcache import FIELDS, Record, StatCache, split_names
 
@@ -75,6 +79,38 @@ def without_stand_ins(
         if each.path not in moved and not (each.path in own.folders and each.old is None and each.path not in needed)
     ]
     return tuple(kept), moved
+
+
+def written_through(root: Path, links: Iterable[bytes], matcher: Matcher, since_ns: int) -> dict[bytes, int]:
+    """Path to size in bytes of every ignored file of the workspace at `root` that one of the `links` leads to and that
+    was written after `since_ns`. Of attempts at the same time nobody can tell which it was. Quiet caches are not looked
+    into."""
+    found: dict[bytes, int] = {}
+    top = os.fsencode(root) + b"/"
+    waiting = list(links)
+    while waiting:
+        path = waiting.pop()
+        try:
+            status = os.lstat(top + path)
+            if stat.S_ISDIR(status.st_mode):
+                if path.rpartition(b"/")[2] not in QUIET_CACHES and not matcher.excluded(path + b"/"):
+                    waiting += [path + b"/" + name for name in os.listdir(top + path)]
+                continue
+        except OSError:
+            continue  # gone meanwhile, or not the user's to look into
+        # What another attempt had made may reach the workspace meanwhile, with the modification time that it had there.
+        changed = min(status.st_ctime_ns, status.st_mtime_ns) > since_ns
+        if changed and not matcher.excluded(path) and not matcher.secret_by_name(path):
+            found[path] = status.st_size
+    return found
+
+
+def with_more(told: Uncaptured, more: Mapping[bytes, int]) -> Uncaptured:
+    """The account of ignored files with others."""
+    if not more:
+        return told
+    paths = tuple(sorted({*told.paths, *more})[:MENTIONED])
+    return Uncaptured(paths=paths, count=told.count + len(more), size=told.size + sum(more.values()))
 
 
 def hidden_entries(root: Path, cache: StatCache, own: StandIns) -> Iterator[bytes]:

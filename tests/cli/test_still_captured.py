@@ -148,3 +148,21 @@ def test_what_the_user_excludes_after_a_kill_is_left_alone_and_named(repo: Repo,
     repo.run("undo")
     assert (repo.path / "model").read_text() == "2\n"
     assert (repo.path / "plain").read_text() == "1\n"
+
+
+@VIEWS
+@pytest.mark.parametrize("end", ["true", "false"])
+def test_what_was_there_before_and_no_checkpoint_holds_is_named_when_it_changes(
+    repo: Repo, view: str, end: str
+) -> None:
+    """In a copy such files are links to the workspace's own."""
+    phase = f"a: {{run: 'echo x >> top.log; echo y >> d/in.log; {end}'}}"
+    repo.write("gitckpt.yaml", f"version: 1\nworkflow: w\nisolation: {view}\nphases:\n  {phase}\n")
+    repo.write(".gitignore", "*.log\ncache/\n")
+    for name in ("top.log", "d/in.log", "untouched.log", "cache/untouched"):
+        repo.write(name)
+    time.sleep(0.02)  # a file system's clock has a grain
+    said = repo.run("run", ok=end == "false").stderr
+    assert "uncaptured: a changed 2 ignored files" in said
+    assert "d/in.log, top.log" in said
+    assert "untouched" not in said
