@@ -117,6 +117,9 @@ def hidden_entries(root: Path, cache: StatCache, own: StandIns) -> Iterator[byte
     """The topmost uncaptured entries of the last scan that are not stand-ins."""
     folders = cache.folders
     covered: set[bytes] = set()
+    # The scan passes over a hidden folder that it cannot list: that is no answer for one that the copy was given.
+    for path in own.folders - folders.keys():
+        yield from strangers(root, own, path)
     for folder in sorted(folders):
         parent = folder.rpartition(b"/")[0]
         if folder in covered or (folder and parent in covered):
