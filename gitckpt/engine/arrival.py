@@ -5,10 +5,11 @@ Owns these values, and the commit that holds exactly what the attempt did. Must 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from gitckpt.engine.exact_times import joined_mtimes
 from gitckpt.engine.hold import Hold
 from gitckpt.engine.inflight import InFlight
 from gitckpt.engine.place import AttemptUnderWay
@@ -32,6 +33,7 @@ from gitckpt.plumbing.content import Content
 from gitckpt.plumbing.pack import Pack
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.mtimes import mtimes_at
 from gitckpt.store.publish import Draft, write_commit
 
 Ended: TypeAlias = tuple[InFlight, Outcome, Result]
@@ -47,6 +49,7 @@ class Arrival:
     `own`: the commit that says so, once it is written; `is_kept`: that has a ref. `attempt`: its number where it
     failed, and what it left is kept for the next one. `is_plain`: it changed no file, so that no commit of its own is
     merged. `needs`: commits that what it began from is made of. `ended`: the attempt itself, where it ran in this call.
+    `dates`: the ids and mtimes (ns) of what it wrote.
     """
 
     under_way: AttemptUnderWay
@@ -63,6 +66,7 @@ class Arrival:
     is_plain: bool = False
     needs: tuple[Oid, ...] = ()
     ended: Ended | None = None
+    dates: Mapping[bytes, tuple[bytes, int]] = field(default_factory=dict)
 
     @property
     def phase(self) -> PhaseName:
@@ -101,6 +105,7 @@ def write_own(hold: Hold, pack: Pack, arrival: Arrival) -> Oid:
             definition=arrival.definition or hold.given.definition,
             is_beside=True,
             outputs=arrival.outputs,
+            mtimes=joined_mtimes(hold, pack, mtimes_at(hold.store, arrival.start.oid), arrival.dates),
             author=hold.signature(),
             committer=hold.signature(),
         )

@@ -5,8 +5,8 @@ Owns that way. Those that end at once share one pack and one move of the branch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from gitckpt.engine.after import after, report, with_end_of_tries
 from gitckpt.engine.arrival import Arrival
@@ -46,6 +46,7 @@ class Judged:
     outcome: Outcome
     content: Content
     changes: tuple[Change, ...]
+    dates: Mapping[bytes, tuple[bytes, int]] = field(default_factory=dict)
 
 
 def land_ended(hold: Hold, fleet: Fleet, ended: Sequence[tuple[InFlight, Result]], moment: Moment) -> Moment:
@@ -109,7 +110,9 @@ def _judged(hold: Hold, fleet: Fleet, pack: Pack, flight: InFlight, result: Resu
     outcome = with_end_of_tries(fleet.agenda, flight, outcome, moment)
     if isinstance(outcome, Succeeded) and flight.view.kind == "overlay":
         say_parted(hold, scan)
-    return Judged(flight=flight, result=result, outcome=outcome, content=content, changes=scan.changes)
+    return Judged(
+        flight=flight, result=result, outcome=outcome, content=content, changes=scan.changes, dates=scan.times
+    )
 
 
 def _land(hold: Hold, fleet: Fleet, pack: Pack, judged: Sequence[Judged], moment: Moment) -> Moment:
@@ -149,6 +152,7 @@ def _arrival(hold: Hold, judged: Judged, events: tuple[Event, ...]) -> Arrival:
         is_plain=flight.view is None,
         needs=flight.needs,
         ended=(flight, judged.outcome, judged.result),
+        dates=judged.dates,
     )
 
 
@@ -167,7 +171,14 @@ def _land_other(hold: Hold, fleet: Fleet, judged: Judged, moment: Moment) -> Mom
     beside, outputs = None, _outputs(hold, flight)
     if isinstance(outcome, Failed | CutOff):
         ref = refs.attempt(hold.name, flight.phase.name, number)
-        beside = Beside(ref=ref, content=judged.content, events=events, outputs=outputs, start=flight.start)
+        beside = Beside(
+            ref=ref,
+            content=judged.content,
+            events=events,
+            outputs=outputs,
+            start=flight.start,
+            dates=judged.dates,
+        )
     checkpoint = None
     if isinstance(outcome, Failed | CutOff) and outcome.partial:
         arrival = _arrival(hold, replace(judged, outcome=outcome), (*flight.staged, *events))

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gitckpt.engine.dating import NEW, Dating, border_ns, keep_dates, put_dates_back, put_links_back
+from gitckpt.engine.exact_times import joined_mtimes, scanned_mtimes, set_mtimes, taken_over
 from gitckpt.engine.go import Move, go
 from gitckpt.engine.healing import secure
 from gitckpt.engine.hold import Hold, let_go, make_durable, open_pack, take_snapshot, with_base
@@ -29,19 +30,21 @@ from gitckpt.plumbing.refs import RefUpdate, resolve, transact
 from gitckpt.store import refs
 from gitckpt.store.attempts import surplus
 from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.mtimes import mtimes_at
 from gitckpt.store.publish import Draft, publish, write_commit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
     """A commit kept beside the branch in the same transaction: an attempt's leavings, or rescued work. `start`: what
-    the attempt began from, where that is not the tip."""
+    the attempt began from, where that is not the tip; `dates`: the ids and mtimes (ns) of what it wrote since."""
 
     ref: str
     content: Content
     events: tuple[Event, ...]
     outputs: Mapping[PhaseName, bytes] = field(default_factory=dict)
     start: Checkpoint | None = None
+    dates: Mapping[bytes, tuple[bytes, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +81,13 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
     if moves:
         secure(hold, landing.found, landing.content, pack)
     landing = replace(landing, events=with_removals(hold, pack, landing.events, landing.content))
-    draft = _draft(hold, tip, landing)
+    draft = replace(_draft(hold, tip, landing), mtimes=_mtimes(hold, pack, landing))
     oid = write_commit(hold.store, pack, draft)
     updates = [*landing.more_refs]
     kept = None
     if landing.beside is not None:
         chained = surplus(hold.given.repository, landing.beside.ref)
-        kept = _write_beside(hold, pack, draft, landing.beside, chained)
+        kept = _write_beside(hold, pack, draft, landing, chained)
         # A kill inside git's own transaction can have left this very ref behind.
         was = resolve(hold.given.repository, landing.beside.ref)
         updates += [RefUpdate(landing.beside.ref, kept, was), *chained]
@@ -118,6 +121,8 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
         put_dates_back(hold, landing.since_ns)
     if (moves or landing.redates) and hold.base is None:
         put_links_back(hold, checkpoint, dating.then)
+    if moves and not landing.redates and hold.base is None:
+        set_mtimes(hold, checkpoint)
     hold.record = _without_attempt(hold.record, checkpoint, journal)
     if landing.is_half:
         hold.write_record(with_base(hold, hold.name, checkpoint))
@@ -127,6 +132,13 @@ def land(hold: Hold, pack: Pack, landing: Landing) -> Checkpoint:
     if moves:
         forget_records(hold, checkpoint, landing.undoes)
     return checkpoint
+
+
+def _mtimes(hold: Hold, pack: Pack, landing: Landing) -> bytes | None:
+    """The times of the checkpoint's files: as the workspace has them, where it is at these files."""
+    if landing.content == landing.found and hold.base is None and not landing.is_half and landing.ends_view is None:
+        return scanned_mtimes(hold, pack)
+    return taken_over(hold, pack, landing.events, landing.content, landing.dating.then)
 
 
 def arrive(hold: Hold, checkpoint: Checkpoint) -> None:
@@ -158,6 +170,8 @@ def finish_landing(hold: Hold, landing: LandingUnderWay) -> None:
         put_dates_back(hold, border_ns(hold))
     if (landing.redates or not landing.stays) and not landing.lags:
         put_links_back(hold, to, landing.then)
+    if not landing.redates and not landing.stays and not landing.lags:
+        set_mtimes(hold, to)
     if landing.lags and hold.base is None:
         hold.base = hold.store.read(hold.record.bases[landing.workflow])
     record = with_base(hold, landing.workflow, to)
@@ -205,9 +219,15 @@ def _draft(hold: Hold, tip: Checkpoint | None, landing: Landing) -> Draft:
     )
 
 
-def _write_beside(hold: Hold, pack: Pack, draft: Draft, beside: Beside, chained: Sequence[RefUpdate]) -> Oid:
+def _write_beside(hold: Hold, pack: Pack, draft: Draft, landing: Landing, chained: Sequence[RefUpdate]) -> Oid:
     """`chained` are the refs that go with this one's coming: what they name stays reachable from it."""
+    beside = landing.beside
+    assert beside is not None  # it is for one that has something beside it
     parent = beside.start or hold.tip
+    if beside.start is not None:
+        mtimes = joined_mtimes(hold, pack, mtimes_at(hold.store, beside.start.oid), beside.dates)
+    else:
+        mtimes = scanned_mtimes(hold, pack) if beside.content == landing.found else None
     manifest: Manifest = parent.manifest if parent else draft.manifest
     signature: Signature = draft.author
     kept = Draft(
@@ -217,6 +237,7 @@ def _write_beside(hold: Hold, pack: Pack, draft: Draft, beside: Beside, chained:
         events=beside.events,
         definition=draft.definition,
         outputs=beside.outputs,
+        mtimes=mtimes,
         author=signature,
         committer=draft.committer,
     )

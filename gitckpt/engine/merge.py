@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from gitckpt.engine.arrival import Arrival, as_failure, renumbered, write_own
+from gitckpt.engine.exact_times import joined_mtimes
 from gitckpt.engine.hold import Hold, let_go, open_pack, with_base
 from gitckpt.engine.housekeeping import note_pack
 from gitckpt.engine.inflight import InFlight
@@ -33,6 +34,7 @@ from gitckpt.plumbing.refs import RefUpdate, resolve
 from gitckpt.plumbing.three_way import merge
 from gitckpt.store import refs
 from gitckpt.store.checkpoint import Checkpoint
+from gitckpt.store.mtimes import mtimes_at
 from gitckpt.store.publish import Draft, checkpoint_of, publish_all, write_after
 from gitckpt.workspace.rules import conflict_rules
 
@@ -106,6 +108,7 @@ def _chain(hold: Hold, pack: Pack, arrivals: Sequence[Arrival]) -> Chain:
     landed: list[Landed] = []
     updates: list[RefUpdate] = []
     tip, before = hold.at_tip, None
+    mtimes = mtimes_at(hold.store, tip.oid)
     for arrival in arrivals:
         own = tip.oid if arrival.is_plain else write_own(hold, pack, arrival)
         draft, refused = _draft(hold, pack, arrival, (hold.at_tip, *(each.checkpoint for each in landed)), own)
@@ -115,6 +118,8 @@ def _chain(hold: Hold, pack: Pack, arrivals: Sequence[Arrival]) -> Chain:
             updates.append(_kept_as_attempt(hold, arrival, draft, own))
         if arrival.is_kept:
             updates.append(RefUpdate(arrival.ref(hold), None, own))
+        mtimes = joined_mtimes(hold, pack, mtimes, arrival.dates if refused is None else {})
+        draft = replace(draft, mtimes=mtimes)
         before = write_after(hold.store, pack, draft, before)
         tip = checkpoint_of(draft, before.oid)
         drafts.append((draft, before.oid))

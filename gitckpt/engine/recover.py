@@ -235,7 +235,7 @@ def _set_aside(hold: Hold, view: ViewUnderWay, *, beside: bool) -> None:
                 content=tip,
                 found=tip,
                 outputs=outputs,
-                beside=Beside(ref=ref, content=content, events=events, outputs=outputs, start=start),
+                beside=Beside(ref=ref, content=content, events=events, outputs=outputs, start=start, dates=scan.times),
                 definition=hold.store.definition(hold.at_tip.oid),
                 ends_view=view.view,
             )

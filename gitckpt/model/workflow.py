@@ -195,6 +195,9 @@ class WorkspaceRules:
         default="warn", metadata=_says("What follows when a phase changes ignored files")
     )
     max_size: Bytes | None = field(default=None, metadata=_says("How large the first checkpoint may be without asking"))
+    keep: tuple[Literal["mtime"], ...] = field(
+        default=(), metadata=_says("What checkpoints keep beyond bytes and modes: modification times")
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

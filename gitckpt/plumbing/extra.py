@@ -63,18 +63,20 @@ class Escaped:
 # --- the text -----------------------------------------------------------------------------------------------
 
 
-class _Bytes(msgspec.Struct, forbid_unknown_fields=True):
+class Base64Name(msgspec.Struct, forbid_unknown_fields=True):
+    """A name whose bytes are no UTF-8."""
+
     b64: bytes
 
 
 class _Entry(msgspec.Struct):
-    name: str | _Bytes
+    name: str | Base64Name
     type: Said
     mode: str
 
 
 class _Escape(msgspec.Struct, omit_defaults=True):
-    path: str | _Bytes
+    path: str | Base64Name
     type: Kind
     mode: str
     id: str | None = None
@@ -97,11 +99,11 @@ def encode_extra(entries: Iterable[Extra], escaped: Iterable[Escaped] = ()) -> b
     return _text(
         _Folder(
             entries=[
-                _Entry(name=_out(each.name), type=each.type, mode=f"{each.mode:04o}")
+                _Entry(name=name_out(each.name), type=each.type, mode=f"{each.mode:04o}")
                 for each in sorted(entries, key=lambda each: each.name)
             ],
             escaped=[
-                _Escape(path=_out(each.path), type=each.type, mode=f"{each.mode:04o}", id=each.id)
+                _Escape(path=name_out(each.path), type=each.type, mode=f"{each.mode:04o}", id=each.id)
                 for each in sorted(escaped, key=lambda each: each.path)
             ],
         )
@@ -114,10 +116,10 @@ def decode_extra(data: bytes) -> tuple[tuple[Extra, ...], tuple[Escaped, ...]]:
     """
     folder = msgspec.json.decode(data, type=_Folder)
     entries = tuple(
-        Extra(name=_in(each.name), type=each.type, mode=int(each.mode, 8) & MODE_BITS) for each in folder.entries
+        Extra(name=name_in(each.name), type=each.type, mode=int(each.mode, 8) & MODE_BITS) for each in folder.entries
     )
     escaped = tuple(
-        Escaped(path=_in(each.path), type=each.type, mode=int(each.mode, 8) & MODE_BITS, id=each.id)
+        Escaped(path=name_in(each.path), type=each.type, mode=int(each.mode, 8) & MODE_BITS, id=each.id)
         for each in folder.escaped
     )
     for entry in entries:
@@ -148,14 +150,16 @@ def _text(value: msgspec.Struct) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=1) + b"\n"
 
 
-def _out(name: bytes) -> str | _Bytes:
+def name_out(name: bytes) -> str | Base64Name:
+    """A name for JSON: as text, or as base64 where its bytes are no UTF-8."""
     try:
         return name.decode("utf-8")
     except UnicodeDecodeError:
-        return _Bytes(b64=name)
+        return Base64Name(b64=name)
 
 
-def _in(name: str | _Bytes) -> bytes:
+def name_in(name: str | Base64Name) -> bytes:
+    """What `name_out` was given."""
     return name.encode("utf-8") if isinstance(name, str) else name.b64
 
 

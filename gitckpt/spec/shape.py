@@ -41,7 +41,7 @@ FILLED_IN: dict[type, frozenset[str]] = {Phase: frozenset({"code"})}
 
 LATER_KEYS: dict[type, frozenset[str]] = {
     Workflow: frozenset({"retention"}),
-    WorkspaceRules: frozenset({"large_files", "keep"}),
+    WorkspaceRules: frozenset({"large_files"}),
 }
 """Keys that the design has and this version does not: they get an error of their own."""
 

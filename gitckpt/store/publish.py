@@ -33,7 +33,8 @@ PROGRAM = ("gitckpt", "gitckpt@localhost")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A commit to be: `parents[0]` is the checkpoint before; `outputs` replace those of its phases. One that
+    """A commit to be: `parents[0]` is the checkpoint before; `outputs` replace those of its phases;
+    `mtimes` is the tree of its files' times, where they are kept. One that
     `is_beside` the branch has a number that says nothing, and its subject none."""
 
     parents: tuple[Oid, ...]
@@ -42,6 +43,7 @@ class Draft:
     events: tuple[Event, ...]
     definition: bytes
     outputs: Mapping[PhaseName, bytes] = field(default_factory=dict)
+    mtimes: bytes | None = None
     is_beside: bool = False
     author: Signature
     committer: Signature
@@ -72,6 +74,8 @@ def write_after(store: Store, pack: Pack, draft: Draft, before: Written | None) 
     for name, tree in ((b"extra", draft.content.extra), (b"escaped", draft.content.escaped)):
         if tree is not None:
             own.append((name, TREE, tree))
+    if draft.mtimes is not None:
+        own.append((b"mtimes", TREE, draft.mtimes))
     base = items_before(store, draft.parents, draft.events) if before is None else before.items
     items = items_after(Fresh(store.reader, pack), pack, base, draft.events, draft.manifest.sequence)
     if items is not None:

@@ -38,3 +38,8 @@ class ViewScan:
     dates: Mapping[bytes, tuple[bytes, int]] = field(default_factory=dict)
     touches: tuple[Touch, ...] = ()
     links: tuple[tuple[bytes, ...], ...] = ()
+
+    @property
+    def times(self) -> dict[bytes, tuple[bytes, int]]:
+        """The ids and mtimes (ns) of all that it wrote or touched."""
+        return {**self.dates, **{each.path: (each.oid, each.after_ns) for each in self.touches}}
