@@ -136,6 +136,11 @@ class Ready:
                 return True
         return False
 
+    def give_up(self) -> None:
+        self._wire.close()
+        self._process.kill()
+        self._process.communicate(timeout=10)
+
     def end(self) -> None:
         self._wire.close()
         said, complaints = self._process.communicate(timeout=10)
@@ -157,7 +162,14 @@ def gitckpt(
     """`Ready.run` of the one that most tests share."""
     if preload not in _started:
         _started[preload] = Ready(preload)
-    return _started[preload].run(*arguments, cwd=cwd, env=env, stdin=stdin, timeout=timeout)
+    try:
+        return _started[preload].run(*arguments, cwd=cwd, env=env, stdin=stdin, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise
+    except BaseException:
+        # A test that is out of time is interrupted anywhere; what is on the wire then is no answer to the next one.
+        _started.pop(preload).give_up()
+        raise
 
 
 def end() -> None:

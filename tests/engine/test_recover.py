@@ -75,7 +75,9 @@ def test_a_death_does_not_change_which_of_two_that_clash_is_asked_about(bed: Bed
 def test_views_that_somebody_removed_are_of_attempts_that_left_nothing(bed: Bed, strikes: Strikes) -> None:
     dies(bed, strikes, "  quick: {needs: [], run: 'echo quick >> quick'}\n", "quick")
     (views,) = (bed.root / ".git/gitckpt/workspaces").glob("*/views")
-    shutil.rmtree(views)
+    shutil.rmtree(views, ignore_errors=True)  # a watchdog that is dying removes its own files there
+    shutil.rmtree(views, ignore_errors=True)
+    assert not views.exists()
     strikes.run("run")
     assert (bed.lines("slow"), bed.lines("quick")) == (["slow"], ["quick"])
     assert refs(bed) == ["refs/gitckpt/w/attempts/slow/1"]

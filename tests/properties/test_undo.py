@@ -304,7 +304,7 @@ def test_undo_gives_back_every_file_captured_or_not(acts: list[Act]) -> None:
 
 
 @pytest.mark.sweep
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(ACTS, min_size=6, max_size=10))
 def test_undo_gives_back_every_file_after_many_sequences(acts: list[Act]) -> None:
     run_all(acts)
