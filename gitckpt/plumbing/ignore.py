@@ -5,19 +5,32 @@ configuration. Owns the process that answers; decides nothing about what is capt
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from gitckpt.errors import GitFailed
 from gitckpt.plumbing.launch import Dialogue, DialogueError
 from gitckpt.plumbing.process import user_environment_for, user_git
 from gitckpt.plumbing.repository import Repository
 
+_Answer = TypeVar("_Answer")
 _FEW = 64
 """So many paths are handed to git one by one; for more it lists all that it tracks around them."""
+
+
+def agreed(first: _Answer, ask: Callable[[], _Answer]) -> _Answer:
+    """An answer of git's that is doubted: git goes on without an ignore file that it fails to read, and may not say so.
+
+    The second answer counts where it is the first one, or where a third is the same. Raises GitFailed where git says
+    something else each time.
+    """
+    second = ask()
+    if second == first or second == ask():
+        return second
+    raise GitFailed(("check-ignore",), 0, "it says something else about the same paths each time")
 
 
 class Ignore:
@@ -63,6 +76,21 @@ class Ignore:
             return []
         if b"" in paths:
             raise ValueError("the repository's top is never ignored")
+        answers = self._answers(paths)
+        if self._complained():
+            answers = agreed(answers, lambda: self._answers_afresh(paths))
+            # What it complains about again will not change by asking.
+            self._complained()
+        return answers
+
+    def _complained(self) -> bool:
+        return self._dialogue is not None and self._dialogue.complained()
+
+    def _answers_afresh(self, paths: Sequence[bytes]) -> list[bytes | None]:
+        self.close()
+        return self._answers(paths)
+
+    def _answers(self, paths: Sequence[bytes]) -> list[bytes | None]:
         try:
             return self._ask(paths)
         except DialogueError:

@@ -114,6 +114,7 @@ class Dialogue:
         self._position = 0
         self._poll = select.poll()
         self._poll.register(self._from, select.POLLIN)
+        self._heard = 0
 
     def send(self, data: bytes) -> None:
         """Hand over a question; it may still be on its way when this returns."""
@@ -176,6 +177,11 @@ class Dialogue:
             self._position = end
             return got
         return b"".join(self.pieces(size))
+
+    def complained(self) -> bool:
+        """Whether it wrote to stderr since this was last asked."""
+        before, self._heard = self._heard, os.fstat(self._stderr.fileno()).st_size
+        return self._heard > before
 
     def _said(self) -> str:
         self._stderr.seek(0)

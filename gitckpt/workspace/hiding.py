@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from gitckpt.errors import GitFailed
-from gitckpt.plumbing.ignore import Ignore, tracked_ignored
+from gitckpt.plumbing.ignore import Ignore, agreed, tracked_ignored
 from gitckpt.plumbing.process import user_git
 from gitckpt.plumbing.repository import Repository
 from gitckpt.workspace.statcache import Basis, signature, signatures
@@ -67,6 +67,12 @@ class Hiding:
         answers = iter(self._ask([path for path, gone in zip(paths, moved, strict=True) if not gone]))
         return [gone or next(answers) for gone in moved]
 
+    def ignored_afresh(self, paths: Sequence[bytes]) -> list[bool]:
+        """As `ignored`, by a process that has read no ignore file yet; it answers from here on."""
+        if self._ignore is not None:
+            self._ignore.close()
+        return self.ignored(paths)
+
     def _ask(self, paths: Sequence[bytes]) -> list[bool]:
         if self._ignore is None:
             self._ignore = Ignore(self._repository)
@@ -91,11 +97,9 @@ def _basis(repository: Repository, prefix: bytes, cached: Basis) -> Basis:
     # 3 ms.
     excludes_file = cached.excludes_file if config == cached.config else _excludes_file(repository)
     index = signature(repository.git_dir / "index")
-    tracked = (
-        cached.tracked
-        if index == cached.index and cached.config
-        else frozenset(path[len(prefix) + 1 :] if prefix else path for path in tracked_ignored(repository, prefix))
-    )
+    tracked = cached.tracked if index == cached.index and cached.config else _tracked(repository, prefix)
+    if cached.tracked - tracked:
+        tracked = agreed(tracked, lambda: _tracked(repository, prefix))
     above = [os.fsencode(repository.top)]
     for part in prefix.split(b"/")[:-1] if prefix else []:
         above.append(above[-1] + b"/" + part)
@@ -103,6 +107,10 @@ def _basis(repository: Repository, prefix: bytes, cached: Basis) -> Basis:
     watched.append(os.fsencode(repository.common_dir / "info" / "exclude"))
     watched.append(excludes_file)
     return Basis(sources=signatures(watched), excludes_file=excludes_file, config=config, index=index, tracked=tracked)
+
+
+def _tracked(repository: Repository, prefix: bytes) -> frozenset[bytes]:
+    return frozenset(path[len(prefix) + 1 :] if prefix else path for path in tracked_ignored(repository, prefix))
 
 
 def _config_state(repository: Repository) -> list[tuple[bytes, tuple[int, ...]]]:

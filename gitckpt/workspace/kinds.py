@@ -39,5 +39,8 @@ NAMED = frozenset({*LEFT_OUT, *NOT_KEPT})
 BY_CONTENT = frozenset({FILE, SECRET_MODE, PRIVATE_KEY, SECRET_VALUE})
 """Decisions about a regular file that its mode or bytes can change."""
 
+IGNORED = frozenset({HIDDEN, HIDDEN_FOLDER, QUIET, WAY})
+"""Entries that git ignores, and whose bytes nothing brings in."""
+
 NEVER_HELD = frozenset({HIDDEN, QUIET, EXCLUDED, *LEFT_OUT})
 """Entries that are not captured, nor anything below them."""

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from gitckpt.errors import LIMITS, Unreadable
 from gitckpt.model.names import LIVE_FOLDER
 from gitckpt.plumbing.content import Lookup
+from gitckpt.plumbing.ignore import agreed
 from gitckpt.plumbing.objects import refusable
 from gitckpt.plumbing.repository import Repository
 from gitckpt.workspace import kinds
@@ -32,6 +33,9 @@ VERBATIM = 2
 """Zone below a name git could refuse, such as a nested `.git`: captured whole."""
 
 _GITIGNORE = b".gitignore"
+_WITNESSES = (kinds.HIDDEN_FOLDER, kinds.QUIET, kinds.HIDDEN)
+_SHALLOW = 16
+"""Git 2.39 crashes where it has been 24 folders deep and then names the rule of a folder far above."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TYPES = {
     stat.S_IFREG: kinds.FILE,
@@ -49,7 +53,7 @@ class Folder:
 
     __slots__ = (
         "children", "escaped", "extra", "files", "kinds", "mode", "name", "names", "numbers", "oids",
-        "parent", "path", "record", "reused", "same", "size", "stale", "tree", "trusted", "view", "zone",
+        "parent", "path", "record", "reused", "same", "size", "stale", "tree", "trusted", "view", "was", "zone",
     )  # fmt: skip
 
     def __init__(self, path: bytes, zone: int, record: Record | None) -> None:
@@ -64,6 +68,8 @@ class Folder:
         self.names: list[bytes] = []
         self.numbers: list[int] = []
         self.kinds = bytearray()
+        # The kinds at the last scan, UNDECIDED for what was not there; empty where none is needed.
+        self.was = bytearray()
         self.oids: list[bytes] = []
         self.children: list[Folder] = []
         # What the snapshot makes of the folder; `files` is -1 while it has not been listed.
@@ -79,6 +85,11 @@ class Folder:
     def child_path(self, name: bytes) -> bytes:
         """The path of an entry, relative to the workspace's root."""
         return self.path + b"/" + name if self.path else name
+
+    def witness(self) -> bytes | None:
+        """The path of an entry that is decided to be ignored, if there is one."""
+        places = (self.kinds.find(kind) for kind in _WITNESSES)
+        return next((self.child_path(self.names[place]) for place in places if place >= 0), None)
 
 
 class Walk:
@@ -233,6 +244,7 @@ class Walk:
         if _GITIGNORE in old or _GITIGNORE in folder.names:
             folder.stale = folder.stale or _rules_changed(folder, old, before, dirty)
         folder.kinds = bytearray(len(folder.names))
+        folder.was = bytearray(len(folder.names))
         folder.oids = [b""] * len(folder.names)
         for index, name in enumerate(folder.names):
             was = old.get(name)
@@ -240,7 +252,7 @@ class Walk:
                 unknown.append((folder, index))
                 continue
             at, then = index * FIELDS, was * FIELDS
-            kind = record.kinds[was]
+            kind = folder.was[index] = record.kinds[was]
             unchanged = was not in dirty and before[then : then + FIELDS].tolist() == numbers[at : at + FIELDS]
             oid = record.oids[was * width : was * width + width]
             if unchanged:
@@ -265,8 +277,7 @@ class Walk:
             for folder, index in unknown
             if folder.zone == CAPTURED and not refusable(folder.names[index])
         ]
-        answers = self._hiding.ignored([folder.child_path(folder.names[index]) for folder, index in asked])
-        hidden = {(id(folder), index) for (folder, index), yes in zip(asked, answers, strict=True) if yes}
+        hidden = {(id(folder), index) for (folder, index), yes in zip(asked, self._answers(asked), strict=True) if yes}
         for folder, index in unknown:
             ignored = folder.zone == HIDDEN or (id(folder), index) in hidden
             decide = self._decide_ignored if ignored else self._decide_seen
@@ -274,6 +285,29 @@ class Walk:
             if kind == kinds.FILE and self._bytes_decide(folder.child_path(folder.names[index])):
                 # Whether it is left out shows only when it is read: a cached id must not spare that.
                 folder.oids[index] = b""
+
+    def _answers(self, asked: list[tuple[Folder, int]]) -> list[bool]:
+        """Which of the entries git ignores. An answer that hides or shows what the last scan saw otherwise is doubted:
+        git may have failed to read an ignore file, and goes on without it."""
+        paths = [folder.child_path(folder.names[index]) for folder, index in asked]
+        count = len(paths)
+        paths += _witnesses(folder for folder, _ in asked)
+        answers = self._hiding.ignored(paths)
+        if not all(answers[count:]) or any(
+            self._turned(folder, index, yes) for (folder, index), yes in zip(asked, answers, strict=False)
+        ):
+            answers = agreed(answers, lambda: self._hiding.ignored_afresh(paths))
+        return answers[:count]
+
+    def _turned(self, folder: Folder, index: int, ignored: bool) -> bool:  # noqa: FBT001 - a fact, not a choice
+        was = folder.was[index] if folder.was else kinds.UNDECIDED
+        if was in kinds.IGNORED or not ignored:
+            return was in kinds.IGNORED and not ignored
+        if was in (kinds.UNDECIDED, kinds.EXCLUDED):
+            return False
+        path = folder.child_path(folder.names[index])
+        asked = path + b"/" if stat.S_ISDIR(folder.numbers[index * FIELDS]) else path
+        return not (path in self._cache.held or self._hiding.tracked(path) or self._matcher.brought_in(asked))
 
     def _unless_excluded(self, folder: Folder, index: int, decide: Callable[[bytes, bytes, int], int]) -> int:
         name, mode = folder.names[index], folder.numbers[index * FIELDS]
@@ -338,6 +372,18 @@ class Walk:
             child.parent, child.name, child.mode = folder, name, folder.numbers[index * FIELDS]
             child.stale = folder.stale
             folder.children.append(child)
+
+
+def _witnesses(folders: Iterable[Folder]) -> list[bytes]:
+    """Of each folder and those above it, one entry that is known to be ignored: if git says that it is not, it has not
+    read what ignores it."""
+    found: dict[bytes, bytes | None] = {}
+    for folder in folders:
+        at: Folder | None = folder if folder.path.count(b"/") < _SHALLOW else None
+        while at is not None and at.path not in found:
+            found[at.path] = at.witness() if at.record is not None else None
+            at = at.parent
+    return [path for path in found.values() if path is not None]
 
 
 def _by_folder(paths: Iterable[bytes]) -> dict[bytes, set[bytes]]:

@@ -10,6 +10,7 @@
  * FI_PATH   only calls on paths with this text in them count
  * FI_READS  what opens and reads files and folders with this text in their paths counts, too; without FI_PATH also
  *           what makes processes and pipes
+ * FI_OPENS  set: what git opens counts among what FI_READS tells, too, where git is built to check its calls
  * FI_LOG    a file that gets a line for each call: its number, its name, its path
  * FI_MNT    where the disks are mounted whose power goes, with a colon between two
  * FI_DROP   lines as for FI_WHEN: fsync, fdatasync and syncfs calls that say they did it, and did nothing; with a
@@ -235,6 +236,8 @@ static int is_dropped(const char *call, int number) {
   static __typeof__(call) *real; \
   if (!real) real = dlsym(RTLD_NEXT, #call)
 
+int __open64_2(const char *name, int flags);
+
 /* What is opened in place of `name`: after a cut it is another boot, for whoever asks the kernel. */
 static const char *instead(const char *name) {
   static __thread char path[PATH_MAX];
@@ -284,6 +287,11 @@ OPENING(open, (const char *name, int flags, ...), (name, flags, mode), AT_FDCWD)
 OPENING(open64, (const char *name, int flags, ...), (name, flags, mode), AT_FDCWD)
 OPENING(openat, (int folder, const char *name, int flags, ...), (folder, name, flags, mode), folder)
 OPENING(openat64, (int folder, const char *name, int flags, ...), (folder, name, flags, mode), folder)
+
+int __open64_2(const char *name, int flags) {
+  REAL(__open64_2);
+  return text_of("FI_OPENS") && is_struck_reading("__open64_2", AT_FDCWD, name) ? -1 : real(name, flags);
+}
 
 READING(ssize_t, read, (int file, void *data, size_t size), (file, data, size), file, NULL, -1)
 READING(ssize_t, pread, (int file, void *data, size_t size, off_t at), (file, data, size, at), file, NULL, -1)

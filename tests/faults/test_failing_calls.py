@@ -32,7 +32,7 @@ def points(calls: int) -> Iterator[Blow]:
     kinds = [(str(code), for_good) for code in CODES for for_good in (False, True)]
     known = calls * len(kinds)
     step = next(n for n in range(round(known * 0.618034), known) if math.gcd(n, known) == 1)
-    for place in range(step // 3, step // 3 + known * step, step):
+    for place in range(step // 2, step // 2 + known * step, step):
         call, kind = divmod(place % known, len(kinds))
         yield Blow(at=call + 1, act=kinds[kind][0], for_good=kinds[kind][1])
 
@@ -65,6 +65,23 @@ def test_a_call_that_fails_is_told_and_the_next_run_goes_on(tmp_path: Path, shim
 def test_a_limit_that_is_reached_before_anything_is_held_is_no_bug_of_ours(tmp_path: Path, shim: Path) -> None:
     told = tell(Scene(tmp_path, shim), "run")
     blows = [Blow(at=at, act=str(errno.EMFILE), for_good=True) for at in (1, 25, 46, 70)]
+    assert [wrong for blow in blows if (wrong := told.violation(blow))] == []
+
+
+@pytest.mark.sweep
+def test_what_git_ignores_stays_that_where_git_fails_to_read_an_ignore_file(tmp_path: Path, shim: Path) -> None:
+    scene = Scene(tmp_path, shim)
+    told = tell(scene, "rollback")
+    scene.variables |= {"FI_READS": "/place/.gitignore", "FI_PATH": "/place/.gitignore", "FI_OPENS": "1"}
+    scene.put_back()
+    calls = scene.log_of_calls(*told.story.command)
+    assert [call.partition(" ")[0] for call in calls].count("read") >= 2
+    codes = {"read": errno.EIO, "__open64_2": errno.EACCES}
+    blows = [
+        Blow(at=at, act=str(codes[name]))
+        for at, name in enumerate((call.partition(" ")[0] for call in calls), 1)
+        if name in codes
+    ]
     assert [wrong for blow in blows if (wrong := told.violation(blow))] == []
 
 

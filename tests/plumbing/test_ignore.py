@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -94,6 +95,27 @@ def test_a_path_beyond_a_symlink_is_an_error_and_the_next_question_is_answered(r
         with pytest.raises(ValueError, match="top"):
             ignore.ignored([b""])
         assert ignore.ignored([b"a", b"b"]) == [True, False]
+
+
+def test_an_ignore_file_that_git_fails_to_open_once_counts_and_one_that_it_may_not_follow_does_not(
+    repository: Repository, tmp_path: Path, shim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = repository.top / ".gitignore"
+    rules.write_text("*.log\n")
+    blow = {
+        "LD_PRELOAD": str(shim), "FI_FILE": str(tmp_path / "counter"), "FI_AT": "1", "FI_ACT": str(errno.EIO),
+        "FI_READS": "/.gitignore", "FI_PATH": "/.gitignore", "FI_OPENS": "1",
+    }  # fmt: skip
+    with Ignore(repository) as ignore, monkeypatch.context() as struck:
+        for name, value in blow.items():
+            struck.setenv(name, value)
+        assert ignore.ignored([b"a.log", b"b"]) == [True, False]
+    assert (tmp_path / "counter").read_bytes()[0] > 2
+    rules.unlink()
+    rules.symlink_to("rules")
+    with Ignore(repository) as ignore:
+        assert ignore.ignored([b"a.log", b"b"]) == [False, False]
+        assert ignore.ignored([b"a.log"]) == [False]
 
 
 def test_tracked_files_that_a_rule_would_ignore_are_named(plain: Plain, repository: Repository) -> None:
