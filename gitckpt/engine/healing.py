@@ -55,8 +55,8 @@ class Lost(GitckptError):
     def message(self) -> str:
         named = ", ".join(self.what[:NAMED]) + (f" and {len(self.what) - NAMED:,} more" if self.what[NAMED:] else "")
         return (
-            f"workflow {self.workflow}: the repository holds what is needed of {named} damaged, or not at all, and the "
-            "files here do not hold it any more"
+            f"workflow {self.workflow}: the content of these is damaged or gone in the repository, and your files "
+            f"do not have it any more: {named}"
         )
 
     @property

@@ -97,7 +97,7 @@ def test_a_run_does_not_build_on_what_nothing_holds_any_more(done: Repo) -> None
     done.write("a", "mine\n")
     before, there = files(done), refs(done)
     said = done.run("run", ok=5).stderr
-    assert "what is needed of a damaged, or not at all, and the files here do not hold it any more" in said
+    assert "damaged or gone in the repository, and your files do not have it any more: a" in said
     assert "git fetch --refetch CLONE gitckpt/demo" in said
     assert (files(done), refs(done)) == (before, there)
     assert "bring what is missing from a clone" in done.run("verify", ok=1).stdout
@@ -136,7 +136,7 @@ def test_an_attempt_is_not_put_back_with_bytes_that_are_lost(repo: Repo) -> None
     repo.write("break.sh", f"{python} -c '{breaks}flip(Path(\"{top}\"), sys.argv[1])' {oid}\n")
     workflow(repo, "one: {run: seq 100 > a}\ntwo: {run: 'sh break.sh; echo half > a; echo new > c; false'}")
     said = repo.run("run", ok=5).stderr
-    assert "needed of a damaged" in said
+    assert "do not have it any more: a" in said
     assert "nothing was moved or recorded" not in said, "a phase was done before"
     assert "two@1 ran, and that is not recorded; what it left is among your files" in said
     assert ((repo.path / "a").read_text(), (repo.path / "c").read_text()) == ("half\n", "new\n")

@@ -11,7 +11,9 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,7 +116,7 @@ RULES = st.tuples(
 ACTS = st.one_of(
     st.builds(Act, verb=st.just("edit"), puts=SOME),
     st.builds(Act, verb=st.just("rules"), rules=RULES, puts=st.lists(PUTS, max_size=2)),
-    st.builds(Act, verb=st.sampled_from(["run", "run", "fail"]), puts=SOME),
+    st.builds(Act, verb=st.sampled_from(["run", "run", "fail", "kill"]), puts=SOME),
     st.builds(
         Act,
         verb=st.sampled_from(["rollback", "rollback", "restore", "attempt", "undo"]),
@@ -225,10 +227,30 @@ def play(world: World, act: Act) -> None:
             lines = "".join(put.line() for put in act.puts) + ("exit 3\n" if act.verb == "fail" else "")
             (world.root.parent / "work").write_text(lines)
             world.call("run", "--again", ok=(0, 1))
+        case "kill":
+            killed(world, act)
         case "later undo":
             undo_later(world)
         case _:
             command(world, act)
+
+
+def killed(world: World, act: Act) -> None:
+    """A run dies after its phase has done its work, and the next one comes to an end."""
+    above = world.root.parent
+    (above / "began").unlink(missing_ok=True)
+    (above / "work").write_text("".join(put.line() for put in act.puts) + 'touch "$WORLD/began"; sleep 60\n')
+    environment = os.environ | {"WORLD": str(above), "TOKEN": SECRET}
+    command = [sys.executable, "-m", "gitckpt", "run", "--again"]
+    with subprocess.Popen(command, cwd=world.root, env=environment, stderr=subprocess.DEVNULL) as run:
+        until = time.monotonic() + 60
+        while not (above / "began").exists() and run.poll() is None:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        run.kill()
+    (above / "work").write_text(":\n")
+    world.ran.append("run (killed)")
+    world.call("run", ok=(0, 1))
 
 
 def command(world: World, act: Act) -> None:
