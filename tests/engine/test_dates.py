@@ -282,3 +282,31 @@ def test_the_next_phase_sees_what_was_only_touched(repo: Repo, view: str) -> Non
         repo.write("gitckpt.yaml", TOUCHES.format(view=view, then=then))
         repo.run("run", "--from", "sees")
         assert (repo.path / "seen").read_text() == "link 5\nnew 7\ndue\n"
+
+
+@pytest.mark.parametrize(
+    "view", ["none", pytest.param("overlay", marks=pytest.mark.sweep), pytest.param("copy", marks=pytest.mark.sweep)]
+)
+def test_cp_u_copies_what_is_due_after_a_retry_and_a_failure(
+    repo: Repo, view: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its dates the copy that an attempt made, and that was put back, is younger than the source."""
+    monkeypatch.setenv("OUT", str(repo.path.parent))
+    write = "first: {run: cp -u src dst}\n  again: {run: 'cp -u src dst; %s'%s}\n"
+    head = f"version: 1\nworkflow: w\nisolation: {view}\nphases:\n  "
+    fails_once = 'test -e "$OUT/tried" || { touch "$OUT/tried"; exit 1; }'
+    repo.write("gitckpt.yaml", head + write % (fails_once, ", retry: {max: 1}"))
+    repo.write("src", "1\n")
+    repo.run("run", "--until", "first", ok=75)
+    time.sleep(0.02)
+    repo.write("src", "2\n")
+    repo.run("run")
+    assert (repo.path / "dst").read_text() == "2\n"
+    (repo.path.parent / "tried").unlink()
+    repo.write("gitckpt.yaml", head + write % (fails_once, ""))
+    time.sleep(0.02)
+    repo.write("src", "3\n")
+    repo.run("run", "--from", "again", ok=1)
+    assert (repo.path / "dst").read_text() == "2\n"
+    repo.run("run")
+    assert (repo.path / "dst").read_text() == "3\n"
