@@ -212,6 +212,7 @@ class WorkspaceKeys(TypedDict, total=False):
     exclude: Paths
     uncaptured: Literal["warn", "error"]
     max_size: int | str
+    keep: Sequence[Literal["mtime"]]
 
 
 class AttemptsKeys(TypedDict, total=False):
