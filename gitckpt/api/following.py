@@ -78,11 +78,11 @@ def is_to_follow(where: Where, phase: PhaseName | None) -> bool:
     return tip is None or phase is None or phase in running or state_of(tip.manifest, phase).status not in DONE
 
 
-def pieces(where: Where, phase: PhaseName | None) -> Iterator[Piece]:
-    """What is printed by the phase, or by whatever runs, until no run is active. Raises SecretNotSet."""
+def pieces(where: Where, phase: PhaseName | None, before: bytes) -> Iterator[Piece]:
+    """What is printed by the phase, or by whatever runs, until no run is active. `before`: what is stored of the phase
+    from when it was found to go on. Raises SecretNotSet."""
     workspace = find_workspace(where)
     secrets = _secrets(where, workspace)
-    before = _stored(where, phase) if phase is not None else b""
     shown = False
     with closing(_InPlace(workspace.place, secrets)) as in_place, closing(_InViews(workspace.place, secrets)) as views:
         while True:
@@ -95,12 +95,15 @@ def pieces(where: Where, phase: PhaseName | None) -> Iterator[Piece]:
                 break
             if not in_place.is_behind:
                 time.sleep(_LOOK_S)
-    if phase is not None and not shown and (stored := _stored(where, phase)) != before:
+    if phase is not None and not shown and (stored := stored_output(where, phase)) != before:
         # It was over between two looks, so that nobody saw whose output it was: its checkpoint has it.
         yield Piece(phase=phase, attempt=None, data=stored, last=True)
 
 
-def _stored(where: Where, phase: PhaseName) -> bytes:
+def stored_output(where: Where, phase: PhaseName | None) -> bytes:
+    """What the newest checkpoint has of the phase's output."""
+    if phase is None:
+        return b""
     with open_store(where) as (_, store):
         tip = store.tip_oid()
         return (store.output(tip, phase) if tip is not None else None) or b""

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import click
 
-from gitckpt.api.following import Piece, is_to_follow, pieces
+from gitckpt.api.following import Piece, is_to_follow, pieces, stored_output
 from gitckpt.api.reading import Where
 from gitckpt.errors import ExitCode
 from gitckpt.execute.output import shown
@@ -28,12 +28,14 @@ def follow_output(where: Where, phase: PhaseName | None) -> int | None:
 
     Raises NothingToFollow, SecretNotSet.
     """
+    # Asked for first: the phase may be over as soon as it is found to go on.
+    before = stored_output(where, phase)
     if not is_to_follow(where, phase):
         return None
     show = _ForTerminal() if sys.stdout.isatty() else _ForPipe()
     told = ""
     try:
-        for piece in pieces(where, phase):
+        for piece in pieces(where, phase, before):
             label = _label(piece, phase)
             # The items of a phase share an attempt's number until one of them fails. Those side by side need no heads:
             # each line says whose it is.
