@@ -15,7 +15,7 @@ from gitckpt.model.listing import encode_bytes
 from gitckpt.model.manifest import state_of
 from gitckpt.model.names import PhaseName
 from gitckpt.model.shard import DONE
-from gitckpt.plumbing.content import compare
+from gitckpt.plumbing.content import Lookup, compare
 
 _BETWEEN_RUNS = frozenset({"edit", "manual", "named", "gate", "foreign"})
 """Kinds of checkpoints that are no work of the workflow's: the edits among them are newer than all that it did."""
@@ -60,4 +60,6 @@ def _edited_paths(hold: Hold) -> frozenset[bytes]:
             changes = compare(hold.store.reader, before.content, checkpoint.content)
             paths |= {change.path for change in changes if change.old is not None and change.old.kind != "dir"}
         checkpoint = before
-    return frozenset(paths)
+    then, now = Lookup(hold.store.reader, checkpoint.content), Lookup(hold.store.reader, hold.at_tip.content)
+    # What was removed and brought back again is as it was.
+    return frozenset(path for path in paths if then.item(path) != now.item(path))

@@ -256,6 +256,10 @@ def test_an_edit_of_a_done_items_file_is_told_and_reruns_nothing(repo: Repo) -> 
     assert "changed since" not in anew
     assert (repo.path / "out/b").read_text() == "mended\n"
     assert "changed since" not in repo.run("run").stderr
+    (repo.path / "in/b").unlink()
+    repo.run("checkpoint", "-m", "without it")
+    repo.run("restore", "latest~2", "--", "in/b")
+    assert "changed since" not in repo.run("run").stderr, "it is as it was when it was done"
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
