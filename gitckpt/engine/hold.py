@@ -78,6 +78,7 @@ class Hold:
 
     `base`: what the workspace was last made equal to, where that is not the tip: attempts in views of their own still
     need it as it is. `sealed`: packs that are stored and not yet needed by any ref; the next landing lets go of them.
+    `dropped`: paths that an edit of the user's has just taken out of what is captured.
     `unsynced`: whether files were found written, be it with the bytes that they had, and may not be on the disk yet.
     `starts`: those that attempts under way began from. `refused`: commits that could not be merged. `paused`: who asked
     the run to stop at the next boundary. `dates`, `links`: when files were written, and which are one. `ignored_at`:
@@ -103,6 +104,7 @@ class Hold:
     packs_noted: int = 0
     paused: str | None = None
     unsynced: bool = False
+    dropped: set[bytes] = field(default_factory=set)
     ignored_at: int | None = None
     carried: dict[bytes, Brought] = field(default_factory=dict)
     unjoined: int = 0

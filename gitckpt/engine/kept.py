@@ -153,7 +153,8 @@ def left_out(hold: Hold) -> Callable[[Disk, bytes, int], bool]:
     matcher = Matcher(capture_rules(hold.given.workflow, hold.given.environment))
 
     def tell(disk: Disk, path: bytes, mode: int) -> bool:
-        return hold.cache.knows_left_out(path) or is_left_out(disk, path, mode, matcher)
+        known = path in hold.dropped or hold.cache.knows_left_out(path)
+        return known or is_left_out(disk, path, mode, matcher)
 
     return tell
 

@@ -339,6 +339,7 @@ def _without_dropped(hold: Hold, pack: Pack, found: Content, since: Content) -> 
         return found
     for change in gone:
         hold.cache.leave_undecided(change.path)
+        hold.dropped.add(change.path)
     with open_pack(hold) as second:
         content = with_changes(reader, second, found, gone)
         seal(hold, second)

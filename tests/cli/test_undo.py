@@ -206,3 +206,17 @@ def test_a_later_undo_takes_what_the_command_made_also_where_it_is_captured_no_l
     repo.run("undo")
     assert (repo.path / "model").read_text() == "excluded since, and changed\n"
     assert (repo.path / "other").read_text() == "mine\n"
+
+
+def test_what_an_ignore_rule_has_just_taken_out_is_given_back_and_on_no_ref(repo: Repo) -> None:
+    """The command that replaces it is the one that finds out that it is captured no longer."""
+    repo.write("gitckpt.yaml", "version: 1\nworkflow: w\nphases:\n  a: {run: echo one > model}\n")
+    repo.run("run")
+    repo.write(".gitignore", "model\n")
+    repo.write("model", "mine, ignored since\n", mode=0o755)
+    before = entries(repo.path)
+    assert "no longer captured: model" in repo.run("restore", "2", "--", "model").stderr
+    assert (repo.path / "model").read_text() == "one\n"
+    repo.run("undo")
+    assert entries(repo.path) == before
+    assert "mine, ignored since" not in repo.git("log", "--all", "-m", "-p", "--format=")
