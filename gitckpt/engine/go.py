@@ -97,10 +97,18 @@ def _uncaptured_since(hold: Hold, move: Move, undone: Checkpoint, back: Undoing,
 
 
 def _came_with(hold: Hold, undone: Checkpoint | None, back: Undoing | None) -> Callable[[bytes], bool]:
-    """Tells of a path whether nothing was there before the command that is undone: then it goes again with it."""
+    """Tells of a path whether it goes with the command that is undone: nothing was there before it, or what comes back
+    needs the place."""
     came = Lookup(hold.store.reader, undone.content) if undone is not None and back is not None else None
     there = {each.path for each in back.record.kept} if back is not None else frozenset()
-    return lambda path: came is not None and path not in there and came.item(path) is not None
+    due = tuple(each.path for each in back.due) if back is not None else ()
+
+    def tell(path: bytes) -> bool:
+        if any(path == each or path.startswith(each + b"/") for each in due):
+            return True
+        return came is not None and path not in there and came.item(path) is not None
+
+    return tell
 
 
 def _with_folders(changes: list[Change], rules: list[Change]) -> list[Change]:

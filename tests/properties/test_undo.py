@@ -332,6 +332,76 @@ def test_undo_gives_back_every_file_after_many_sequences(acts: list[Act]) -> Non
     run_all(acts)
 
 
+SOMETHING_IN_THE_PLACE = [
+    Act(
+        verb="edit",
+        puts=[Put(path="a", sort="file", data=b"", mode=420)],
+    ),
+    Act(verb="edit", puts=[Put(path="a", sort="file", data=b"", mode=420)]),
+    Act(
+        verb="edit",
+        puts=[
+            Put(path="a", sort="file", data=b"", mode=420),
+            Put(path="d/e", sort="file", data=b"three " * 30, mode=420),
+        ],
+    ),
+    Act(verb="edit", puts=[Put(path="a", sort="file", data=b"", mode=420)]),
+    Act(
+        verb="edit",
+        puts=[
+            Put(path="a", sort="file", data=b"", mode=420),
+            Put(path="d/e", sort="file", data=b"three " * 30, mode=384),
+            Put(path="b", sort="folder", data=b"three " * 30, mode=384),
+        ],
+    ),
+    Act(
+        verb="run",
+        puts=[
+            Put(path="d/e", sort="file", data=b"three " * 30, mode=384),
+            Put(path="d/e/z", sort="nothing", data=b"two\n", mode=420),
+        ],
+    ),
+    Act(verb="rollback", which=29, then_undo=True),
+    Act(
+        verb="rules",
+        rules=(("d/x",), ("*", "d/x")),
+        puts=[Put(path="d/e", sort="file", data=b"", mode=384)],
+    ),
+    Act(verb="undo", which=11, then_undo=True),
+    Act(
+        verb="rules",
+        rules=((), ("/d/e/",)),
+        puts=[
+            Put(path="b", sort="link", data=b"a-declared-secret", mode=384),
+            Put(path="b", sort="folder", data=b"two\n", mode=420),
+        ],
+    ),
+    Act(verb="rules", rules=(("d/",), ("a", "d/x")), puts=[]),
+    Act(
+        verb="rules",
+        puts=[Put(path="d/e/z", sort="nothing", data=b"a-declared-secret", mode=493)],
+        rules=((), ("d/x",)),
+        which=0,
+        then_undo=True,
+    ),
+    Act(verb="rollback", which=13, then_undo=False),
+    Act(
+        verb="rules",
+        rules=(("a",), ("b", "/d/e/")),
+        puts=[
+            Put(path="a", sort="file", data=b"one\n", mode=493),
+            Put(path="a", sort="link", data=b"two\n", mode=493),
+        ],
+    ),
+]
+"""A folder that the rules of then leave out stands where `undo` has to give a file back."""
+
+
+@pytest.mark.sweep
+def test_what_comes_back_gets_the_place_that_something_left_out_has() -> None:
+    run_all(SOMETHING_IN_THE_PLACE)
+
+
 @pytest.mark.full
 @pytest.mark.timeout(7200)
 @settings(max_examples=600, deadline=None, derandomize=False, print_blob=True)
