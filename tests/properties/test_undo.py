@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,10 +22,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.cli.test_undo import Entries, entries
 from tests.ready import gitckpt
 from tests.repo import Repo
-
-Entries = Mapping[str, tuple[int, bytes]]
 
 SECRET = "a-declared-secret"
 NAMES = ["a", "b", "d", "d/x", "d/e", "d/e/z"]
@@ -187,19 +186,6 @@ def git(root: Path, *arguments: str, stdin: str = "") -> str:
 def kept_files(root: Path) -> list[Path]:
     found = (root / ".git/gitckpt").glob("workspaces/*/replaced/*/*")
     return [path for path in found if path.name != "record" and path.is_file() and not path.is_symlink()]
-
-
-def entries(root: Path) -> Entries:
-    """Every entry but git's and gitckpt's own: its type and mode, its bytes or target."""
-    found: dict[str, tuple[int, bytes]] = {}
-    for folder, folders, names in os.walk(root):
-        if Path(folder) == root:
-            folders[:] = [name for name in folders if name not in (".git", ".gitckpt")]
-        for path in (Path(folder, name) for name in (*folders, *names)):
-            mode = path.lstat().st_mode
-            data = path.read_bytes() if stat.S_ISREG(mode) else b""
-            found[str(path.relative_to(root))] = (mode, os.fsencode(path.readlink()) if path.is_symlink() else data)
-    return found
 
 
 def differing(one: Entries, other: Entries) -> set[str]:
